@@ -1,0 +1,189 @@
+"""Posed views on disk: a folder with `store.json` and one `<study>.npz` for each study.
+
+A view is a line integral p, kept as uint16 of 4096 p on one scale for all images; nothing is stretched per image, so
+grey means the same in every picture. The arrays are not compressed: zlib takes 40 times as long as writing them and
+saves 6 % (37 views of 128 x 128 pixels, 1.2 MB: 45 ms against 1.2 ms).
+"""
+
+import json
+import re
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError, UsageError
+from ..files import atomic_path, prepare_out, write_json
+from ..projection.geometry import STANDARD_ARC, Geometry
+
+FORMAT, VERSION = "xray2xray-views", 1
+SCALE = 4096  # uint16 steps of p: 0 to 16 in steps of 0.00024; the densest chest seen reaches 8.4
+MANIFEST = "store.json"
+_STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_YAW_TOLERANCE_DEG = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class StudyViews:
+    """The views of one study: `views_p` (n, size, size) float32 line integrals, `yaw_deg` (n,) float32."""
+
+    study: str
+    views_p: np.ndarray
+    yaw_deg: np.ndarray
+    labels: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ViewStore:
+    """A folder of studies that were all taken with one geometry. Make one with `create` or `open`."""
+
+    folder: Path
+    geometry: Geometry
+
+    @classmethod
+    def create(
+        cls, folder: str | Path, geometry: Geometry, overwrite: bool = False, resume: bool = False
+    ) -> "ViewStore":
+        """An empty store; with `resume`, the store that an interrupted job left there.
+
+        Raises:
+            UsageError: the folder is not empty and neither `overwrite` nor `resume` was asked for, or the store to
+                resume was taken with another geometry.
+            InputError: the store to resume cannot be read.
+        """
+        folder = Path(folder)
+        if resume and (folder / MANIFEST).exists():
+            store = cls.open(folder)
+            if store.geometry != geometry:
+                raise UsageError(f"{folder} holds views of another geometry ({store.geometry}); choose another folder")
+            return store
+        prepare_out(folder, overwrite)
+        write_json(folder / MANIFEST, {"format": FORMAT, "version": VERSION, "scale": SCALE, **asdict(geometry)})
+        return cls(folder, geometry)
+
+    @classmethod
+    def open(cls, folder: str | Path) -> "ViewStore":
+        """An existing store.
+
+        Raises:
+            InputError: there is none, or `store.json` is damaged or of a version this package does not know.
+        """
+        folder = Path(folder)
+        path = folder / MANIFEST
+        if not path.is_file():
+            raise InputError(f"{folder} is not a view store (no {MANIFEST} in it); make one with `xray2xray render`")
+        try:
+            manifest = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(manifest, dict):
+                raise ValueError("not a JSON object")
+            kind = (manifest.pop("format"), manifest.pop("version"), manifest.pop("scale"))
+            if kind != (FORMAT, VERSION, SCALE):
+                raise ValueError(f"format, version, scale are {kind}, expected {(FORMAT, VERSION, SCALE)}")
+            return cls(folder, Geometry(**manifest))
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path} cannot be used ({error}); render the store again") from error
+
+    def path(self, study: str) -> Path:
+        """Where a study is, or would be, kept.
+
+        Raises:
+            InputError: `study` is no safe file name.
+        """
+        if not _STUDY_NAME.fullmatch(study):
+            raise InputError(
+                f"study name {study!r} must be up to 128 letters, digits, '.', '_' or '-', starting with one of the first two"
+            )
+        return self.folder / f"{study}.npz"
+
+    def __contains__(self, study: str) -> bool:
+        return self.path(study).is_file()
+
+    def __len__(self) -> int:
+        return len(self.studies())
+
+    def studies(self) -> list[str]:
+        """Names of all complete studies, sorted."""
+        return sorted(path.stem for path in self.folder.glob("*.npz") if not path.name.startswith("."))
+
+    def write(
+        self,
+        study: str,
+        views_p: np.ndarray,
+        yaw_deg: Sequence[float] | np.ndarray,
+        labels: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Keep a study, whole or not at all; p outside 0..16 is clipped. An older study of that name is replaced.
+
+        Args:
+            study: name, also the name of its file.
+            views_p: (n, size, size) line integrals, n >= 1.
+            yaw_deg: (n,) degrees.
+            labels: what JSON can hold.
+
+        Raises:
+            InputError: shapes that do not fit the store, values that are not finite, or an unsafe name.
+        """
+        path = self.path(study)
+        views_p, yaw = np.asarray(views_p), np.asarray(yaw_deg, np.float32)
+        size = self.geometry.size
+        if yaw.ndim != 1 or len(yaw) == 0 or views_p.shape != (len(yaw), size, size):
+            raise InputError(
+                f"study {study}: the store {self.folder} wants views (n, {size}, {size}) and n angles, "
+                f"got {views_p.shape} and {yaw.shape}"
+            )
+        if not (np.isfinite(views_p).all() and np.isfinite(yaw).all()):
+            raise InputError(f"study {study}: views or angles hold NaN or infinity; check the volume it was rendered from")
+        stored = np.clip(np.rint(views_p * SCALE), 0, np.iinfo(np.uint16).max).astype(np.uint16)
+        text = json.dumps(dict(labels or {}), allow_nan=False)
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, views=stored, yaw_deg=yaw, labels=np.array(text))
+
+    def read(self, study: str) -> StudyViews:
+        """One study as line integrals.
+
+        Raises:
+            InputError: the store does not hold it, or its file is damaged.
+        """
+        views, yaw, labels = self._read_stored(study)
+        return StudyViews(study, views.astype(np.float32) / SCALE, yaw, labels)
+
+    def read_standard(self, studies: Sequence[str] | None = None, dtype: Any = np.uint16) -> np.ndarray:
+        """The 37 views of the standard arc of many studies, (n, 37, size, size).
+
+        Args:
+            studies: all of `studies()` by default.
+            dtype: uint16 gives the stored 4096 p, a float type gives p.
+
+        Raises:
+            InputError: a study is missing, damaged or lacks an angle of the arc.
+        """
+        names = self.studies() if studies is None else list(studies)
+        whole = np.dtype(dtype) == np.uint16
+        stack = np.empty((len(names), len(STANDARD_ARC), self.geometry.size, self.geometry.size), dtype)
+        for i, study in enumerate(names):
+            views, yaw, _ = self._read_stored(study)
+            distance = np.abs(yaw[None, :] - np.array(STANDARD_ARC)[:, None])
+            if distance.min(axis=1).max() > _YAW_TOLERANCE_DEG:
+                lacking = STANDARD_ARC[int(distance.min(axis=1).argmax())]
+                raise InputError(f"{self.path(study)} has no view at {lacking:g} degrees; render it on the standard arc")
+            arc = views[distance.argmin(axis=1)]
+            stack[i] = arc if whole else arc.astype(np.float32) / SCALE
+        return stack
+
+    def _read_stored(self, study: str) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+        path = self.path(study)
+        if not path.is_file():
+            raise InputError(f"the view store {self.folder} holds no study {study!r}")
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                views, yaw = arrays["views"], arrays["yaw_deg"]
+                labels = json.loads(str(arrays["labels"])) if "labels" in arrays else {}
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise InputError(f"{path} is damaged ({error}); delete it and render the study again") from error
+        size = self.geometry.size
+        if views.dtype != np.uint16 or yaw.ndim != 1 or views.shape != (len(yaw), size, size):
+            raise InputError(f"{path} does not hold uint16 views of {size} x {size} pixels; delete it and render it again")
+        return views, yaw, labels

@@ -1,0 +1,143 @@
+"""Where the source, the detector and the patient are: equations only, in RAS+ millimetres about the isocentre.
+
+x grows towards the patient's right, y anterior, z superior. At yaw t the source stands at SOD (sin t, -cos t, 0); the
+detector lies across the isocentre at SDD from the source, its columns run along (-cos t, -sin t, 0) and its rows
+downwards, so every view is seen from the detector towards the source. Hence
+
+    yaw    0   PA             patient's right on the left of the picture
+    yaw  +90   left lateral   source on the patient's right, anterior on the left of the picture
+    yaw  -90   right lateral  anterior on the right
+    yaw  180   AP             patient's right on the right; flipped for display only
+
+Positive yaw is counter-clockwise seen from above the head.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from ..errors import InputError
+
+STANDARD_ARC: tuple[float, ...] = tuple(float(yaw) for yaw in range(-90, 91, 5))
+"""The 37 views of the paper, from right lateral over PA (index 18) to left lateral, in degrees."""
+
+NAMED_VIEWS: dict[str, float] = {
+    "right_lateral": -90.0,
+    "right_anterior_oblique": -45.0,
+    "pa": 0.0,
+    "left_anterior_oblique": 45.0,
+    "left_lateral": 90.0,
+    "ap": 180.0,
+}
+"""Yaw of the views a radiographer has a name for; an oblique is named after the side nearest the detector."""
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """An X-ray set: `size` x `size` square pixels on a detector of `detector_mm`, `sdd_mm` from the source.
+
+    In a parallel beam there is no source; `sod_mm` then only says from which side the rays come.
+
+    Raises:
+        InputError: a distance or the size is not positive, or the detector stands before the isocentre.
+    """
+
+    name: str
+    beam: Literal["cone", "parallel"]
+    sdd_mm: float
+    sod_mm: float
+    detector_mm: float
+    size: int
+
+    def __post_init__(self) -> None:
+        if self.beam not in ("cone", "parallel"):
+            raise InputError(f"geometry {self.name}: beam is {self.beam!r}, it must be 'cone' or 'parallel'")
+        if not (self.sdd_mm >= self.sod_mm > 0 and self.detector_mm > 0 and self.size > 0):
+            raise InputError(
+                f"geometry {self.name}: needs SDD >= SOD > 0 and a detector of positive size, got "
+                f"sdd_mm={self.sdd_mm}, sod_mm={self.sod_mm}, detector_mm={self.detector_mm}, size={self.size}"
+            )
+
+    @property
+    def pixel_mm(self) -> float:
+        return self.detector_mm / self.size
+
+    @property
+    def magnification(self) -> float:
+        """How much larger than life the isocentre appears on the detector."""
+        return self.sdd_mm / self.sod_mm if self.beam == "cone" else 1.0
+
+    @property
+    def field_mm(self) -> float:
+        """Width of the plane through the isocentre that the detector sees."""
+        return self.detector_mm / self.magnification
+
+    @property
+    def offsets_mm(self) -> np.ndarray:
+        """Pixel centres along a row or a column of the detector, (size,) float64, zero in the middle."""
+        return (np.arange(self.size) - (self.size - 1) / 2) * self.pixel_mm
+
+
+@dataclass(frozen=True)
+class Pose:
+    """How the X-ray set stands about the patient: R = Rz(yaw) Rx(-pitch) Ry(roll), then a shift.
+
+    Positive pitch lifts the source towards the head, roll turns the set about the beam, and `translation_mm`
+    (RAS) moves source and detector together.
+    """
+
+    yaw_deg: float
+    pitch_deg: float = 0.0
+    roll_deg: float = 0.0
+    translation_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+
+_PRESETS = {
+    "chest": Geometry("chest", "cone", 1800.0, 1550.0, 430.0, 128),
+    "portable_ap": Geometry("portable_ap", "cone", 1100.0, 900.0, 430.0, 128),
+    # The next three see about the field that `chest` sees at the isocentre (370 mm).
+    "xwin": Geometry("xwin", "cone", 1020.0, 700.0, 540.0, 128),
+    "x2ct": Geometry("x2ct", "cone", 949.0, 541.0, 650.0, 128),
+    "parallel": Geometry("parallel", "parallel", 1800.0, 1550.0, 370.0, 128),
+}
+PRESETS: tuple[str, ...] = tuple(_PRESETS)
+
+
+def preset(name: str = "chest", size: int = 128) -> Geometry:
+    """One of `PRESETS` with a detector of `size` x `size` pixels.
+
+    `chest`: upright radiograph at 1.8 m; `portable_ap`: bedside, to be used at yaw 180; `xwin` and `x2ct`: the source
+    distances of X-WIN (arXiv 2511.14918) and X2CT-GAN (arXiv 1905.06902); `parallel`: no magnification.
+
+    Raises:
+        InputError: no preset has that name.
+    """
+    if name not in _PRESETS:
+        raise InputError(f"no geometry preset {name!r}; choose one of {', '.join(PRESETS)}")
+    return replace(_PRESETS[name], size=size)
+
+
+def source_mm(geometry: Geometry, yaw_deg: float) -> np.ndarray:
+    """Source relative to the isocentre, (3,) float64 RAS mm."""
+    yaw = np.deg2rad(yaw_deg)
+    return geometry.sod_mm * np.array([np.sin(yaw), -np.cos(yaw), 0.0])
+
+
+def pixels_mm(geometry: Geometry, yaw_deg: float) -> np.ndarray:
+    """Pixel centres relative to the isocentre, (size rows, size columns, 3) float64 RAS mm."""
+    yaw = np.deg2rad(yaw_deg)
+    centre = (geometry.sdd_mm - geometry.sod_mm) * np.array([-np.sin(yaw), np.cos(yaw), 0.0])
+    along_columns = np.array([-np.cos(yaw), -np.sin(yaw), 0.0])
+    along_rows = np.array([0.0, 0.0, -1.0])
+    offsets = geometry.offsets_mm
+    return centre + offsets[:, None, None] * along_rows + offsets[None, :, None] * along_columns
+
+
+def rays_mm(geometry: Geometry, yaw_deg: float) -> tuple[np.ndarray, np.ndarray]:
+    """Start and end of every ray relative to the isocentre: two (size, size, 3) float64 arrays, RAS mm."""
+    ends = pixels_mm(geometry, yaw_deg)
+    source = source_mm(geometry, yaw_deg)
+    if geometry.beam == "cone":
+        return np.broadcast_to(source, ends.shape), ends
+    return ends + source * (geometry.sdd_mm / geometry.sod_mm), ends

@@ -1,0 +1,104 @@
+"""The two loops that cost the time: a yaw-only view of a volume, and its exact transpose.
+
+Quadrature (Joseph, IEEE TMI 1:192, 1982): a ray is sampled once in every voxel plane across its dominant in-plane axis
+(x or y), linearly between voxel centres and towards zero beyond the outermost ones; the sum is multiplied by the
+length between two planes. What makes it fast: with yaw only, the rays of one detector column lie above one
+another. They share their (x, y) path, so per plane two neighbouring z-lines are blended once (contiguous, vectorised),
+and every row takes one linear sample of the blend.
+
+A ray is a point a + t b with t = 0 at the source and 1 at the pixel, in units of voxels. Its in-plane part depends on
+the column only and its vertical part on the row only, which holds for cone and for parallel beams alike.
+
+Both kernels live in one file on purpose: numba's cache does not notice changes of callees in other files.
+Kernels are serial and release the GIL; callers put views on threads (parallel kernels break forked processes).
+"""
+
+import numpy as np
+from numba import njit
+
+PAD = 1  # a voxel of zeros on every side, so that interpolation needs no bounds checks
+TILE = 16  # detector columns worked on together: their z-lines and their sums stay in the first-level cache
+
+
+def padded_shape(shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Shape of the zero-padded volume; its lines are whole cache lines, and never a power of two of them.
+
+    (A stride of 2^k bytes maps all planes to the same few cache sets.)
+    """
+    nx, ny, nz = shape
+    length = -(-(nz + 2 * PAD + 1) // 16) * 16
+    return nx + 2 * PAD, ny + 2 * PAD, length + 16 * ((length // 16) % 2 == 0)
+
+
+def pad(volume: np.ndarray) -> np.ndarray:
+    """Zero-padded float32 copy of `volume` (nx, ny, nz)."""
+    nx, ny, nz = volume.shape
+    padded = np.zeros(padded_shape((nx, ny, nz)), np.float32)
+    unpad(padded, (nx, ny, nz))[...] = volume
+    return padded
+
+
+def unpad(padded: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    """The volume inside the padding, as a view."""
+    nx, ny, nz = shape
+    return padded[PAD : PAD + nx, PAD : PAD + ny, PAD : PAD + nz]
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _rows_inside(z, dz, nz, size):
+    """First and last + 1 row r with 0 <= z + r dz <= nz + 1, where z counts padded voxels."""
+    if abs(dz) < 1e-9:
+        return (0, size) if 0.0 <= z <= nz + 1.0 else (0, 0)
+    low, high = -z / dz, (nz + 1.0 - z) / dz
+    if low > high:
+        low, high = high, low
+    return min(max(int(np.ceil(low)), 0), size), max(min(int(np.floor(high)) + 1, size), 0)
+
+
+@njit(nogil=True, fastmath=True, cache=True)
+def forward_view(padded, nz, view, across, a, b, a_lane, b_lane, az, az_step, bz, bz_step):
+    """Add up the samples of one view, without the length between them.
+
+    Args:
+        padded: (nx + 2, ny + 2, >= nz + 3) float32, zero outside the volume.
+        nz: voxels along z.
+        view: (columns, rows) float32, added to.
+        across: (columns,) bool, whether the column's rays step through planes of x (else of y).
+        a, b: (columns,) float64, the ray along the axis stepped through, a + t b in padded voxels.
+        a_lane, b_lane: (columns,) float64, the same along the other in-plane axis.
+        az, az_step, bz, bz_step: the ray of row r along z is (az + r az_step) + t (bz + r bz_step).
+    """
+    columns, size = view.shape
+    lines, strides = padded.reshape(-1, padded.shape[2]), (padded.shape[1], 1)
+    levels, slopes = np.empty(nz + 2, np.float32), np.empty(nz + 2, np.float32)
+    for first in range(0, columns, TILE):
+        last = min(first + TILE, columns)
+        for axis in range(2):
+            planes, lanes = padded.shape[axis], padded.shape[1 - axis]
+            for plane in range(1, planes - 1):
+                for c in range(first, last):
+                    if across[c] != (axis == 0):
+                        continue
+                    t = (plane - a[c]) / b[c]
+                    position = a_lane[c] + t * b_lane[c]
+                    if t <= 0.0 or position < 0.0 or position >= lanes - 1:
+                        continue
+                    z = az + t * bz
+                    dz = az_step + t * bz_step
+                    top, bottom = _rows_inside(z, dz, nz, size)
+                    if top >= bottom:
+                        continue
+                    lane = int(position)
+                    weight = np.float32(position - lane)
+                    first_line = plane * strides[axis] + lane * strides[1 - axis]
+                    near, far = lines[first_line], lines[first_line + strides[1 - axis]]
+                    for k in range(nz + 2):
+                        below = near[k] + weight * (far[k] - near[k])
+                        slope = near[k + 1] + weight * (far[k + 1] - near[k + 1]) - below
+                        slopes[k] = slope
+                        levels[k] = below - np.float32(k) * slope
+                    sums, z32, dz32 = view[c], np.float32(z), np.float32(dz)
+                    for r in range(top, bottom):
+                        height = z32 + np.float32(r) * dz32
+                        k = np.uint64(np.int32(height))
+                        sums[r] += levels[k] + height * slopes[k]

@@ -1,0 +1,116 @@
+"""Rendering many studies into a view store, on many processes, so that an interrupted run can go on.
+
+Processes, not threads: making a procedural patient is numpy and holds the interpreter. They are spawned, never forked,
+because numba's threads do not survive a fork.
+"""
+
+import csv
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from .data.store import ViewStore
+from .errors import InputError
+from .files import atomic_path, progress
+
+FAILED = "failed.csv"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One study to render: a scan on disk, or a procedural patient by its seed."""
+
+    study: str
+    source: str
+    seed: int | None = None
+    series: str | None = None
+    volume_size: int = 128
+
+
+def procedural_study(seed: int) -> str:
+    """The name under which the procedural patient of a seed is stored, so that the seed can be told from the name."""
+    return f"thorax-{seed:07d}"
+
+
+def render_jobs(store: ViewStore, jobs: Sequence[Job], yaw_deg: Sequence[float], workers: int) -> dict[str, str]:
+    """Render the jobs that the store does not hold yet.
+
+    Args:
+        store: where the views go; every study is written whole or not at all.
+        jobs: what to render; studies already in the store are passed over.
+        yaw_deg: the angles.
+        workers: processes.
+
+    Returns:
+        what was wrong with the studies that failed, by name; they are also listed in `failed.csv` in the store.
+    """
+    waiting = [job for job in jobs if job.study not in store]
+    failed: dict[str, str] = {}
+    for job, problem in progress(_finished(store, waiting, tuple(yaw_deg), workers), "rendering", len(waiting)):
+        if problem:
+            failed[job.study] = problem
+            print(f"xray2xray: left out {job.study}: {problem}", file=sys.stderr, flush=True)
+    _list_failed(store.folder / FAILED, jobs, failed)
+    return failed
+
+
+def _finished(
+    store: ViewStore, jobs: list[Job], yaw_deg: tuple[float, ...], workers: int
+) -> Iterator[tuple[Job, str | None]]:
+    """Jobs in the order in which they are done, each with what went wrong."""
+    if workers <= 1 or len(jobs) <= 1:
+        for job in jobs:
+            yield job, render_job(store, job, yaw_deg)
+        return
+    pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn"), initializer=_one_thread)
+    try:
+        futures = {pool.submit(render_job, store, job, yaw_deg): job for job in jobs}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    finally:  # also on Ctrl-C: what waits is dropped, what runs ends its study
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _one_thread() -> None:
+    """Processes share the cores already; more threads in each would only get in each other's way."""
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(1)
+
+
+def render_job(store: ViewStore, job: Job, yaw_deg: tuple[float, ...]) -> str | None:
+    """Render one study into the store; returns what was wrong with its input, None if it went well."""
+    from .projection.render import render
+
+    try:
+        labels: dict[str, Any]
+        if job.seed is None:
+            from .volume.read import read_volume
+
+            volume, labels = read_volume(job.source, job.series), {}
+        else:
+            from .volume import thorax
+
+            volume = thorax.patient_volume(job.seed, job.volume_size)
+            labels = {"seed": job.seed, **thorax.patient_labels(job.seed)}
+        store.write(job.study, render(volume, store.geometry, yaw_deg, threads=1), yaw_deg, labels)
+    except InputError as error:
+        return str(error)
+    except MemoryError:
+        return f"{job.source}: not enough memory; use fewer --workers"
+    return None
+
+
+def _list_failed(path: Path, jobs: Sequence[Job], failed: dict[str, str]) -> None:
+    if not failed:
+        path.unlink(missing_ok=True)
+        return
+    sources = {job.study: job.source for job in jobs}
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["study", "input", "problem"])
+        table.writerows([study, sources[study], problem] for study, problem in sorted(failed.items()))

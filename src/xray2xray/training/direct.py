@@ -1,0 +1,147 @@
+"""The objective of M's direct form: regress V's latents of other views, at the end also their pixels."""
+
+import copy
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..transition.direct import ARC_DEG, DirectTransition
+from ..transition.rollout import roll_out
+from ..vision.normalise import to_network
+from ..vision.vqgan import VisionModel
+from .objective import Batch, Objective, TrainingStopped
+from .pictures import contact_sheet
+from .vision import STORED_SCALE, psnr
+
+FAR_DEG = 30.0  # claims are made over the views at least this far from the input
+
+
+@dataclass(frozen=True)
+class DirectTraining:
+    """`pixel_from` is the share of the steps after which pixels count, `pixel_views` how many of a batch are decoded."""
+
+    targets: int = 6
+    frontal_share: float = 0.7
+    average_decay: float = 0.998
+    pixel_weight: float = 20.0
+    pixel_from: float = 0.75
+    pixel_views: int = 12
+
+
+class DirectObjective(Objective):
+    """Latents are cached, (patients, 37, n, C) float16 of the standard arc; views, uint16 (patients, 37, size, size),
+    are touched for the pixel loss and for validation only. A batch counts patients."""
+
+    stage = "direct"
+
+    def __init__(
+        self,
+        model: DirectTransition,
+        vision: VisionModel,
+        latents: np.ndarray,
+        views: np.ndarray,
+        held_out: int,
+        training: DirectTraining,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        # The average over the last few hundred steps generalises better than any one of them: it is what is kept.
+        self.average = copy.deepcopy(model).requires_grad_(False)
+        self.training_config = training
+        self._vision = (vision.eval().requires_grad_(False),)  # in a tuple: frozen, so no part of this stage's state
+        self._latents, self._views = latents, views
+        self._train = len(latents) - held_out
+
+    def fit_prior(self) -> None:
+        """Fit the linear prior (before training; a resumed run restores it)."""
+        self.model.prior.fit(torch.from_numpy(self._latents[: self._train]))
+        self.average.prior.load_state_dict(self.model.prior.state_dict())
+
+    def learned(self, part: str) -> nn.Module:
+        return self.model
+
+    def draw(self, size: int, progress: float, generator: torch.Generator) -> Batch:
+        training = self.training_config
+        frontal = ARC_DEG.index(0.0)
+        patients = torch.randint(self._train, (size,), generator=generator)
+        given = torch.randint(len(ARC_DEG), (size,), generator=generator)
+        given[torch.rand(size, generator=generator) < training.frontal_share] = frontal
+        targets = torch.rand(size, len(ARC_DEG), generator=generator).argsort(dim=1)[:, : training.targets]
+        arc = torch.tensor(ARC_DEG)
+        batch = {
+            "given": self._cached(patients, given),
+            "given_yaw": arc[given],
+            "wanted": self._cached(patients[:, None], targets),
+            "target_yaw": arc[targets],
+        }
+        if self._pixels_count(progress):
+            count = min(training.pixel_views, size * training.targets)
+            chosen = torch.randperm(size * training.targets, generator=generator)[:count]
+            row, column = chosen // training.targets, chosen % training.targets
+            stored = self._views[patients[row].numpy(), targets[row, column].numpy()]
+            batch |= {"chosen": chosen, "x": to_network(torch.from_numpy(stored.astype(np.float32) / STORED_SCALE))[:, None]}
+        return batch
+
+    def forward(self, batch: Batch, part: str, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
+        seen = self.model.observe(batch["given"], batch["given_yaw"])
+        predicted = self.model.predict(seen, batch["target_yaw"])
+        loss = (predicted - batch["wanted"]).square().mean()
+        # Collapse shows as predictions that no longer differ between patients (targets are aligned by nothing else).
+        figures = {"latent_mse": loss.detach(), "spread": predicted.detach().std(dim=(0, 1)).mean()}
+        if "x" in batch:
+            decoded = self._vision[0].decode(predicted.flatten(0, 1)[batch["chosen"]])
+            pixel_mse = (decoded - batch["x"]).square().mean()
+            loss = loss + self.training_config.pixel_weight * pixel_mse
+            figures["psnr"] = psnr(decoded, batch["x"]).mean().detach()
+        return loss, figures
+
+    @torch.no_grad()
+    def after_step(self, step: int, progress: float, generator: torch.Generator) -> dict[str, float]:
+        decay = min(self.training_config.average_decay, (1 + step) / (10 + step))
+        for kept, current in zip(self.average.parameters(), self.model.parameters(), strict=True):
+            kept.lerp_(current, 1 - decay)
+        return {}
+
+    def validate(self) -> dict[str, float]:
+        """PSNR and latent error of all views far from the frontal, for the held-out patients, by the averaged weights."""
+        if self._train == len(self._latents):
+            return {}
+        square, decibels = [], []
+        for patient in range(self._train, len(self._latents)):
+            predicted, decoded, x, wanted = self._held_out(patient)
+            far = torch.tensor([abs(yaw) >= FAR_DEG for yaw in ARC_DEG], device=x.device)
+            square.append((predicted - wanted)[far].square().mean())
+            decibels.append(psnr(decoded, x)[far].mean())
+        return {"latent_mse": float(torch.stack(square).mean()), "psnr_beyond_30": float(torch.stack(decibels).mean())}
+
+    def watch(self, step: int, figures: dict[str, float]) -> None:
+        if step > 500 and figures.get("spread", 1.0) < 1e-3:
+            raise TrainingStopped(f"{self.stage}: all predictions are the same at step {step}; lower the rate")
+
+    def picture(self) -> np.ndarray | None:
+        """One held-out patient's truth, and what is imagined from the frontal."""
+        if self._train == len(self._latents):
+            return None
+        _, decoded, x, _ = self._held_out(self._train)
+        return contact_sheet([x[::6], decoded[::6]])
+
+    def configuration(self) -> dict[str, Any]:
+        model, training = asdict(self.model.config), asdict(self.training_config)
+        return {"model": model, "training": training, "patients": self._train}
+
+    def _pixels_count(self, progress: float) -> bool:
+        return self.training_config.pixel_weight > 0 and progress >= self.training_config.pixel_from
+
+    def _cached(self, patients: Tensor, angles: Tensor) -> Tensor:
+        return torch.from_numpy(self._latents[patients.numpy(), angles.numpy()]).float()
+
+    def _held_out(self, patient: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        device = next(self.parameters()).device
+        wanted = torch.from_numpy(self._latents[patient]).float().to(device)
+        frontal = wanted[ARC_DEG.index(0.0)][None]
+        predicted = roll_out(self.average, frontal, 0.0, ARC_DEG)[0]
+        x = to_network(torch.from_numpy(self._views[patient].astype(np.float32) / STORED_SCALE))[:, None].to(device)
+        return predicted, self._vision[0].decode(predicted), x, wanted

@@ -1,0 +1,67 @@
+"""What a stage must say for the one training loop to train it."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..errors import InputError
+
+Batch = dict[str, Tensor]
+
+
+class TrainingStopped(InputError):
+    """Training noticed that it no longer learns: a loss that is not finite, a collapse, a dead codebook."""
+
+
+class Objective(nn.Module):
+    """A stage of training: what is learned, from which batches, by which losses, and how to see that it goes well.
+
+    The modules registered on an objective (with their buffers) are its whole state, and batches are drawn by a generator
+    that is seeded by the step's number alone, so a run resumes exactly from the state and that number.
+    """
+
+    stage = "stage"
+    parts: tuple[str, ...] = ("model",)
+
+    def learned(self, part: str) -> nn.Module:
+        """The module that this part's optimizer moves."""
+        raise NotImplementedError
+
+    def active(self, part: str, progress: float) -> bool:
+        """Whether the part is trained at this share (0 to 1) of the steps."""
+        return True
+
+    def draw(self, size: int, progress: float, generator: torch.Generator) -> Batch:
+        """A batch of the training data, on the CPU."""
+        raise NotImplementedError
+
+    def forward(self, batch: Batch, part: str, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of one part, and detached figures worth logging."""
+        raise NotImplementedError
+
+    def after_step(self, step: int, progress: float, generator: torch.Generator) -> dict[str, float]:
+        """What is learned otherwise than by gradients (moving averages, the codebook)."""
+        return {}
+
+    def validate(self) -> dict[str, float]:
+        """Figures on patients that were held out."""
+        return {}
+
+    def watch(self, step: int, figures: dict[str, float]) -> None:
+        """Raise `TrainingStopped` where the figures show that nothing is being learned any more."""
+
+    def picture(self) -> np.ndarray | None:
+        """uint8 (h, w): rows of truth and what the model makes of it, for a person to look at."""
+        return None
+
+    def configuration(self) -> dict[str, Any]:
+        """What a checkpoint must agree with to be resumed: JSON types only."""
+        return {}
+
+
+def step_generator(seed: int, step: int, purpose: int = 0) -> torch.Generator:
+    """The random source of one step: the sampler's position is the step's number, so nothing needs to be stored."""
+    state = np.random.SeedSequence([seed, step, purpose]).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state >> np.uint64(1)))

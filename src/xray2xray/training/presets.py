@@ -1,0 +1,111 @@
+"""The size dial: `tiny`, `small`, `base`, `large`. One name fixes the networks and how they are trained."""
+
+from dataclasses import dataclass, field, replace
+
+from ..errors import UsageError
+from ..transition.autoregressive import AutoregressiveConfig
+from ..transition.direct import DirectConfig
+from ..vision.vqgan import VisionConfig
+from .autoregressive import AutoregressiveTraining
+from .direct import DirectTraining
+from .loop import LoopConfig
+from .vision import VisionLosses
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Everything that a training run is, apart from its views, its seed and its machine."""
+
+    name: str
+    vision: VisionConfig
+    direct: DirectConfig
+    autoregressive: AutoregressiveConfig
+    vision_loop: LoopConfig
+    direct_loop: LoopConfig
+    autoregressive_loop: LoopConfig
+    vision_losses: VisionLosses = field(default_factory=VisionLosses)
+    direct_training: DirectTraining = field(default_factory=DirectTraining)
+    autoregressive_training: AutoregressiveTraining = field(default_factory=AutoregressiveTraining)
+    held_out: int = 40  # patients of the store that are only looked at
+    held_out_views: int = 96  # of theirs, on which V is validated
+
+
+def _tiny() -> Preset:
+    vision = VisionConfig()
+    return Preset(
+        name="tiny",
+        vision=vision,
+        direct=DirectConfig(tokens=vision.tokens),
+        autoregressive=AutoregressiveConfig(tokens=vision.tokens),
+        vision_loop=LoopConfig(steps=4500, batch=32, rate=1e-3),
+        direct_loop=LoopConfig(steps=6000, batch=8, rate=6e-4),
+        autoregressive_loop=LoopConfig(steps=4000, batch=16, rate=8e-4, betas=(0.9, 0.95)),
+    )
+
+
+def _larger(name: str, vision: VisionConfig, dim: int, layers: int, steps: int) -> Preset:
+    heads = dim // 64
+    direct = DirectConfig(
+        tokens=vision.tokens,
+        dim=dim,
+        heads=heads,
+        trunk=layers // 2,
+        head=layers - layers // 2,
+        condition_dim=dim // 2,
+        prior_inputs=256,
+        prior_outputs=512,
+    )
+    gpt = AutoregressiveConfig(
+        tokens=vision.tokens, codebook_size=vision.codebook_size, dim=dim, heads=heads, layers=layers, context_views=1
+    )
+    return Preset(
+        name=name,
+        vision=vision,
+        direct=direct,
+        autoregressive=gpt,
+        vision_loop=LoopConfig(steps=steps, batch=64, rate=5e-4),
+        direct_loop=LoopConfig(steps=steps, batch=32, rate=3e-4, warm_up=1000),
+        autoregressive_loop=LoopConfig(steps=steps, batch=64, rate=3e-4, warm_up=1000, betas=(0.9, 0.95)),
+    )
+
+
+def preset(name: str = "tiny") -> Preset:
+    """The preset of that name.
+
+    - `tiny`: 128 px, 8 x 8 tokens, for a CPU; the embedded default.
+    - `small`: 128 px, 16 x 16 tokens.
+    - `base`: 256 px, 16 x 16 tokens, 12 layers (the paper).
+    - `large`: the same with 24 layers.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    detailed = VisionConfig(size=128, widths=(96, 192), blocks=(2, 3), head_width=32)
+    paper = VisionConfig(size=256, widths=(96, 192, 384), blocks=(2, 2, 3), head_width=48, codebook_size=8192)
+    if name == "tiny":
+        return _tiny()
+    if name == "small":
+        return _larger("small", detailed, dim=384, layers=8, steps=50_000)
+    if name == "base":
+        return _larger("base", paper, dim=768, layers=12, steps=200_000)
+    if name == "large":
+        return _larger("large", paper, dim=1024, layers=24, steps=300_000)
+    raise UsageError(f"there is no preset {name!r}; choose tiny, small, base or large")
+
+
+def with_steps(chosen: Preset, steps: int | None) -> Preset:
+    """The same preset with every stage cut (or stretched) to `steps`; the schedules are shares of the steps."""
+    if steps is None:
+        return chosen
+    if steps < 1:
+        raise UsageError(f"--steps must be at least 1, got {steps}")
+
+    def cut(loop: LoopConfig) -> LoopConfig:
+        return replace(loop, steps=steps, warm_up=min(loop.warm_up, max(1, steps // 10)))
+
+    return replace(
+        chosen,
+        vision_loop=cut(chosen.vision_loop),
+        direct_loop=cut(chosen.direct_loop),
+        autoregressive_loop=cut(chosen.autoregressive_loop),
+    )

@@ -1,0 +1,16 @@
+"""M, the transition model: the view after an action, in the paper's form and in a direct one, behind one roll-out."""
+
+from .action import Action
+from .autoregressive import AutoregressiveConfig, AutoregressiveTransition
+from .direct import DirectConfig, DirectTransition
+from .rollout import Transition, roll_out
+
+__all__ = [
+    "Action",
+    "AutoregressiveConfig",
+    "AutoregressiveTransition",
+    "DirectConfig",
+    "DirectTransition",
+    "Transition",
+    "roll_out",
+]

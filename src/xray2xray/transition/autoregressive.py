@@ -1,0 +1,136 @@
+"""M, the paper's form: a GPT that reads the tokens of a view and an action, and writes those of the next view."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .action import Action
+from .blocks import CausalBlock, KeyValueCache, initialise
+
+STEP_DEG = 5.0
+MAX_OFFSET = 36  # steps between the ends of the standard arc
+
+
+@dataclass(frozen=True)
+class AutoregressiveConfig:
+    """`context_views` = 1 is the paper; with more, the given view stays in sight as an anchor against drift."""
+
+    tokens: int = 64
+    codebook_size: int = 2048
+    dim: int = 256
+    heads: int = 8
+    layers: int = 6
+    context_views: int = 1
+
+
+class AutoregressiveTransition(nn.Module):
+    """Sequence: tokens of the context views (the latest last), the direction token, tokens of the next view.
+
+    The two direction tokens turn the source by -5 and +5 degrees. One thing is added to the paper: where a token is
+    to be written, the model is shown the latest view's token at the same place, since after 5 degrees little moves.
+    """
+
+    free_running = True  # a roll-out feeds each predicted view back as the next input
+
+    def __init__(self, config: AutoregressiveConfig) -> None:
+        super().__init__()
+        self.config = config
+        dim = config.dim
+        self.embed = nn.Embedding(config.codebook_size, dim)
+        self.direction = nn.Embedding(2, dim)
+        self.same_place = nn.Linear(dim, dim, bias=False)
+        self.offset = nn.Embedding(2 * MAX_OFFSET + 1, dim)
+        self.place = nn.Parameter(torch.randn(config.tokens, dim) * 0.02)
+        self.role = nn.Parameter(torch.randn(2, dim) * 0.02)  # given or written
+        self.blocks = nn.ModuleList(CausalBlock(dim, config.heads) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(dim)
+        initialise(self)
+        for block in self.blocks:  # GPT-2: residual branches start smaller the deeper the network
+            for layer in (block.attention.out, block.feedforward[2]):
+                nn.init.normal_(layer.weight, std=0.02 / (2 * config.layers) ** 0.5)
+        nn.init.zeros_(self.offset.weight)
+        nn.init.eye_(self.same_place.weight)
+
+    @property
+    def length(self) -> int:
+        """Positions of a whole sequence."""
+        return (self.config.context_views + 1) * self.config.tokens + 1
+
+    @torch.no_grad()
+    def start_from_codebook(self, entries: Tensor) -> None:
+        """Let tokens that look alike begin alike: embed the codebook's entries (K, C) by one random rotation."""
+        rotation = torch.linalg.qr(torch.randn(self.config.dim, entries.shape[1])).Q.T
+        self.embed.weight.copy_(entries.cpu() @ rotation * (0.02 * (self.config.dim / entries.shape[1]) ** 0.5))
+
+    def forward(self, context: Tensor, direction: Tensor, following: Tensor, offsets: Tensor | None = None) -> Tensor:
+        """Logits (b, n, K) of the next view's tokens while it is being read (teacher forcing).
+
+        Args:
+            context: (b, views, n) tokens, the latest view last.
+            direction: (b,) 0 for -5 degrees, 1 for +5.
+            following: (b, n) tokens of the next view.
+            offsets: (b, views) how many steps of +5 degrees each context view lies from the latest; zeros if None.
+        """
+        prompt = self._prompt(context, direction, offsets)
+        written = self._written(following[:, :-1], context[:, -1], start=0)
+        hidden = torch.cat([prompt, written], dim=1)
+        for block in self.blocks:
+            hidden = block(hidden)
+        return self._logits(hidden[:, prompt.shape[1] - 1 :])
+
+    @torch.no_grad()
+    def step(
+        self,
+        tokens: Tensor,
+        action: Action,
+        offsets: Tensor | None = None,
+        generator: torch.Generator | None = None,
+        temperature: float = 1.0,
+    ) -> Tensor:
+        """Tokens of a view, (b, n) or with its context (b, views, n) -> tokens (b, n) of the view 5 degrees on.
+
+        Greedy without a `generator`, else sampled from the softmax at `temperature`.
+        """
+        context = tokens[:, None] if tokens.ndim == 2 else tokens
+        direction = (action.difference_deg > 0).long()
+        pick = _sampler(generator, temperature)
+        caches = [KeyValueCache() for _ in self.blocks]
+        hidden = self._prompt(context, direction, offsets)
+        written: list[Tensor] = []
+        while True:
+            for block, cache in zip(self.blocks, caches, strict=True):
+                hidden = block(hidden, cache, self.length)
+            written.append(pick(self._logits(hidden[:, -1])))
+            if len(written) == self.config.tokens:
+                return torch.stack(written, dim=1)
+            hidden = self._written(written[-1][:, None], context[:, -1], start=len(written) - 1)
+
+    def _prompt(self, context: Tensor, direction: Tensor, offsets: Tensor | None) -> Tensor:
+        views = self.embed(context) + self.place + self.role[0]
+        if offsets is not None:
+            views = views + self.offset(offsets.clamp(-MAX_OFFSET, MAX_OFFSET) + MAX_OFFSET)[:, :, None]
+        action = self.direction(direction)[:, None] + self.same_place(self.embed(context[:, -1, :1]))
+        return torch.cat([views.flatten(1, 2), action], dim=1)
+
+    def _written(self, tokens: Tensor, latest: Tensor, start: int) -> Tensor:
+        """Embeddings of written tokens start, start + 1, ...; each also shows what the latest view has at the next place."""
+        end = start + tokens.shape[1]
+        shown = self.same_place(self.embed(latest[:, start + 1 : end + 1]))
+        return self.embed(tokens) + shown + self.place[start:end] + self.role[1]
+
+    def _logits(self, hidden: Tensor) -> Tensor:
+        return F.linear(self.norm(hidden), self.embed.weight).float()
+
+
+def _sampler(generator: torch.Generator | None, temperature: float) -> Callable[[Tensor], Tensor]:
+    if generator is None:
+        return lambda logits: logits.argmax(dim=-1)
+
+    def draw(logits: Tensor) -> Tensor:
+        chances = (logits / temperature).softmax(dim=-1).cpu()
+        return torch.multinomial(chances, 1, generator=generator)[:, 0].to(logits.device)
+
+    return draw

@@ -1,0 +1,102 @@
+"""Transformer blocks: the causal one of a GPT with its cache, and the conditioned one of a DiT."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class KeyValueCache:
+    """Keys and values of the positions one attention layer has seen, so that a new token costs one pass."""
+
+    def __init__(self) -> None:
+        self._keys: Tensor | None = None
+        self._values: Tensor | None = None
+        self._length = 0
+
+    def extend(self, keys: Tensor, values: Tensor, capacity: int) -> tuple[Tensor, Tensor]:
+        """Append (b, heads, t, d) and return everything seen so far."""
+        if self._keys is None or self._values is None:
+            batch, heads, _, dim = keys.shape
+            self._keys = keys.new_empty(batch, heads, capacity, dim)
+            self._values = values.new_empty(batch, heads, capacity, dim)
+        start, self._length = self._length, self._length + keys.shape[2]
+        self._keys[:, :, start : self._length] = keys
+        self._values[:, :, start : self._length] = values
+        return self._keys[:, :, : self._length], self._values[:, :, : self._length]
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention over (b, t, dim)."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.out = nn.Linear(dim, dim)
+
+    def forward(
+        self, x: Tensor, causal: bool = False, cache: KeyValueCache | None = None, capacity: int = 0
+    ) -> Tensor:
+        queries, keys, values = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        if cache is not None:
+            keys, values = cache.extend(keys, values, capacity)
+            # A single new position may see everything before it; only the first, longer chunk needs the causal mask.
+            causal = causal and x.shape[1] > 1
+        mixed = F.scaled_dot_product_attention(queries, keys, values, is_causal=causal)
+        return self.out(mixed.transpose(1, 2).flatten(2))
+
+
+class Feedforward(nn.Sequential):
+    def __init__(self, dim: int, ratio: int = 4) -> None:
+        super().__init__(nn.Linear(dim, ratio * dim), nn.GELU(approximate="tanh"), nn.Linear(ratio * dim, dim))
+
+
+class CausalBlock(nn.Module):
+    """Pre-norm GPT block (Radford et al. 2019)."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim)
+        self.attention = Attention(dim, heads)
+        self.norm2 = nn.LayerNorm(dim)
+        self.feedforward = Feedforward(dim)
+
+    def forward(self, x: Tensor, cache: KeyValueCache | None = None, capacity: int = 0) -> Tensor:
+        x = x + self.attention(self.norm1(x), causal=True, cache=cache, capacity=capacity)
+        return x + self.feedforward(self.norm2(x))
+
+
+class ConditionedBlock(nn.Module):
+    """Bidirectional block with AdaLN-zero (Peebles & Xie 2023, arXiv 2212.09748, section 3.2): a condition (b, c)
+    shifts, scales and gates, and with all gates at zero the block begins as the identity."""
+
+    def __init__(self, dim: int, heads: int, condition_dim: int) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim, elementwise_affine=False)
+        self.attention = Attention(dim, heads)
+        self.norm2 = nn.LayerNorm(dim, elementwise_affine=False)
+        self.feedforward = Feedforward(dim)
+        self.modulation = nn.Linear(condition_dim, 6 * dim)
+        nn.init.zeros_(self.modulation.weight)
+        nn.init.zeros_(self.modulation.bias)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(condition)[:, None].chunk(6, dim=-1)
+        x = x + gate1 * self.attention(self.norm1(x) * (1 + scale1) + shift1)
+        return x + gate2 * self.feedforward(self.norm2(x) * (1 + scale2) + shift2)
+
+
+def angle_features(yaw_deg: Tensor, harmonics: int) -> Tensor:
+    """sin(k t) and cos(k t), k = 1 .. harmonics, of angles (...) in degrees: (..., 2 * harmonics)."""
+    orders = torch.arange(1, harmonics + 1, device=yaw_deg.device, dtype=torch.float32)
+    phases = torch.deg2rad(yaw_deg.float())[..., None] * orders
+    return torch.cat([phases.sin(), phases.cos()], dim=-1)
+
+
+def initialise(module: nn.Module) -> None:
+    """Small normal weights and zero biases for the linear layers and embeddings of a transformer."""
+    for part in module.modules():
+        if isinstance(part, nn.Linear | nn.Embedding):
+            nn.init.normal_(part.weight, std=0.02)
+        if isinstance(part, nn.Linear) and part.bias is not None:
+            nn.init.zeros_(part.bias)

@@ -1,0 +1,97 @@
+"""The one roll-out: from a given view to many angles. Training validates with it, evaluation and the demo use it."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from .action import Action
+from .autoregressive import STEP_DEG, AutoregressiveTransition
+from .direct import DirectTransition
+
+Transition = DirectTransition | AutoregressiveTransition
+
+
+@torch.no_grad()
+def roll_out(
+    transition: Transition,
+    start: Tensor,
+    input_yaw_deg: float,
+    yaw_deg: Sequence[float],
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Predict the views at `yaw_deg` from one given view.
+
+    Args:
+        transition: the direct form jumps to each angle; the autoregressive form walks there in steps of 5 degrees, both
+            ways in one batch, each predicted view being the input of the next step.
+        start: latents (b, n, C) for the direct form, tokens (b, n) for the autoregressive one.
+        yaw_deg: t angles.
+        generator: samples the autoregressive form's tokens; greedy without.
+
+    Returns:
+        (b, t, n, C) latents or (b, t, n) tokens; at the input's own angle the given view itself.
+
+    Raises:
+        InputError: the autoregressive form is asked for an angle that is no whole number of its steps away.
+    """
+    if isinstance(transition, DirectTransition):
+        return _jump(transition, start, input_yaw_deg, yaw_deg)
+    return _walk(transition, start, input_yaw_deg, yaw_deg, generator)
+
+
+def _jump(transition: DirectTransition, start: Tensor, input_yaw_deg: float, yaw_deg: Sequence[float]) -> Tensor:
+    here = torch.full((len(start),), float(input_yaw_deg), device=start.device)
+    targets = torch.tensor([float(yaw) for yaw in yaw_deg], device=start.device).expand(len(start), -1)
+    predicted = transition.predict(transition.observe(start, here), targets)
+    given = (targets == here[:, None])[..., None, None]
+    return torch.where(given, start[:, None].to(predicted.dtype), predicted)
+
+
+def _walk(
+    transition: AutoregressiveTransition,
+    start: Tensor,
+    input_yaw_deg: float,
+    yaw_deg: Sequence[float],
+    generator: torch.Generator | None,
+) -> Tensor:
+    steps = [_whole_steps(yaw - input_yaw_deg) for yaw in yaw_deg]
+    reached: dict[int, Tensor] = {0: start}
+    farthest = max((abs(step) for step in steps), default=0)
+    for distance in range(1, farthest + 1):
+        ways = [way for way in (-1, 1) if any(step * way >= distance for step in steps)]
+        contexts, offsets = zip(*(_context(reached, way, distance, transition) for way in ways), strict=True)
+        turns = torch.tensor([way * STEP_DEG for way in ways], device=start.device).repeat_interleave(len(start))
+        action = Action(torch.zeros_like(turns), turns)
+        anchored = torch.cat(offsets) if transition.config.context_views > 1 else None
+        following = transition.step(torch.cat(contexts), action, anchored, generator)
+        for way, tokens in zip(ways, following.split(len(start)), strict=True):
+            reached[way * distance] = tokens
+    return torch.stack([reached[step] for step in steps], dim=1)
+
+
+def _context(
+    reached: dict[int, Tensor], way: int, distance: int, transition: AutoregressiveTransition
+) -> tuple[Tensor, Tensor]:
+    """The given view as the anchor, then the views before the latest, the latest last; and their offsets from it."""
+    latest = distance - 1
+    seen = context_steps(latest, transition.config.context_views)
+    views = torch.stack([reached[way * step] for step in seen], dim=1)
+    offsets = torch.tensor([way * (step - latest) for step in seen], device=views.device)
+    return views, offsets.expand(len(views), -1)
+
+
+def context_steps(latest: int, views: int) -> list[int]:
+    """Which of the views 0 (given) .. latest the model is shown: the given one, and the last ones before the latest."""
+    return [0] * (views > 1) + [max(0, latest - back) for back in range(max(1, views - 1) - 1, -1, -1)]
+
+
+def _whole_steps(difference_deg: float) -> int:
+    steps = round(difference_deg / STEP_DEG)
+    if abs(steps * STEP_DEG - difference_deg) > 1e-3:
+        raise InputError(
+            f"the autoregressive form turns in steps of {STEP_DEG:g} degrees and cannot reach one {difference_deg:g} away;"
+            " ask for other angles or use the direct form"
+        )
+    return steps

@@ -1,0 +1,21 @@
+"""A chest as numbers: volumes in HU from NIfTI and DICOM, and their attenuation."""
+
+from .attenuation import hu_to_mu, mu_to_hu
+from .dicom import read_dicom_series
+from .nifti import read_nifti, write_nifti
+from .read import is_volume, read_volume
+from .volume import Volume, body_mask, canonical, isocentre_mm
+
+__all__ = [
+    "Volume",
+    "body_mask",
+    "canonical",
+    "hu_to_mu",
+    "is_volume",
+    "isocentre_mm",
+    "mu_to_hu",
+    "read_dicom_series",
+    "read_nifti",
+    "read_volume",
+    "write_nifti",
+]

@@ -1,0 +1,88 @@
+"""NIfTI files to `Volume` and back."""
+
+import sys
+import zlib
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+
+from ..errors import InputError
+from ..files import atomic_path
+from .volume import Volume, check_affine
+
+AIR_HU = -1024.0  # what a voxel that was not measured (NaN) is taken for
+MAX_VOXELS = 2**30  # 4 GiB as float32; a larger header is a mistake or an attack
+_MM_PER_UNIT = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
+
+
+def read_nifti(path: str | Path) -> Volume:
+    """Read one 3D image in HU from `.nii` or `.nii.gz`.
+
+    The voxel axes stay as the file has them (`canonical` turns them). A fourth axis of length 1 is dropped. NaN means
+    not measured (outside the field of view after resampling) and becomes air; infinity is refused.
+
+    Raises:
+        InputError: not a NIfTI file, cut short, colour, more than one image, too large, a singular or NaN affine.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; give a .nii or .nii.gz file")
+    try:
+        image = nib.load(path)
+        if not isinstance(image, nib.Nifti1Image):  # Nifti2Image is one too; Analyze has no orientation
+            raise InputError(f"{path}: not a NIfTI file; give a .nii or .nii.gz file")
+        shape = _three_axes(image.shape, path)
+        if image.get_data_dtype().fields is not None or image.get_data_dtype().kind not in "iuf":
+            raise InputError(f"{path}: voxels are {image.get_data_dtype()}, not numbers in HU; give the CT itself")
+        affine = _affine_in_mm(image, path)
+        hu = np.asarray(image.dataobj, dtype=np.float32).reshape(shape)
+    except (OSError, EOFError, ImageFileError, HeaderDataError, zlib.error, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        raise InputError(f"{path}: not a NIfTI file, or damaged or cut short ({reason}); copy it again") from error
+    if np.isinf(hu).any():
+        raise InputError(f"{path}: some voxels are infinite; replace them with a value in HU")
+    np.nan_to_num(hu, copy=False, nan=AIR_HU)
+    return Volume(hu, affine, path.name)
+
+
+def write_nifti(path: str | Path, volume: Volume) -> None:
+    """Write `.nii` or `.nii.gz`: HU rounded to int16, affine as sform and qform in scanner coordinates, mm; atomic."""
+    path = Path(path)
+    if not path.name.endswith((".nii", ".nii.gz")):
+        raise InputError(f"{path}: a NIfTI file ends in .nii or .nii.gz; rename the output")
+    limits = np.iinfo(np.int16)
+    image = nib.Nifti1Image(np.clip(np.rint(volume.hu), limits.min, limits.max).astype(np.int16), volume.affine)
+    image.set_sform(volume.affine, code="scanner")
+    image.set_qform(volume.affine, code="scanner")  # a shear (gantry tilt) fits in the sform only
+    image.header.set_xyzt_units("mm")
+    with atomic_path(path) as temporary:
+        nib.save(image, temporary)
+
+
+def _three_axes(shape: tuple[int, ...], path: Path) -> tuple[int, ...]:
+    if len(shape) > 3 and any(size != 1 for size in shape[3:]):
+        raise InputError(f"{path}: holds several images (shape {shape}); give one 3D scan")
+    if len(shape) < 3 or 0 in shape:
+        raise InputError(f"{path}: has shape {shape}; give one 3D scan")
+    if np.prod(shape[:3], dtype=np.float64) > MAX_VOXELS:
+        raise InputError(f"{path}: {shape[:3]} voxels are too many to hold in memory; resample it, 1 mm is enough")
+    return shape[:3]
+
+
+def _affine_in_mm(image: nib.Nifti1Image, path: Path) -> np.ndarray:
+    header = image.header
+    if (np.asarray(header.get_zooms()[:3]) == 0).any():
+        raise InputError(f"{path}: a voxel size of 0 mm in the header; fix the header")
+    if image.affine is None:
+        raise InputError(f"{path}: no affine in the header; save the scan again with a valid header")
+    affine = np.array(image.affine, dtype=np.float64)
+    check_affine(affine, str(path))
+    if header["sform_code"] == 0 and header["qform_code"] == 0:
+        print(f"{path.name}: no orientation in the header; left and right are NIfTI's default guess", file=sys.stderr)
+    affine[:3] *= _MM_PER_UNIT.get(header.get_xyzt_units()[0], 1.0)
+    return affine

@@ -1,0 +1,354 @@
+"""The painter: one pass over the voxels that says, at each place of the canonical frame, which tissue is there and how dense.
+
+All callees of the compiled loop live in this file (numba's cache does not notice changes elsewhere). Boundaries are
+anti-aliased: a signed distance becomes an occupancy over one voxel, and tissues are blended in anatomical order, outside in.
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+
+from .shape import (
+    CAGE_BACK,
+    CAGE_FRONT,
+    CAGE_W,
+    MEDIA_W,
+    SKIN_BACK,
+    SKIN_FRONT,
+    SKIN_W,
+    SPINE_X,
+    SPINE_Y,
+    Z_MAX,
+    Z_MIN,
+    Shape,
+)
+
+AIR, SOFT, FAT, BONE, LUNG_RIGHT, LUNG_LEFT, HEART, MEDIASTINUM, ABDOMEN, FLUID, VESSEL, AIRWAY, COUCH = range(13)
+TISSUES = (
+    "air", "soft_tissue", "fat", "bone", "lung_right", "lung_left", "heart", "mediastinum", "abdomen", "fluid", "vessel",
+    "airway", "couch",
+)  # fmt: skip
+
+
+@njit(inline="always")
+def _inside(distance: float, voxel: float) -> float:
+    """Occupancy of a voxel whose centre lies `distance` mm inside a surface."""
+    return min(1.0, max(0.0, 0.5 + distance / voxel))
+
+
+@njit(inline="always")
+def _mix(old: float, new: float, occupancy: float) -> float:
+    return old + (new - old) * occupancy
+
+
+@njit(inline="always")
+def _superellipse(x: float, y: float, a: float, b: float, power: float) -> float:
+    """Approximate distance (mm) inside a superellipse with half axes a, b: along the ray from the centre."""
+    if a < 1e-3:
+        return -1e3
+    r = (abs(x / a) ** power + abs(y / b) ** power) ** (1.0 / power)
+    if r < 1e-6:
+        return min(a, b)
+    return math.sqrt(x * x + y * y) * (1.0 / r - 1.0)
+
+
+@njit(inline="always")
+def _ellipsoid(x: float, y: float, z: float, a: float, b: float, c: float) -> float:
+    """Approximate distance (mm) inside an axis-aligned ellipsoid."""
+    r = math.sqrt((x / a) ** 2 + (y / b) ** 2 + (z / c) ** 2)
+    if r < 1e-6:
+        return min(a, b, c)
+    return math.sqrt(x * x + y * y + z * z) * (1.0 / r - 1.0)
+
+
+@njit(inline="always")
+def _step(t: float) -> float:
+    """Smoothstep of t clipped to 0..1."""
+    t = min(1.0, max(0.0, t))
+    return t * t * (3.0 - 2.0 * t)
+
+
+@njit(inline="always")
+def _heart(x: float, y: float, z: float, s: Shape) -> float:
+    """Distance inside the heart: a tilted ellipsoid for the ventricles joined with the right atrium."""
+    dx, dy, dz = x - s.heart_x, y - s.heart_y, z - s.heart_z
+    # Long axis: from the base (right, posterior, superior) to the apex (left, anterior, inferior).
+    across = dx * s.swing_cos - dy * s.swing_sin
+    deep = dx * s.swing_sin + dy * s.swing_cos
+    along = across * s.tilt_cos + dz * s.tilt_sin
+    thick = -across * s.tilt_sin + dz * s.tilt_cos
+    ventricles = _ellipsoid(along, deep, thick, s.heart_long, s.heart_deep, s.heart_wide * 0.78)
+    k = s.heart_wide
+    atrium = _ellipsoid(dx - 0.62 * k, dy + 0.1 * k, dz - 0.28 * k, 0.62 * k, 0.72 * s.heart_deep, 0.82 * k)
+    return max(ventricles, atrium)
+
+
+@njit(inline="always")
+def _vertebra(x: float, y: float, z: float, s: Shape, hu: float, voxel: float) -> tuple[float, float]:
+    """HU with the spine painted in, and the occupancy of bone. (x, y) are relative to the vertebral body's centre."""
+    v = s.vertebra
+    level = (z / s.spacing + s.rib_phase) % 1.0
+    size = v * (1.0 - 0.0012 * z)  # bodies grow downwards
+    body = _superellipse(x, y, 18.5 * size, 15.0 * size, 2.4)
+    occupancy = _inside(body, voxel)
+    bone = 0.0
+    if occupancy > 0:
+        disc = level > 0.80
+        shell = min(body, min(level, 0.80 - level) * s.spacing) if not disc else 5.0
+        value = 85.0 if disc else (520.0 if shell < 2.0 else 175.0) * s.bone
+        hu = _mix(hu, value, occupancy)
+        bone = occupancy
+    back = y + 27.0 * v
+    arch = 17.0 * v - math.sqrt(x * x + back * back)
+    if arch > -voxel:
+        canal = 9.0 * v - math.sqrt(x * x + back * back)
+        if level < 0.72:
+            hu = _mix(hu, 330.0 * s.bone, _inside(arch, voxel))
+            bone = max(bone, _inside(arch, voxel))
+        hu = _mix(hu, 30.0, _inside(canal, voxel))
+    spinous = min(3.4 * v - abs(x), min(y + 62.0 * v, -40.0 * v - y))
+    slope = (level + 0.012 * (-40.0 * v - y)) % 1.0
+    transverse = min(5.5 * v - abs(y + 27.0 * v), 34.0 * v - abs(x))
+    process = max(min(spinous, (0.30 - abs(slope - 0.4)) * s.spacing), min(transverse, (0.2 - abs(level - 0.4)) * s.spacing))
+    occupancy = _inside(process, voxel)
+    return _mix(hu, 330.0 * s.bone, occupancy), max(bone, occupancy)
+
+
+@njit(inline="always")
+def _ribs(outside: float, side: float, front: float, z: float, s: Shape) -> tuple[float, float]:
+    """(distance inside a rib, HU). `outside` mm beyond the pleura; (side, front) point from the cage's centre outwards."""
+    angle = math.degrees(math.atan2(front, abs(side)))  # -90 at the spine, 0 at the flank, +90 at the sternum
+    drop = s.rib_drop * _step((angle + 90.0) / 140.0) - 26.0 * _step((angle - 35.0) / 55.0)
+    phase = (s.rib_first - z - drop) / s.spacing
+    number = math.floor(phase + 0.5)
+    if number < 0 or number > 11 or (number > 9 and angle > 10.0):
+        return -1e3, 0.0
+    height = (phase - number) * s.spacing
+    r = math.sqrt((height / 6.2) ** 2 + ((outside - 5.5) / 4.2) ** 2)
+    distance = (1.0 - r) * 4.6
+    cartilage = _step((angle - 42.0) / 14.0)
+    value = (330.0 if distance > 1.6 else 640.0) * s.bone
+    return distance, value + (110.0 - value) * cartilage
+
+
+@njit(inline="always")
+def _diaphragm(x: float, y: float, half: float, s: Shape) -> float:
+    """Height (mm) of the diaphragm under a lung at (x, y): two domes, with deep lateral and posterior sulci."""
+    right = _step(0.5 + (x - s.midline) / 50.0)
+    dome = s.dome_left + (s.dome_right - s.dome_left) * right
+    u = (abs(x - s.midline) - 0.46 * half) / (0.54 * half + 1e-3)
+    behind = max(0.0, s.dome_y + 8.0 - y) / 60.0
+    before = max(0.0, y - s.dome_y - 8.0) / 60.0
+    sulcus = 34.0 * u * u * (1.0 if u > 0 else 0.15) + 40.0 * behind * behind + 13.0 * before * before
+    return dome - s.dome_curve * sulcus
+
+
+@njit(nogil=True, cache=True, fastmath=True)
+def paint(
+    coarse: np.ndarray,
+    coarse_step: int,
+    to_canonical: np.ndarray,
+    voxel: float,
+    table: np.ndarray,
+    s: Shape,
+    texture: np.ndarray,
+    hu: np.ndarray,
+    tissue: np.ndarray,
+) -> None:
+    """Fill `hu` (float32) and `tissue` (uint8), both (n, n, n), in place.
+
+    `coarse` (m, m, m, 3) is the smooth displacement in mm on a grid `coarse_step` voxels apart; `to_canonical` (3, 4) takes
+    voxel indices to canonical mm; `texture` (n, n, n) is unit-variance noise with the spectrum of tissue.
+    """
+    n = hu.shape[0]
+    row = np.empty(table.shape[1], np.float32)
+    for i in range(n):
+        ci, fi = i // coarse_step, (i % coarse_step) / coarse_step
+        for j in range(n):
+            cj, fj = j // coarse_step, (j % coarse_step) / coarse_step
+            for k in range(n):
+                ck, fk = k // coarse_step, (k % coarse_step) / coarse_step
+                x = to_canonical[0, 0] * i + to_canonical[0, 1] * j + to_canonical[0, 2] * k + to_canonical[0, 3]
+                y = to_canonical[1, 0] * i + to_canonical[1, 1] * j + to_canonical[1, 2] * k + to_canonical[1, 3]
+                z = to_canonical[2, 0] * i + to_canonical[2, 1] * j + to_canonical[2, 2] * k + to_canonical[2, 3]
+                for a in range(2):
+                    wa = fi if a else 1.0 - fi
+                    for b in range(2):
+                        wb = wa * (fj if b else 1.0 - fj)
+                        for c in range(2):
+                            w = wb * (fk if c else 1.0 - fk)
+                            x += w * coarse[ci + a, cj + b, ck + c, 0]
+                            y += w * coarse[ci + a, cj + b, ck + c, 1]
+                            z += w * coarse[ci + a, cj + b, ck + c, 2]
+                zi = min(max(z - Z_MIN, 0.0), float(Z_MAX - Z_MIN) - 1e-3)
+                lower = int(zi)
+                t = zi - lower
+                for c in range(row.shape[0]):
+                    row[c] = table[lower, c] * (1.0 - t) + table[lower + 1, c] * t
+
+                # --- outline -------------------------------------------------------------------------------------
+                centre = 0.45 * row[SKIN_FRONT] + 0.55 * row[SKIN_BACK]
+                half = row[SKIN_FRONT] - centre if y > centre else centre - row[SKIN_BACK]
+                depth = _superellipse(x, y - centre, row[SKIN_W], half, s.skin_power)
+                if s.breast > 0:
+                    lean = s.breast_x - 6.0
+                    breast = _ellipsoid(
+                        abs(x) - lean, y - row[SKIN_FRONT] + 0.55 * s.fat + 10.0, z - s.breast_z, 62.0, 14.0 + s.breast, 66.0
+                    )
+                    depth = max(depth, breast)
+                if depth < -voxel:
+                    hu[i, j, k] = -1000.0
+                    tissue[i, j, k] = AIR
+                    continue
+                noise = texture[i, j, k]
+                label = SOFT
+                value = 48.0 + 9.0 * noise
+                front_share = _step((y - centre) / 70.0)
+                rind = s.fat * (0.62 + 0.38 * _step(-z / 90.0) + 0.10 * front_share)
+                if s.breast > 0 and y > centre:
+                    rind += 0.9 * max(0.0, breast + 6.0)
+                fat = _inside(rind - depth, voxel)
+                value = _mix(value, -98.0 + 22.0 * noise * (1.0 if s.breast > 0 else 0.5), fat)
+                if fat > 0.5:
+                    label = FAT
+                value = _mix(value, 15.0, _inside(2.0 - depth, voxel))
+
+                # --- rib cage ------------------------------------------------------------------------------------
+                yc = 0.5 * (row[CAGE_FRONT] + row[CAGE_BACK])
+                hc = 0.5 * (row[CAGE_FRONT] - row[CAGE_BACK])
+                power = s.cage_power + (0.5 if y < yc else 0.0)
+                cage = _superellipse(x - row[SPINE_X] * 0.5, y - yc, row[CAGE_W], hc, power)
+                if -13.0 - voxel < cage < voxel:
+                    value = _mix(value, 42.0, _inside(cage + 9.0, voxel))
+                    rib, density = _ribs(-cage, x - row[SPINE_X] * 0.5, (y - yc) * row[CAGE_W] / max(hc, 1.0), z, s)
+                    occupancy = _inside(rib, voxel)
+                    if occupancy > 0:
+                        value = _mix(value, density, occupancy)
+                        if occupancy > 0.5:
+                            label = BONE
+                    # Sternum: a plate in front, broad at the manubrium.
+                    if s.sternum_bottom < z < s.sternum_top:
+                        broad = 13.0 + 9.0 * _step((z - s.sternum_top + 45.0) / 35.0)
+                        plate = min(broad - abs(x), 5.0 - abs(cage + 5.5)) if y > yc else -1e3
+                        occupancy = _inside(plate, voxel)
+                        if occupancy > 0:
+                            value = _mix(value, 260.0 * s.bone, occupancy)
+                            if occupancy > 0.5:
+                                label = BONE
+
+                # --- scapulae: plates behind the upper ribs ------------------------------------------------------
+                if s.scapula > 0 and y < yc + 20.0 and -32.0 < cage < -12.0:
+                    across, up = abs(x) - 98.0 * s.scapula, z - 55.0 * s.scapula
+                    triangle = 62.0 + 0.55 * up  # wide above, pointed below
+                    plate = min(min(triangle * 0.55 - abs(across - 0.18 * up), 62.0 - abs(up)), 3.2 - abs(cage + 21.0))
+                    ridge = min(5.0 - abs(up - 34.0 - 0.12 * across), min(50.0 - abs(across), 6.5 - abs(cage + 25.0)))
+                    occupancy = _inside(max(plate, ridge), voxel)
+                    if occupancy > 0:
+                        value = _mix(value, 420.0 * s.bone, occupancy)
+                        if occupancy > 0.5:
+                            label = BONE
+
+                # --- inside the cage -----------------------------------------------------------------------------
+                dx = x - row[SPINE_X]
+                dy = y - row[SPINE_Y]
+                if cage > -voxel:
+                    pleura = cage - 1.0
+                    above = z - _diaphragm(x, y, row[CAGE_W], s)
+                    heart = _heart(x, y, z, s)
+                    middle = 0.52 * row[SPINE_Y] + 0.48 * row[CAGE_FRONT] + 6.0
+                    stretch = 0.52 * (row[CAGE_FRONT] - row[SPINE_Y]) * (1.0 if z > 45 else 0.85)
+                    column = _superellipse(x - s.midline, y - middle, row[MEDIA_W], max(stretch, 20.0), 2.0)
+                    column -= 30.0 * _step((s.heart_z + 10.0 - z) / 45.0)  # gives way to the heart below
+                    gutter = _superellipse(dx, dy + 6.0, 25.0 * s.vertebra, 27.0 * s.vertebra, 2.2)
+                    septum = min(5.0 - abs(x - s.midline + 4.0), y - middle) if z > s.heart_z else -1e3
+                    esophagus = 15.0 - math.sqrt((x - s.midline + 4.0) ** 2 + (dy - 26.0 * s.vertebra) ** 2)
+                    hilum_y, hilum_z = y - s.hilum_y, z - s.hilum_z
+                    hila = max(
+                        _ellipsoid(x - s.midline - 40.0, hilum_y, hilum_z, 17.0, 13.0, 24.0),
+                        _ellipsoid(x - s.midline + 40.0, hilum_y, hilum_z - 8.0, 17.0, 13.0, 22.0),
+                    )
+                    media = max(max(column, gutter), max(max(septum, esophagus), max(hila, heart + 2.0)))
+                    chest = _inside(pleura, voxel)
+                    if above < voxel:  # belly: liver, stomach with its bubble, spleen, the rest fat and bowel
+                        organ = -20.0 + 45.0 * noise
+                        liver = _ellipsoid(x - 62.0, y - s.dome_y - 10.0, z - s.dome_right + 68.0, 105.0, 92.0, 72.0)
+                        spleen = _ellipsoid(x + 98.0, y - s.dome_y + 45.0, z - s.dome_left + 46.0, 38.0, 48.0, 42.0)
+                        stomach = _ellipsoid(x + 58.0, y - s.dome_y - 22.0, z - s.dome_left + 40.0, 46.0, 48.0, 36.0)
+                        organ = _mix(organ, 25.0 + 14.0 * noise, _inside(stomach, voxel))
+                        level = (y - s.dome_y - 34.0) if s.supine > 0.5 else (z - s.dome_left + 24.0)
+                        organ = _mix(organ, -950.0, _inside(min(stomach - 4.0, level), voxel))
+                        organ = _mix(organ, 52.0 + 6.0 * noise, _inside(spleen, voxel))
+                        organ = _mix(organ, 58.0 + 6.0 * noise, _inside(liver, voxel))
+                        organ = _mix(organ, 45.0, _inside(3.0 - abs(above + 2.0), voxel))  # diaphragm muscle
+                        value = _mix(value, organ, chest * _inside(-above, voxel))
+                        if chest > 0.5 and above < 0:
+                            label = ABDOMEN
+                    airy = min(min(pleura, above), -media)
+                    occupancy = _inside(airy, voxel)
+                    if chest > 0 and above > -voxel:
+                        inner = 22.0 + 30.0 * noise  # mediastinal fat and tissue
+                        beat = _inside(heart, voxel)
+                        shade = s.blood_hu if heart > 9.0 else 0.5 * (s.blood_hu + 50.0)
+                        inner = _mix(inner, shade + 5.0 * noise, beat)
+                        value = _mix(value, inner, chest * _inside(above, voxel) * (1.0 - occupancy))
+                        if chest > 0.5 and above > 0:
+                            label = HEART if beat > 0.5 else MEDIASTINUM
+                    if occupancy > 0:
+                        slope = (y - s.dome_y) if s.supine > 0.5 else (z - 20.0)
+                        air = s.lung_hu - 0.42 * slope + 26.0 * noise
+                        if s.edema > 0:
+                            side = abs(x - s.midline) - 40.0
+                            away = math.sqrt(side * side + hilum_y * hilum_y + 0.6 * hilum_z * hilum_z)
+                            air += s.edema * (430.0 * math.exp(-((away / 52.0) ** 2)) + 90.0) * (1.0 + 0.35 * noise)
+                        if s.effusion > 0 and (x - s.midline) * s.effusion_side > 0:
+                            rim = 30.0 * math.exp(-max(pleura, 0.0) / 14.0)  # the meniscus climbs the wall
+                            if s.supine > 0.5:
+                                level = row[CAGE_BACK] + 8.0 + 62.0 * s.effusion + 0.4 * rim - y
+                            else:
+                                level = s.dome_right - 42.0 + 105.0 * s.effusion + rim - z
+                            air = _mix(air, 12.0, _inside(level, 2.0 * voxel))
+                            if level > 0 and occupancy > 0.5:
+                                label = FLUID
+                        if label != FLUID and occupancy > 0.5:
+                            label = LUNG_RIGHT if x > s.midline else LUNG_LEFT
+                        value = _mix(value, min(air, 60.0), occupancy)
+
+                # --- spine ---------------------------------------------------------------------------------------
+                if abs(dx) < 40.0 * s.vertebra and -66.0 * s.vertebra < dy < 20.0 * s.vertebra:
+                    value, bone = _vertebra(dx, dy, z, s, value, voxel)
+                    if bone > 0.5:
+                        label = BONE
+                occupancy = _inside(depth, voxel)
+                hu[i, j, k] = _mix(-1000.0, value, occupancy)
+                tissue[i, j, k] = label if occupancy > 0.5 else AIR
+
+
+@njit(nogil=True, cache=True, fastmath=True)
+def paint_capsules(hu: np.ndarray, tissue: np.ndarray, capsules: np.ndarray, voxel: float) -> None:
+    """Paint tubes in place. A row of `capsules`: start (3), end (3), both in voxel indices; radii (2) in voxels; HU; tissue;
+    1 if it may only replace lung. Tubes thinner than a voxel keep their mass: occupancy is scaled by their cross-section.
+    """
+    n = hu.shape[0]
+    for c in range(capsules.shape[0]):
+        ax, ay, az, bx, by, bz, ra, rb, value, label, lung_only = capsules[c]
+        wide = max(ra, rb) + 1.0
+        ux, uy, uz = bx - ax, by - ay, bz - az
+        length2 = max(ux * ux + uy * uy + uz * uz, 1e-6)
+        for i in range(max(0, int(min(ax, bx) - wide)), min(n, int(max(ax, bx) + wide) + 2)):
+            for j in range(max(0, int(min(ay, by) - wide)), min(n, int(max(ay, by) + wide) + 2)):
+                for k in range(max(0, int(min(az, bz) - wide)), min(n, int(max(az, bz) + wide) + 2)):
+                    if lung_only > 0 and not (LUNG_RIGHT <= tissue[i, j, k] <= LUNG_LEFT):
+                        continue
+                    if tissue[i, j, k] == AIR or tissue[i, j, k] == BONE:
+                        continue
+                    t = ((i - ax) * ux + (j - ay) * uy + (k - az) * uz) / length2
+                    t = min(1.0, max(0.0, t))
+                    px, py, pz = ax + t * ux - i, ay + t * uy - j, az + t * uz - k
+                    radius = ra + (rb - ra) * t
+                    occupancy = min(1.0, max(0.0, 0.5 + radius - math.sqrt(px * px + py * py + pz * pz)))
+                    if radius < 0.6:
+                        occupancy *= max(0.08, (radius / 0.6) ** 2)
+                    hu[i, j, k] = _mix(hu[i, j, k], value, occupancy)
+                    if occupancy > 0.5:
+                        tissue[i, j, k] = int(label)

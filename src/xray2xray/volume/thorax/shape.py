@@ -1,0 +1,160 @@
+"""From a patient's numbers to shape: profiles along the body axis, and the parameters of the painter.
+
+Canonical frame, mm: x to the patient's right, y anterior, z superior, origin near the body axis at mid-lung. A profile
+is a curve over z (vertebral column, inner rib cage, skin) sampled every millimetre; the painter looks it up per voxel.
+Control points were read off adult CT atlases and then varied; nothing here is measured on the development CTs.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+from .patient import Patient
+
+Z_MIN, Z_MAX = -260, 240  # the range of every profile, mm
+Z = np.arange(Z_MIN, Z_MAX + 1, dtype=np.float64)
+
+# Columns of the profile table, in this order.
+SPINE_X, SPINE_Y, CAGE_W, CAGE_FRONT, CAGE_BACK, SKIN_W, SKIN_FRONT, SKIN_BACK, MEDIA_W = range(9)
+
+
+class Shape(NamedTuple):
+    """Scalars of the painter (a NamedTuple of floats, because numba can take it apart). mm and HU."""
+
+    cage_power: float
+    skin_power: float
+    fat: float
+    bone: float
+    spacing: float
+    rib_phase: float
+    rib_drop: float
+    rib_first: float
+    vertebra: float
+    dome_right: float
+    dome_left: float
+    dome_curve: float
+    dome_y: float
+    heart_x: float
+    heart_y: float
+    heart_z: float
+    heart_long: float
+    heart_wide: float
+    heart_deep: float
+    tilt_cos: float
+    tilt_sin: float
+    swing_cos: float
+    swing_sin: float
+    midline: float
+    hilum_y: float
+    hilum_z: float
+    breast: float
+    breast_z: float
+    breast_x: float
+    lung_hu: float
+    blood_hu: float
+    effusion: float
+    effusion_side: float
+    supine: float
+    edema: float
+    scapula: float
+    sternum_top: float
+    sternum_bottom: float
+
+
+def _curve(points: list[tuple[float, float]], scale: float, smooth_mm: float = 12) -> np.ndarray:
+    """A smooth curve over `Z` through control points (z, value); z is stretched by the patient's height."""
+    z, value = np.array(sorted(points)).T
+    return gaussian_filter1d(np.interp(Z, z * scale, value), smooth_mm, mode="nearest")
+
+
+def profiles(patient: Patient) -> np.ndarray:
+    """The (n_z, 9) float32 table of curves, one column each as named above."""
+    p, s = patient, patient.height
+    spine_y = -58 * p.depth * s + p.kyphosis * np.where(Z > 10, 20 * ((Z - 10) / 100) ** 2, 6 * ((Z - 10) / 100) ** 2) * 1.1
+    spine_x = p.scoliosis_mm * np.sin(Z / 95.0 + p.rib_phase * 6.28)
+    # Retrosternal to prevertebral depth: shallow at the inlet, deepest above the diaphragm.
+    inlet = 76 - 22 * (p.taper - 1)
+    depth = _curve([(-260, 142), (-110, 140), (-60, 136), (0, 125), (50, 106), (90, inlet), (130, 52), (240, 46)], s) * p.depth * s
+    front = spine_y + 15 * s + depth
+    apex = 126 * s
+    dome = np.clip((apex - Z) / (112 * s), 0, None)  # 0 at the apex, then opening like a dome
+    opening = np.where(dome < 1, np.sqrt(np.clip(1 - (1 - np.clip(dome, 0, 1)) ** 2.2, 0, 1)), 1.0) ** p.taper
+    cage_w = opening * _curve([(-260, 126), (-150, 134), (-90, 139), (-30, 134), (30, 124), (80, 112), (240, 100)], s)
+    cage_w = cage_w * p.width * s
+    back = spine_y - 26 * s * np.clip(opening * 1.15, 0, 1)
+    # Skin: cage, muscle and fat; the shoulder girdle above, the neck at last.
+    shoulders = 172 if p.arms_up else 205
+    wide = _curve([(-260, 12), (-60, 14), (0, 22), (50, 42), (85, 66), (240, 70)], s) * p.muscle
+    girdle = _curve([(-260, 0), (35, 0), (95, shoulders), (150, shoulders - (10 if p.arms_up else 40)), (175, 95), (240, 68)], s, 10)
+    body_w = _curve([(-260, 126), (-90, 138), (-30, 134), (30, 124), (75, 112), (100, 96), (240, 40)], s) * p.width * s
+    skin_w = np.maximum(body_w + wide, girdle * p.width * s * 0.97) + p.fat_mm
+    belly = _curve([(-260, 26), (-160, 20), (-90, 8), (-40, 0), (240, 0)], s) * p.belly
+    skin_front = front + 15 * s + (6 + 6 * p.muscle) * (Z < 95 * s) + 0.75 * p.fat_mm + belly
+    skin_front = gaussian_filter1d(skin_front, 8, mode="nearest")
+    skin_back = spine_y - (50 * s + 6 * p.muscle) - 0.7 * p.fat_mm
+    media_w = _curve([(-260, 24), (-40, 24), (0, 27), (40, 32), (65, 28), (90, 27), (115, 34), (150, 44), (240, 60)], s) * p.mediastinum * s
+    columns = (spine_x, spine_y, cage_w, front, back, skin_w, skin_front, skin_back, media_w)
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def at(table: np.ndarray, column: int, z: float) -> float:
+    """A profile's value at height z (mm)."""
+    return float(np.interp(z, Z, table[:, column]))
+
+
+def shape(patient: Patient, table: np.ndarray) -> Shape:
+    """The painter's scalars for a patient whose profiles are `table`."""
+    p, f, s = patient, patient.findings, patient.height
+    supine_lift = 10.0 if p.supine else -4.0  # the abdomen pushes the diaphragm up when lying
+    base = -72 * s - p.inspiration_mm + supine_lift
+    right, left = base + 0.5 * p.dome_gap_mm, base - 0.5 * p.dome_gap_mm
+    collapse = 34 * f.atelectasis
+    right, left = (right + collapse, left) if f.atelectasis_side > 0 else (right, left + collapse)
+    tilt, swing = np.radians(p.heart_tilt_deg), np.radians(35.0)
+    size = 52 * s * p.heart
+    heart_z = left - 2 + 0.5 * size  # it rests on the diaphragm and is flattened by it
+    front = at(table, CAGE_FRONT, heart_z)
+    midline = p.heart_shift_mm * 0.5 + 14 * f.atelectasis * f.atelectasis_side
+    back = at(table, SPINE_Y, heart_z)
+    heart_deep = min(0.86 * size, 0.46 * (front - back - 26 * s))
+    return Shape(
+        cage_power=p.boxiness,
+        skin_power=float(np.clip(p.boxiness + 0.1, 2.0, 3.0)),
+        fat=p.fat_mm,
+        bone=p.bone,
+        spacing=p.rib_spacing_mm * s,
+        rib_phase=p.rib_phase,
+        rib_drop=76 * s * p.rib_drop,
+        rib_first=112 * s,
+        vertebra=s,
+        dome_right=right,
+        dome_left=left,
+        dome_curve=p.dome_curve,
+        dome_y=0.5 * (at(table, CAGE_FRONT, base) + at(table, CAGE_BACK, base)) + 14,
+        heart_x=midline + p.heart_shift_mm - 20 * s,
+        heart_y=front - 10 - heart_deep,
+        heart_z=heart_z,
+        heart_long=1.28 * size,
+        heart_wide=0.96 * size,
+        heart_deep=heart_deep,
+        tilt_cos=float(np.cos(tilt)),
+        tilt_sin=float(np.sin(tilt)),
+        swing_cos=float(np.cos(swing)),
+        swing_sin=float(np.sin(swing)),
+        midline=midline,
+        hilum_y=at(table, SPINE_Y, 10) + 46 * s * p.depth,
+        hilum_z=14 * s,
+        breast=p.breast_mm * (0.75 if p.supine else 1.0),
+        breast_z=-8 * s - 0.35 * p.breast_mm * (0.4 if p.supine else 1.0),
+        breast_x=(82 if p.supine else 74) * s * p.width,
+        lung_hu=p.lung_hu,
+        blood_hu=p.blood_hu,
+        effusion=f.pleural_effusion,
+        effusion_side=float(f.effusion_side),
+        supine=float(p.supine),
+        edema=f.edema,
+        scapula=s,
+        sternum_top=88 * s,
+        sternum_bottom=-58 * s,
+    )

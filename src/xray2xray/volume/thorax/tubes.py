@@ -1,0 +1,137 @@
+"""Everything tube-shaped: aorta, pulmonary arteries, vena cava, airways, clavicles, and the vascular tree of each lung."""
+
+import numpy as np
+
+from .painter import AIRWAY, BONE, LUNG_LEFT, LUNG_RIGHT, VESSEL
+from .patient import Patient
+from .shape import CAGE_FRONT, SPINE_Y, Shape, at
+
+Chain = tuple[np.ndarray, np.ndarray, float, int]  # points (n, 3) mm, radii (n,) mm, HU, tissue
+
+
+def great_vessels(patient: Patient, s: Shape, table: np.ndarray) -> list[Chain]:
+    """Chains in canonical mm: aorta with its arch, pulmonary trunk and arteries, superior vena cava."""
+    p, v, m = patient, patient.height, s.midline
+    r, blood = p.aorta_mm * v, s.blood_hu
+    arch_z = (58 + 8 * p.findings.cvd) * v
+    spine = [at(table, SPINE_Y, z) for z in (arch_z - 12, 20, -60, -140)]
+    wander = 10 * p.findings.cvd  # an ageing aorta unfolds to the left
+    aorta = [
+        (m + 6, s.heart_y - 4, s.heart_z + 0.45 * s.heart_wide),
+        (m + 14, s.heart_y + 2, 0.55 * arch_z),
+        (m + 6, 0.6 * s.heart_y + 0.4 * spine[0], arch_z),
+        (m - 16, 0.25 * s.heart_y + 0.75 * (spine[0] + 12), arch_z + 2),
+        (m - 24 - wander, spine[0] + 14, arch_z - 16),
+        (m - 25 - wander, spine[1] + 16, 20.0),
+        (m - 18 - 0.5 * wander, spine[2] + 22, -60.0),
+        (m - 6, spine[3] + 26, -140.0),
+    ]
+    radii = r * np.array([1.1, 1.1, 1.0, 0.95, 0.9, 0.85, 0.8, 0.72])
+    lungs = [
+        (m - 8, s.heart_y + 6, s.heart_z + 0.55 * s.heart_wide),
+        (m - 18, s.hilum_y + 10, s.hilum_z + 22),
+        (m - 42, s.hilum_y, s.hilum_z + 10),
+    ]
+    right = [(m - 10, s.hilum_y + 8, s.hilum_z + 16), (m + 14, s.hilum_y + 2, s.hilum_z + 6), (m + 42, s.hilum_y, s.hilum_z)]
+    cava = [(m + 22, s.hilum_y + 18, 95.0 * v), (m + 26, s.hilum_y + 16, 30.0), (m + 24, s.hilum_y + 14, s.heart_z + 12)]
+    pulmonary = 11.0 * v * (1 + 0.15 * p.findings.edema)
+    chains: list[Chain] = [
+        (np.array(aorta), radii, blood, VESSEL),
+        (np.array(lungs), np.array([13.0, 11.5, 9.0]) * v, blood, VESSEL),
+        (np.array(right), np.full(3, pulmonary), blood, VESSEL),
+        (np.array(cava), np.array([8.0, 9.0, 10.0]) * v, blood, VESSEL),
+    ]
+    return chains
+
+
+def airways(patient: Patient, s: Shape, table: np.ndarray) -> list[Chain]:
+    """Trachea and main bronchi."""
+    v, m = patient.height, s.midline
+    carina = (m + 2, at(table, SPINE_Y, 40) + 34 * v, 38.0 * v)
+    top = (m * 0.4, at(table, SPINE_Y, 170) + 40 * v, 190.0 * v)
+    mid = (m + 1, at(table, SPINE_Y, 95) + 36 * v, 95.0 * v)
+    radius = (7.5 if patient.female else 9.0) * v
+    return [
+        (np.array([top, mid, carina]), np.full(3, radius), -990.0, AIRWAY),
+        (np.array([carina, (m + 38, s.hilum_y - 2, s.hilum_z)]), np.array([7.0, 5.5]) * v, -960.0, AIRWAY),
+        (np.array([carina, (m - 42, s.hilum_y - 4, s.hilum_z - 2)]), np.array([6.0, 5.0]) * v, -960.0, AIRWAY),
+    ]
+
+
+def shoulder_bones(patient: Patient, s: Shape, table: np.ndarray) -> list[Chain]:
+    """Clavicles and humeral heads; raised arms lift and steepen them."""
+    v = patient.height
+    rise = 34.0 if patient.arms_up else 10.0
+    chains: list[Chain] = []
+    for side in (-1.0, 1.0):
+        inner = (side * 20 * v, at(table, CAGE_FRONT, 88 * v) + 4, 90 * v)
+        bend = (side * 75 * v, at(table, CAGE_FRONT, 88 * v) - 8, (98 + 0.4 * rise) * v)
+        outer = (side * 138 * v, at(table, CAGE_FRONT, 88 * v) - 46, (98 + rise) * v)
+        chains.append((np.array([inner, bend, outer]), np.array([7.0, 5.0, 6.0]) * v, 430.0 * s.bone, BONE))
+        head = (side * 168 * v, outer[1] - 8, (92 + rise) * v)
+        far = (side * (188 if patient.arms_up else 196) * v, head[1], (170 if patient.arms_up else 30) * v)
+        chains.append((np.array([head, far]), np.array([21.0, 12.0]) * v, 320.0 * s.bone, BONE))
+    return chains
+
+
+def calcifications(patient: Patient, s: Shape, aorta: Chain, rng: np.random.Generator) -> list[Chain]:
+    """Plaques on the wall of the aorta and along the coronaries, in number by severity."""
+    chains: list[Chain] = []
+    points, radii = aorta[0], aorta[1]
+    for _ in range(int(round(26 * patient.calcified))):
+        if rng.random() < 0.65:
+            i, t = rng.integers(1, len(points) - 1), rng.random()
+            centre = points[i] * (1 - t) + points[i + 1] * t
+            place = centre + _direction(rng) * radii[i] * 0.95
+        else:
+            half = np.array([0.55 * s.heart_long, 0.85 * s.heart_deep, 0.6 * s.heart_wide])
+            place = np.array([s.heart_x, s.heart_y, s.heart_z + 8]) + _direction(rng) * half
+        end = place + _direction(rng) * rng.uniform(2, 7)
+        chains.append((np.stack([place, end]), np.full(2, rng.uniform(1.2, 2.6)), float(rng.uniform(500, 1100)), VESSEL))
+    return chains
+
+
+def _direction(rng: np.random.Generator) -> np.ndarray:
+    d = rng.normal(size=3)
+    return d / np.linalg.norm(d)
+
+
+def lung_tree(points: np.ndarray, hilum: np.ndarray, thinnest: float) -> tuple[np.ndarray, np.ndarray]:
+    """Grow a vascular tree from the hilum to `points` (n, 3), nearest first, each joined where its way home is short.
+
+    Returns segments (n, 2, 3) and radii (n, 2) in the unit of the points; radii follow Murray's law with exponent 2.7 from
+    the number of leaves downstream (Murray 1926; the exponent fits pulmonary arteries, Huang et al. 1996).
+    """
+    order = np.argsort(np.linalg.norm(points - hilum, axis=1))
+    nodes = np.concatenate([hilum[None], points[order]])
+    parent = np.zeros(len(nodes), int)
+    way = np.zeros(len(nodes))
+    for i in range(1, len(nodes)):
+        gap = np.linalg.norm(nodes[:i] - nodes[i], axis=1)
+        parent[i] = np.argmin(gap + 0.35 * way[:i])
+        way[i] = way[parent[i]] + gap[parent[i]]
+    leaves = np.ones(len(nodes))
+    for i in range(len(nodes) - 1, 0, -1):
+        leaves[parent[i]] += leaves[i]
+    radius = thinnest * leaves ** (1 / 2.7)
+    children = np.arange(1, len(nodes))
+    segments = np.stack([nodes[parent[children]], nodes[children]], axis=1)
+    return segments, np.stack([np.minimum(radius[parent[children]], 1.6 * radius[children]), radius[children]], axis=1)
+
+
+def pulmonary_tree(
+    tissue: np.ndarray, hila: dict[int, np.ndarray], voxel: float, rng: np.random.Generator, leaves: int = 260
+) -> np.ndarray:
+    """Capsule rows (see `painter.paint_capsules`) of both lungs' vessels, in voxel indices."""
+    rows = []
+    for side in (LUNG_RIGHT, LUNG_LEFT):
+        inside = np.flatnonzero(tissue == side)
+        if len(inside) < leaves:
+            continue
+        picks = np.stack(np.unravel_index(rng.choice(inside, leaves, replace=False), tissue.shape), axis=1).astype(float)
+        segments, radii = lung_tree(picks, hila[side], 0.9 / voxel)
+        rest = np.tile([40.0, VESSEL, 1.0], (len(segments), 1))
+        rows.append(np.concatenate([segments.reshape(-1, 6), np.minimum(radii, 5.5 / voxel), rest], axis=1))
+    return np.concatenate(rows) if rows else np.zeros((0, 11))
+
+

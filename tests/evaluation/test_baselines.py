@@ -1,0 +1,137 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from xray2xray.data.store import ViewStore
+from xray2xray.errors import InputError
+from xray2xray.evaluation import baselines, metrics
+from xray2xray.projection.geometry import STANDARD_ARC, preset
+
+FRONTAL = STANDARD_ARC.index(0.0)
+Cohort = Callable[..., np.ndarray]
+
+
+def counts(views_p: np.ndarray) -> np.ndarray:
+    """p -> uint16 of 4096 p, as stored."""
+    return np.rint(views_p * 4096).astype(np.uint16)
+
+
+@pytest.fixture(scope="module")
+def train(ellipsoid_views: Cohort) -> np.ndarray:
+    return counts(ellipsoid_views(range(300)))
+
+
+@pytest.fixture(scope="module")
+def test(ellipsoid_views: Cohort) -> np.ndarray:
+    return metrics.unit(ellipsoid_views(range(1000, 1012)))
+
+
+def test_every_baseline_keeps_the_contract_and_the_order_is_as_expected(train: np.ndarray, test: np.ndarray) -> None:
+    inputs = test[:, FRONTAL]
+    psnr = {}
+    for name, predictor in baselines.fit_on_store(train, FRONTAL).items():
+        predicted = predictor.predict(inputs)
+        assert predicted.shape == test.shape and predicted.dtype == np.float32
+        assert predicted.min() >= 0 and predicted.max() <= 1
+        psnr[name] = metrics.psnr(predicted, test)
+    lateral = {name: values[:, 0].mean() for name, values in psnr.items()}
+    # the frontal tells width and height but not depth
+    assert lateral["knn10"] > lateral["mean_view"] + 1
+    assert lateral["ridge_pca"] > lateral["mean_view"] + 1
+    assert psnr["copy_input"][:, FRONTAL] == pytest.approx(metrics.PSNR_CAP_DB)
+    choice = baselines.best_at_each_angle(psnr)
+    assert len(choice) == 37 and choice[FRONTAL] == "copy_input" and choice[0] in ("knn10", "ridge_pca")
+
+
+def test_ridge_finds_a_linear_map_and_its_penalty() -> None:
+    rng = np.random.default_rng(0)
+    hidden = rng.uniform(0, 1, (250, 5))
+    to_views = rng.uniform(0, 1, (5, 3 * 12 * 12))
+    views = (hidden @ to_views).reshape(250, 3, 12, 12)
+    stored = counts(views)
+    ridge = baselines.RidgePCA.fit(stored[:200], input_index=1, components=20)
+    predicted = ridge.predict(metrics.unit(views[200:, 1]))
+    assert metrics.psnr(predicted, metrics.unit(views[200:])).min() > 60
+    assert ridge.penalty.max() < 1e-2  # noiseless: hardly any shrinkage is wanted
+
+    noise = rng.uniform(0, 5, stored.shape)
+    noise[:, 1] = views[:, 1]
+    unlearnable = baselines.RidgePCA.fit(counts(noise[:200]), input_index=1, components=20)
+    assert unlearnable.penalty[0] > 0.5  # pure noise: shrink towards the mean
+
+
+def test_ridge_penalty_errors_equal_the_errors_of_the_predictions(train: np.ndarray) -> None:
+    """The expanded form that avoids predictions agrees with predicting and comparing."""
+    inputs, target = baselines._pixels(train, FRONTAL), baselines._pixels(train, 3)
+    pca = baselines._PCA.fit(inputs[:200], 30)
+    scores = pca.scores(inputs[200:])
+    relative = np.array([1e-3, 1e-1, 10.0])
+    found = baselines._held_out_errors(pca, scores, target[:200], target[200:], relative)
+    mean = target[:200].mean(0)
+    direct = []
+    for r in relative:
+        weights = pca.shrinkage(r)[:, None] * (pca.train_scores.T @ (target[:200] - mean))
+        direct.append(np.square(scores @ weights + mean - target[200:]).sum())
+    constant = np.square(target[200:] - mean).sum()
+    assert found + constant == pytest.approx(direct, rel=1e-3)
+
+
+def test_ridge_wants_enough_patients(train: np.ndarray) -> None:
+    with pytest.raises(InputError, match="at least 10"):
+        baselines.RidgePCA.fit(train[:5], FRONTAL)
+
+
+def test_nearest_case_of_a_training_input_is_itself(train: np.ndarray) -> None:
+    knn = baselines.fit_on_store(train[:50], FRONTAL)["knn10"]
+    assert isinstance(knn, baselines.NearestCases)
+    inputs = metrics.unit(train[:50, FRONTAL] / 4096)
+    nearest = knn.nearest(inputs)
+    assert nearest.shape == (50, 10)
+    assert np.mean(nearest[:, 0] == np.arange(50)) > 0.9  # 8 bits leave a tie or two
+
+
+def test_shrink_is_an_area_mean_for_any_size() -> None:
+    image = np.random.default_rng(0).uniform(0, 1, (1, 128, 128)).astype(np.float32)
+    expected = image.reshape(1, 32, 4, 32, 4).mean((2, 4)) * 255
+    assert np.abs(baselines.shrink(image) - expected).max() <= 0.51
+    flat = np.full((2, 50, 70), 0.4, np.float32)
+    assert np.all(baselines.shrink(flat) == 102)
+
+
+def test_file_round_trip_from_a_store(tmp_path: Path, ellipsoid_views: Cohort) -> None:
+    views = ellipsoid_views(range(12), size=32)
+    store = ViewStore.create(tmp_path / "store", preset("chest", size=32))
+    for seed, case in enumerate(views):
+        store.write(f"virtual-{seed:07d}", case, STANDARD_ARC)
+    made = baselines.build_baselines(store, range(12), tmp_path / "baselines.npz", error_quantiles=np.linspace(0, 1, 101))
+    read = baselines.Baselines.load(tmp_path / "baselines.npz")
+    assert read.geometry == store.geometry
+    for name in ("yaw_deg", "mean_views", "small_frontals", "seeds", "frontal_quantiles", "error_quantiles"):
+        assert np.array_equal(getattr(made, name), getattr(read, name)), name
+    assert read.mean_views / 4096 == pytest.approx(views.mean(0), abs=2 / 4096)
+    exact = np.quantile(counts(views[:, FRONTAL]), np.linspace(0, 1, 256), method="inverted_cdf") / 4096
+    assert read.frontal_quantiles == pytest.approx(exact, abs=0.01)
+    assert set(read.predictors(FRONTAL)) == {"copy_input", "mean_view", "knn10"}
+    assert set(read.predictors(0)) == {"copy_input", "mean_view"}  # only frontals are kept
+    with pytest.raises(InputError, match="one seed a study"):
+        baselines.build_baselines(store, range(3), tmp_path / "no.npz")
+
+
+def test_damaged_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "baselines.npz"
+    for content in (b"", b"PK\x03\x04 broken"):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=r"baselines\.npz"):
+            baselines.Baselines.load(path)
+
+
+def test_training_views_are_thinned_to_the_limit(tmp_path: Path, ellipsoid_views: Cohort) -> None:
+    store = ViewStore.create(tmp_path, preset("chest", size=16))
+    with pytest.raises(InputError, match="empty"):
+        baselines.training_views(store)
+    for seed, case in enumerate(ellipsoid_views(range(9))):
+        store.write(f"v{seed}", case, STANDARD_ARC)
+    assert baselines.training_views(store).shape == (9, 37, 16, 16)
+    assert baselines.training_views(store, limit=4).shape == (4, 37, 16, 16)
