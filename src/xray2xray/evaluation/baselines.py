@@ -204,8 +204,8 @@ class Baselines:
         yaw_deg: (angles,) of the mean views.
         mean_views: uint16 counts (angles, h, w), 4096 per unit of p.
         small_frontals: uint8 (n, 32, 32), see `shrink`; `seeds`: int64 (n,), the patients they belong to.
-        frontal_quantiles: float32 (256,), p at evenly spaced quantiles of all pixels of the training frontals: what a
-            radiograph is matched to.
+        frontal_quantiles: float32 (256,), p at the quantiles (i + 1/2) / 256 of all pixels of the training frontals,
+            as `radiograph.quantiles.quantiles_of` takes them: what a radiograph is matched to.
         error_quantiles: float32 (101,), V's reconstruction error (RMSE, unit scale) of the training frontals at
             0, 1 ... 100 %; empty when V was not known yet.
     """
@@ -276,7 +276,7 @@ class Baselines:
 
 def build_baselines(
     store: ViewStore | str | Path,
-    seeds: Sequence[int],
+    seeds: Sequence[int] | None,
     out: str | Path,
     error_quantiles: Sequence[float] | Array = (),
 ) -> Baselines:
@@ -284,7 +284,7 @@ def build_baselines(
 
     Args:
         store: every study holds the standard arc.
-        seeds: the seed of each of `store.studies()`, in that order.
+        seeds: the seed of each of `store.studies()`, in that order; None takes the `seed` label of each study.
         error_quantiles: see `Baselines.error_quantiles`.
 
     Raises:
@@ -292,6 +292,8 @@ def build_baselines(
     """
     store = store if isinstance(store, ViewStore) else ViewStore.open(Path(store))
     studies = store.studies()
+    if seeds is None:
+        seeds = [_seed_label(store, study) for study in studies]
     if len(studies) != len(seeds) or not studies:
         raise InputError(f"the store holds {len(studies)} studies and {len(seeds)} seeds were given; one seed a study")
     frontal = STANDARD_ARC.index(0.0)
@@ -312,6 +314,13 @@ def build_baselines(
     )
     result.save(out)
     return result
+
+
+def _seed_label(store: ViewStore, study: str) -> int:
+    seed = store.read(study).labels.get("seed")
+    if not isinstance(seed, int):
+        raise InputError(f"study {study} in {store.folder} has no seed; neighbours can only be rendered from seeds")
+    return seed
 
 
 def training_views(store: ViewStore | str | Path, limit: int = MAX_TRAIN) -> Views:
@@ -338,9 +347,9 @@ def _area_weights(length: int, size: int) -> Array:
 
 
 def _quantiles(counts: NDArray[np.int64], levels: int) -> NDArray[np.float32]:
-    """p at evenly spaced quantiles of a histogram of uint16 counts."""
+    """p at the quantiles (i + 1/2) / levels of a histogram of uint16 counts: exact for any number of pixels."""
     below = np.cumsum(counts)
-    wanted = np.linspace(0, 1, levels) * (below[-1] - 1) + 1
+    wanted = (np.arange(levels) + 0.5) / levels * (below[-1] - 1) + 1
     return (np.searchsorted(below, wanted) / SCALE).astype(np.float32)
 
 

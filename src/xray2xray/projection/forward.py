@@ -1,9 +1,8 @@
-"""Volume to views, and back with the exact transpose."""
+"""Volume to views, and views to volume by the exact transpose."""
 
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -11,90 +10,16 @@ import numpy as np
 from ..errors import InputError
 from . import kernels
 from .geometry import Geometry
+from .rays import Grid, axis_aligned, grid_rays
 
 Backend = Literal["auto", "numba", "torch"]
-
-
-@dataclass(frozen=True)
-class Grid:
-    """An axis-aligned voxel grid as the kernels want it: axes in the order x, y, z; voxels may run either way.
-
-    `order` says which axis of the array is x, y and z; an index is (RAS mm - `origin_mm`) / `step_mm`.
-    """
-
-    order: tuple[int, int, int]
-    origin_mm: np.ndarray
-    step_mm: np.ndarray
-
-
-def axis_aligned(affine: np.ndarray) -> Grid | None:
-    """The grid of an affine whose axes are those of RAS in any order and direction; None for an oblique one."""
-    directions = np.asarray(affine, np.float64)[:3, :3]
-    spacing = np.linalg.norm(directions, axis=0)
-    if not np.all(np.isfinite(directions)) or np.any(spacing == 0):
-        raise InputError("the affine of the volume is singular or not finite; it must map voxels to millimetres")
-    order = np.argmax(np.abs(directions), axis=1)
-    if sorted(order) != [0, 1, 2]:
-        return None
-    step = directions[np.arange(3), order]
-    if not np.allclose(np.abs(step), spacing[order], rtol=1e-6):
-        return None
-    return Grid((int(order[0]), int(order[1]), int(order[2])), np.asarray(affine, np.float64)[:3, 3], step)
-
-
-@dataclass(frozen=True)
-class _Rays:
-    """One view's rays on one grid: what `kernels` takes, and the length between samples (columns, rows) in mm."""
-
-    arguments: tuple
-    step_mm: np.ndarray
-
-
-def _rays(grid: Grid, isocentre_mm: np.ndarray, geometry: Geometry, yaw_deg: float) -> _Rays:
-    yaw = np.deg2rad(yaw_deg)
-    offsets = geometry.offsets_mm
-    source = np.array([np.sin(yaw), -np.cos(yaw)])
-    pixels = offsets[:, None] * np.array([-np.cos(yaw), -np.sin(yaw)]) - source * (geometry.sdd_mm - geometry.sod_mm)
-    if geometry.beam == "cone":
-        starts = np.broadcast_to(source * geometry.sod_mm, pixels.shape)
-        z_start, z_pixel = np.zeros_like(offsets), -offsets
-    else:
-        starts = pixels + source * geometry.sdd_mm
-        z_start = z_pixel = -offsets
-    horizontal_mm = np.linalg.norm(pixels - starts, axis=1)
-    vertical_mm = z_pixel - z_start
-
-    zero = (isocentre_mm - grid.origin_mm) / grid.step_mm + kernels.PAD  # the isocentre in padded voxels
-    a = starts / grid.step_mm[:2] + zero[:2]
-    b = (pixels - starts) / grid.step_mm[:2]
-    across = np.abs(b[:, 0]) >= np.abs(b[:, 1])
-    main, lane = np.where(across, 0, 1), np.where(across, 1, 0)
-    columns = np.arange(geometry.size)
-    az, bz = z_start / grid.step_mm[2] + zero[2], vertical_mm / grid.step_mm[2]
-    slope = (lambda values: float(values[-1] - values[0]) / max(geometry.size - 1, 1))
-    arguments = (
-        across, a[columns, main], b[columns, main], a[columns, lane], b[columns, lane],
-        float(az[0]), slope(az), float(bz[0]), slope(bz),
-    )  # fmt: skip
-    length_mm = np.hypot(horizontal_mm[:, None], vertical_mm[None, :])
-    return _Rays(arguments, (length_mm / np.abs(b[columns, main])[:, None]).astype(np.float32))
-
-
-def _on_threads(work: Callable[[int], None], count: int, threads: int | None) -> None:
-    workers = min(threads or os.cpu_count() or 1, count)
-    if workers <= 1:
-        for i in range(count):
-            work(i)
-        return
-    with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(work, range(count)))
 
 
 def project(
     mu: np.ndarray,
     affine: np.ndarray,
     geometry: Geometry,
-    yaw_deg: Sequence[float],
+    yaw_deg: Sequence[float] | np.ndarray,
     isocentre_mm: Sequence[float] | np.ndarray,
     backend: Backend = "auto",
     threads: int | None = None,
@@ -107,32 +32,98 @@ def project(
         geometry: the X-ray set.
         yaw_deg: n angles in degrees.
         isocentre_mm: (3,) RAS mm.
-        backend: `numba` is the fast path and takes affines along the body axes (any order and direction); `torch` takes
-            oblique ones too. `auto` is `numba` wherever that is possible.
+        backend: `numba` is the fast path and takes grids along the body axes (any order, direction and spacing);
+            `torch` is the reference of the same quadrature and takes oblique grids too. `auto` is `numba` wherever that
+            is possible.
         threads: views worked on at the same time; all cores by default.
 
     Raises:
         InputError: `mu` is not three-dimensional, the affine is singular, or it is oblique and `numba` was asked for.
     """
     mu = np.asarray(mu)
-    if mu.ndim != 3 or 0 in mu.shape:
-        raise InputError(f"a volume has three axes of at least one voxel each, got an array of shape {mu.shape}")
     isocentre = np.asarray(isocentre_mm, np.float64)
-    grid = axis_aligned(affine)
-    if backend == "torch" or (backend == "auto" and grid is None):
-        return _project_with_torch(mu, affine, geometry, yaw_deg, isocentre)
+    grid = _choose(mu.shape, affine, backend)
     if grid is None:
-        raise InputError("the numba projector wants an affine along the body axes; use backend='torch' for oblique ones")
+        from .reference import project_with_torch
+
+        return project_with_torch(mu, affine, geometry, yaw_deg, isocentre)
 
     padded = kernels.pad(mu.transpose(grid.order))
     nz = mu.shape[grid.order[2]]
     views = np.empty((len(yaw_deg), geometry.size, geometry.size), np.float32)
 
     def view(i: int) -> None:
-        rays = _rays(grid, isocentre, geometry, float(yaw_deg[i]))
+        rays = grid_rays(grid, isocentre, geometry, float(yaw_deg[i]))
         sums = np.zeros((geometry.size, geometry.size), np.float32)
         kernels.forward_view(padded, nz, sums, *rays.arguments)
-        views[i] = (sums * rays.step_mm).T
+        views[i] = (sums * rays.sample_mm).T
 
-    _on_threads(view, len(yaw_deg), threads)
+    _on_threads(view, range(len(yaw_deg)), threads)
     return views
+
+
+def backproject(
+    views: np.ndarray,
+    shape: tuple[int, int, int],
+    affine: np.ndarray,
+    geometry: Geometry,
+    yaw_deg: Sequence[float] | np.ndarray,
+    isocentre_mm: Sequence[float] | np.ndarray,
+    backend: Backend = "auto",
+    threads: int | None = None,
+) -> np.ndarray:
+    """The transpose of `project` applied to views (n, size, size): float32 of `shape`, in mm times the views' unit.
+
+    It uses the very weights of `project`, so <project(x), y> = <x, backproject(y)> up to float32 rounding. Every thread
+    fills a volume of its own. The other arguments and the errors are those of `project`.
+    """
+    views = np.asarray(views)
+    if views.shape != (len(yaw_deg), geometry.size, geometry.size):
+        raise InputError(f"{len(yaw_deg)} angles of {geometry.size} x {geometry.size} pixels need as many views, got {views.shape}")
+    isocentre = np.asarray(isocentre_mm, np.float64)
+    grid = _choose(shape, affine, backend)
+    if grid is None:
+        from .reference import backproject_with_torch
+
+        return backproject_with_torch(views, shape, affine, geometry, yaw_deg, isocentre)
+
+    inner = (shape[grid.order[0]], shape[grid.order[1]], shape[grid.order[2]])
+    workers = _workers(len(views), threads)
+    sums = [np.zeros(kernels.padded_shape(inner), np.float32) for _ in range(workers)]
+
+    def share(worker: int) -> None:
+        for i in range(worker, len(views), workers):
+            rays = grid_rays(grid, isocentre, geometry, float(yaw_deg[i]))
+            values = np.ascontiguousarray(views[i].T * rays.sample_mm, np.float32)
+            kernels.adjoint_view(sums[worker], inner[2], values, *rays.arguments)
+
+    _on_threads(share, range(workers), workers)
+    for other in sums[1:]:
+        sums[0] += other
+    return np.ascontiguousarray(kernels.unpad(sums[0], inner).transpose(np.argsort(grid.order)))
+
+
+def _choose(shape: tuple[int, ...], affine: np.ndarray, backend: Backend) -> Grid | None:
+    """The grid for numba, or None where torch is to do it."""
+    if len(shape) != 3 or 0 in shape:
+        raise InputError(f"a volume has three axes of at least one voxel each, got shape {shape}")
+    if backend not in ("auto", "numba", "torch"):
+        raise InputError(f"no projector {backend!r}; choose auto, numba or torch")
+    grid = axis_aligned(affine)
+    if grid is None and backend == "numba":
+        raise InputError("the numba projector wants a grid along the body axes; take backend='torch' for an oblique one")
+    return None if backend == "torch" else grid
+
+
+def _workers(jobs: int, threads: int | None) -> int:
+    return max(1, min(threads or os.cpu_count() or 1, jobs))
+
+
+def _on_threads(work: Callable[[int], None], jobs: Sequence[int], threads: int | None) -> None:
+    workers = _workers(len(jobs), threads)
+    if workers == 1:
+        for job in jobs:
+            work(job)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(work, jobs))  # list: raise what a thread raised

@@ -124,20 +124,40 @@ def source_mm(geometry: Geometry, yaw_deg: float) -> np.ndarray:
     return geometry.sod_mm * np.array([np.sin(yaw), -np.cos(yaw), 0.0])
 
 
-def pixels_mm(geometry: Geometry, yaw_deg: float) -> np.ndarray:
-    """Pixel centres relative to the isocentre, (size rows, size columns, 3) float64 RAS mm."""
+@dataclass(frozen=True)
+class Fan:
+    """All rays of a yaw-only view, relative to the isocentre in RAS mm, float64, from source to pixel.
+
+    Where a ray runs in x and y depends on its column only, where it runs in z on its row only; so (size, 2) points
+    and (size,) heights say everything about size x size rays.
+    """
+
+    start_xy: np.ndarray
+    end_xy: np.ndarray
+    start_z: np.ndarray
+    end_z: np.ndarray
+
+
+def fan_mm(geometry: Geometry, yaw_deg: float) -> Fan:
+    """The rays of a view. In a parallel beam each starts `sdd_mm` before its own pixel."""
     yaw = np.deg2rad(yaw_deg)
-    centre = (geometry.sdd_mm - geometry.sod_mm) * np.array([-np.sin(yaw), np.cos(yaw), 0.0])
-    along_columns = np.array([-np.cos(yaw), -np.sin(yaw), 0.0])
-    along_rows = np.array([0.0, 0.0, -1.0])
+    towards_source = np.array([np.sin(yaw), -np.cos(yaw)])
+    along_columns = np.array([-np.cos(yaw), -np.sin(yaw)])
     offsets = geometry.offsets_mm
-    return centre + offsets[:, None, None] * along_rows + offsets[None, :, None] * along_columns
+    end_xy = offsets[:, None] * along_columns - (geometry.sdd_mm - geometry.sod_mm) * towards_source
+    if geometry.beam == "cone":
+        start_xy = np.broadcast_to(geometry.sod_mm * towards_source, end_xy.shape)
+        return Fan(start_xy, end_xy, np.zeros_like(offsets), -offsets)
+    return Fan(end_xy + geometry.sdd_mm * towards_source, end_xy, -offsets, -offsets)
 
 
 def rays_mm(geometry: Geometry, yaw_deg: float) -> tuple[np.ndarray, np.ndarray]:
-    """Start and end of every ray relative to the isocentre: two (size, size, 3) float64 arrays, RAS mm."""
-    ends = pixels_mm(geometry, yaw_deg)
-    source = source_mm(geometry, yaw_deg)
-    if geometry.beam == "cone":
-        return np.broadcast_to(source, ends.shape), ends
-    return ends + source * (geometry.sdd_mm / geometry.sod_mm), ends
+    """Start and end of every ray relative to the isocentre: two (size rows, size columns, 3) float64, RAS mm."""
+    fan = fan_mm(geometry, yaw_deg)
+
+    def spread(xy: np.ndarray, z: np.ndarray) -> np.ndarray:
+        points = np.empty((geometry.size, geometry.size, 3))
+        points[..., :2], points[..., 2] = xy[None, :, :], z[:, None]
+        return points
+
+    return spread(fan.start_xy, fan.start_z), spread(fan.end_xy, fan.end_z)

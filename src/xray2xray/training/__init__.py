@@ -1,0 +1,1 @@
+"""Training: one loop on Lightning Fabric, and beside it what each stage learns."""

@@ -1,0 +1,52 @@
+"""V's latents and tokens of every view, computed once, so that training M touches no pixels."""
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..files import atomic_path
+from ..vision.normalise import to_network
+from ..vision.vqgan import VisionModel
+from .vision import STORED_SCALE
+
+
+def cached_latents(folder: Path, key: str, vision: VisionModel, views: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Latents (patients, 37, n, C) float16 and tokens (patients, 37, n) int32 of stored views (patients, 37, h, w).
+
+    They are kept in `folder` and read from there when `key` (which V, which views) is the same.
+    """
+    paths = folder / "latents.npy", folder / "tokens.npy"
+    key_path = folder / "key.txt"
+    if key_path.is_file() and key_path.read_text(encoding="utf-8") == key and all(path.is_file() for path in paths):
+        return np.load(paths[0], allow_pickle=False), np.load(paths[1], allow_pickle=False)
+    latents, tokens = encode_all(vision, views)
+    folder.mkdir(parents=True, exist_ok=True)
+    key_path.unlink(missing_ok=True)
+    for path, array in zip(paths, (latents, tokens), strict=True):
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            np.save(file, array)
+    key_path.write_text(key, encoding="utf-8")
+    return latents, tokens
+
+
+@torch.no_grad()
+def encode_all(vision: VisionModel, views: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """As `cached_latents`, without the disk."""
+    device = next(vision.parameters()).device
+    config = vision.config
+    latents = np.empty((*views.shape[:2], config.tokens, config.latent_dim), np.float16)
+    tokens = np.empty((*views.shape[:2], config.tokens), np.int32)
+    start = last = time.monotonic()
+    for patient, stored in enumerate(views):
+        x = to_network(torch.from_numpy(stored.astype(np.float32) / STORED_SCALE))[:, None].to(device)
+        encoded = vision.encode(x)
+        latents[patient] = encoded.cpu().numpy()
+        tokens[patient] = vision.tokens(encoded).cpu().numpy()
+        if time.monotonic() - last > 10:
+            last = time.monotonic()
+            left = (last - start) / (patient + 1) * (len(views) - patient - 1)
+            print(f"latents {patient + 1}/{len(views)} patients, {left:.0f} s left", file=sys.stderr, flush=True)
+    return latents, tokens
