@@ -13,11 +13,11 @@ import json as json_
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from .errors import InputError, UsageError
-from .files import atomic_path, progress
-from .runs import as_paths, check_inputs, run_folder, say, write_config
+from .files import atomic_path, prepare_out, progress
+from .runs import CONFIG, as_paths, check_inputs, pick_device, run_folder, say, write_config
 
 Inputs = str | Path | Sequence[str | Path]
 FIRST_TEST_SEED = 1_000_000  # training seeds stay below
@@ -83,8 +83,9 @@ def phantom(
 
 
 def render(
+    inputs: Inputs = (),
+    *,
     out: str | Path,
-    inputs: Inputs | None = None,
     procedural: int = 0,
     seed: int = 0,
     geometry: str = "chest",
@@ -139,6 +140,169 @@ def render(
     return {"out": str(out), "studies": len(store), "failed": failed}
 
 
+def train(
+    views: str | Path,
+    out: str | Path,
+    stage: Literal["all", "vision", "direct", "autoregressive"] = "all",
+    preset: Literal["tiny", "small", "base", "large"] = "tiny",
+    steps: int | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    precision: str = "auto",
+    resume: bool = False,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Train a world model from a view store: V, then both forms of M.
+
+    The result is the folder model/ in the output folder, which `--source` of the other verbs takes; beside it every
+    stage keeps metrics.jsonl, pictures and a checkpoint. Stages may be trained one by one into the same folder.
+
+    Args:
+        views: a view store made by `render`, with the standard arc of every study.
+        out: the output folder.
+        stage: all, vision (V), direct or autoregressive (M).
+        preset: the size of the networks and how long they are trained.
+        steps: steps of each stage, instead of the preset's.
+        limit: use the first studies of the store only.
+        seed: of the weights and of the batches.
+        device: auto, cpu or cuda.
+        precision: auto (bfloat16 where it is faster here), 32-true or bf16-mixed.
+        resume: go on exactly where an interrupted run stopped; finished stages are passed over.
+        overwrite: empty the output folder of an earlier run first.
+    """
+    options = dict(locals())
+    from .training.train import train as train_stages
+
+    if resume and overwrite:
+        raise UsageError("--resume goes on and --overwrite begins anew; choose one of them")
+    device = pick_device(device)
+    out = Path(out)
+    if overwrite or not (out / CONFIG).exists():
+        prepare_out(out, overwrite)
+    write_config(out / CONFIG, "train", {**options, "overwrite": False})
+    model = train_stages(views, out, stage, preset, steps, resume, seed, device, precision, limit)
+    say(f"the model is in {model}; use it with --source {model}")
+    return {"out": str(out), "model": str(model)}
+
+
+def evaluate_views(
+    inputs: Inputs = (),
+    *,
+    out: str | Path,
+    procedural: int = 0,
+    train: str | Path | None = None,
+    source: str | Path = "tiny",
+    models: Sequence[str] = ("direct", "autoregressive"),
+    input_yaw_deg: float = 0.0,
+    seed: int = 0,
+    device: str = "auto",
+    series: str | None = None,
+    pictures: int = 4,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Compare predicted views with the truth and with every baseline, on real CTs and unseen virtual patients.
+
+    One view of each is the input and all others are predicted from it. Writes views.json, views.md, the error at each
+    angle (views.png) and pictures of the first cases.
+
+    Args:
+        inputs: chest CTs: NIfTI files, folders or zips of DICOM; a folder of NIfTI files means each of them.
+        out: the output folder.
+        procedural: how many procedural patients to evaluate besides, from seed 1,000,000.
+        train: the view store the model was trained on; ridge_pca needs it.
+        source: the model: tiny, or a folder that `train` made.
+        models: forms of M to evaluate.
+        input_yaw_deg: the angle of the input view.
+        seed: offset of the procedural patients' seeds, and seed of the bootstrap.
+        device: auto, cpu or cuda.
+        series: SeriesInstanceUID, where a DICOM folder holds several.
+        pictures: how many cases of each kind to draw.
+        overwrite: empty the output folder of an earlier run first.
+    """
+    options = dict(locals())
+    from .evaluation.views import evaluate_views as evaluate
+
+    _at_least(0, procedural=procedural, seed=seed, pictures=pictures)
+    paths = as_paths(inputs)
+    if not paths and not procedural:
+        raise UsageError("nothing to evaluate: name chest CTs or ask for --procedural N patients")
+    with run_folder(out, overwrite, "evaluate views", options) as folder:
+        return evaluate(
+            paths,
+            procedural,
+            train,
+            folder,
+            models=models,
+            input_yaw_deg=input_yaw_deg,
+            source=source,
+            seed=seed,
+            device=pick_device(device),
+            series=series,
+            pictures=pictures,
+        )
+
+
+def evaluate_baselines(
+    views: str | Path,
+    out: str | Path = "baselines.npz",
+    source: str | Path | None = None,
+    device: str = "auto",
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Condense a training store into baselines.npz: mean views, small frontals with seeds, grey values, V's errors.
+
+    The file is what the packaged baselines are, and what a radiograph's grey values are matched to.
+
+    Args:
+        views: the view store of procedural patients that the model was trained on.
+        out: the file to write.
+        source: the model whose reconstruction errors tell what is out of distribution; without it that stays unknown.
+        device: auto, cpu or cuda.
+        overwrite: replace the file.
+    """
+    options = dict(locals())
+    import numpy as np
+
+    from .data.store import ViewStore
+    from .evaluation.baselines import build_baselines
+    from .evaluation.ood import reconstruction_error
+
+    out = _file_out(out, overwrite, (".npz",))
+    store = ViewStore.open(views)
+    seeds, errors = [], []
+    model = None
+    if source is not None:
+        from .world_model import WorldModel
+
+        model = WorldModel.from_pretrained(source, device=pick_device(device))
+    for study in progress(store.studies(), "reading"):
+        stored = store.read(study)
+        if "seed" not in stored.labels:
+            raise InputError(f"{store.path(study)} is no procedural patient (no seed in its labels); render with --procedural")
+        seeds.append(int(stored.labels["seed"]))
+        if model is not None:
+            frontal = stored.views_p[[abs(float(yaw)) < 1e-3 for yaw in stored.yaw_deg]]
+            errors.extend(reconstruction_error(frontal, model.reconstruct_views(frontal)).tolist())
+    quantiles = np.quantile(errors, np.linspace(0, 1, 101)) if errors else ()
+    build_baselines(store, seeds, out, quantiles)
+    write_config(out.with_name(out.name + ".config.yaml"), "evaluate baselines", options)
+    say(f"baselines of {len(seeds)} patients in {out} ({out.stat().st_size / 2**20:.1f} MiB)")
+    return {"out": str(out), "patients": len(seeds)}
+
+
+def _file_out(out: str | Path, overwrite: bool, endings: tuple[str, ...]) -> Path:
+    """A file to write, checked before the work begins."""
+    out = Path(out)
+    if out.suffix.lower() not in endings:
+        raise UsageError(f"--out {out}: the name must end in {' or '.join(endings)}")
+    if out.is_dir():
+        raise UsageError(f"--out {out} is a folder; give the name of a file")
+    if out.exists() and not overwrite:
+        raise UsageError(f"{out} exists; choose another --out or pass --overwrite")
+    return out
+
+
 def _at_least(least: int, **numbers: int) -> None:
     for name, number in numbers.items():
         if number < least:
@@ -150,3 +314,5 @@ def _write_table(path: Path, rows: list[dict[str, Any]]) -> None:
         table = csv.DictWriter(file, list(rows[0]))
         table.writeheader()
         table.writerows(rows)
+def demo(): ...
+rotate = reconstruct = embed = evaluate_probes = demo

@@ -158,7 +158,7 @@ class _HelpFormatter(argparse.HelpFormatter):
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         text = action.help or ""
-        if not action.option_strings or action.dest in ("help", "config") or action.default in (None, False):
+        if not action.option_strings or action.dest in ("help", "config") or action.default is None or action.default is False:
             return text + (" (required)" if action.option_strings and action.required else "")
         default = " ".join(map(str, action.default)) if isinstance(action.default, list) else action.default
         return f"{text} (default: {default})"

@@ -1,8 +1,8 @@
 """What a person may give to the model, a chest CT or a chest radiograph, as the one thing the model takes: a frontal view."""
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +13,7 @@ from .projection.geometry import STANDARD_ARC, Geometry
 from .volume.volume import Volume
 
 View = Literal["pa", "ap", "auto"]
+REAL_RADIOGRAPH = "real radiograph"  # the third rung of the evidence ladder; see evaluation.scoring for the other two
 _ENDINGS = (".nii.gz", ".nii", ".zip", ".dcm", ".dicom", ".png", ".jpg", ".jpeg")
 
 
@@ -42,3 +43,119 @@ def study_name(path: str | Path) -> str:
             break
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")
     return name[:100] or "study"
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """One patient as the model meets them.
+
+    Attributes:
+        name: a safe file name; for pictures, tables and subfolders.
+        source: what was given, for messages and reports.
+        rung: of the evidence ladder: virtual patient, rendered from real CT, real radiograph.
+        view_p: float32 (size, size), the input view as line integrals p.
+        geometry: how the views are taken; of a radiograph, how it is assumed to have been taken.
+        input_yaw_deg: where the source stands in the input view.
+        volume: the scan in HU where there is one; it knows the truth at every angle.
+        isocentre_mm: (3,) RAS mm in the scan's own coordinates; the origin where there is no scan.
+        calibrated: whether `view_p` are line integrals, or grey values that were given their distribution.
+        notes: what was assumed or changed on the way, one sentence each.
+    """
+
+    name: str
+    source: str
+    rung: str
+    view_p: np.ndarray
+    geometry: Geometry
+    input_yaw_deg: float = 0.0
+    volume: Volume | None = None
+    isocentre_mm: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    calibrated: bool = True
+    notes: tuple[str, ...] = ()
+
+    def truth_p(self, yaw_deg: Sequence[float] = STANDARD_ARC) -> np.ndarray | None:
+        """The true views at these angles, float32 (n, size, size) line integrals; None where there is no scan."""
+        if self.volume is None:
+            return None
+        from .projection.render import render
+
+        return render(self.volume, self.geometry, yaw_deg)
+
+
+def open_input(
+    path: str | Path,
+    geometry: Geometry,
+    series: str | None = None,
+    view: View = "auto",
+    *,
+    name: str | None = None,
+    frontal_quantiles: np.ndarray | None = None,
+) -> Study:
+    """A chest CT (its frontal is rendered) or a frontal chest radiograph, ready for the model.
+
+    A radiograph's grey values are no line integrals. They are matched in distribution to the training frontals, which
+    keeps their order and nothing else: the study is not `calibrated`. An AP radiograph, hung like a PA one, is entered as
+    PA: the two differ by which side of the chest is magnified more, which the model does not know.
+
+    Args:
+        path: CT as NIfTI file, DICOM folder or zip; radiograph as PNG, JPEG or DICOM file.
+        geometry: how to render a CT's views.
+        series: SeriesInstanceUID, where a DICOM folder holds several CT series.
+        view: pa or ap for radiographs; auto believes a DICOM's header and else assumes PA.
+        name: the study's name; by default that of the file.
+        frontal_quantiles: what a radiograph is matched to; by default the packaged training frontals.
+
+    Raises:
+        InputError: the file cannot be used.
+    """
+    from .volume.read import is_volume
+
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file or folder")
+    name = name or study_name(path)
+    if is_volume(path):
+        from .evaluation.scoring import FROM_CT
+        from .volume.read import read_volume
+
+        return study_of_volume(read_volume(path, series), geometry, name, str(path), FROM_CT)
+    return _study_of_radiograph(path, geometry, view, name, frontal_quantiles)
+
+
+def open_procedural(seed: int, geometry: Geometry) -> Study:
+    """The procedural patient of a seed."""
+    from .evaluation.scoring import VIRTUAL
+    from .rendering import procedural_study
+    from .volume.thorax import patient_volume
+
+    source = f"procedural patient, seed {seed}"
+    return study_of_volume(patient_volume(seed), geometry, procedural_study(seed), source, VIRTUAL)
+
+
+def study_of_volume(volume: Volume, geometry: Geometry, name: str, source: str, rung: str) -> Study:
+    """A volume, seen by the model through its rendered frontal alone."""
+    from .projection.render import render
+    from .volume.volume import isocentre_mm
+
+    frontal = render(volume, geometry, (0.0,))[0]
+    return Study(name, source, rung, frontal, geometry, volume=volume, isocentre_mm=isocentre_mm(volume))
+
+
+def _study_of_radiograph(
+    path: Path, geometry: Geometry, view: View, name: str, frontal_quantiles: np.ndarray | None
+) -> Study:
+    from .radiograph.quantiles import match_quantiles
+    from .radiograph.read import read_radiograph
+
+    radiograph = read_radiograph(path, geometry.size, ap=view == "ap")
+    if frontal_quantiles is None:
+        from .evaluation.views import load_baselines
+
+        frontal_quantiles = load_baselines().frontal_quantiles
+    notes = ["uncalibrated: grey values were matched in distribution to simulated frontals", *radiograph.notes]
+    if radiograph.ap:
+        notes.append("AP, entered as if it were PA: the heart may be predicted too large")
+    elif view == "auto" and path.suffix.lower() in (".png", ".jpg", ".jpeg"):
+        notes.append("assumed to be PA; say --view ap if it is not")
+    view_p = match_quantiles(radiograph.gray, frontal_quantiles)
+    return Study(name, str(path), REAL_RADIOGRAPH, view_p, geometry, calibrated=False, notes=tuple(notes))

@@ -34,7 +34,9 @@ def folder_of(source: str | Path) -> Path:
     for folder in (packaged, Path(source)) if Path(source).name == str(source) else (Path(source),):
         if (folder / "config.json").is_file():
             return folder
-    raise InputError(f"{source} is neither a packaged model nor a folder with a config.json; train one or check the path")
+    raise InputError(
+        f"{source} is neither a packaged model nor a folder with a config.json; train one or check the path"
+    )
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -61,9 +63,11 @@ def write_part(folder: Path, part: str, module: nn.Module, notes: dict[str, Any]
     path = folder / f"{part}.safetensors"
     with atomic_path(path) as temporary:
         save_file(tensors, temporary)
-    config = read_config(folder) if (folder / "config.json").exists() else {"format": FORMAT, "version": VERSION}
+    config: dict[str, Any] = {"format": FORMAT, "version": VERSION}
+    if (folder / "config.json").exists():
+        config = read_config(folder)
     config[part] = asdict(module.config)  # type: ignore[call-overload]
-    config.setdefault("sha256", {})[part] = sha256(path)
+    config["sha256"] = {**config.get("sha256", {}), part: sha256(path)}
     write_json(folder / "config.json", config | (notes or {}))
 
 
@@ -85,7 +89,9 @@ def read_part(folder: Path, part: str, module: nn.Module) -> None:
     except (SafetensorError, RuntimeError) as error:
         raise InputError(f"{path} does not fit its config.json ({str(error).splitlines()[0]})") from None
     if unexpected or set(missing) - set(TRAINING_ONLY):
-        raise InputError(f"{path} does not fit its config.json ({len(missing)} tensors missing, {len(unexpected)} unknown)")
+        raise InputError(
+            f"{path} does not fit its config.json ({len(missing)} tensors missing, {len(unexpected)} unknown)"
+        )
 
 
 def sha256(path: Path) -> str:

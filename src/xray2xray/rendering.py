@@ -53,7 +53,8 @@ def render_jobs(store: ViewStore, jobs: Sequence[Job], yaw_deg: Sequence[float],
     for job, problem in progress(_finished(store, waiting, tuple(yaw_deg), workers), "rendering", len(waiting)):
         if problem:
             failed[job.study] = problem
-            print(f"xray2xray: left out {job.study}: {problem}", file=sys.stderr, flush=True)
+            if len(jobs) > 1:  # the only one is the caller's to report
+                print(f"xray2xray: left out {job.study}: {problem}", file=sys.stderr, flush=True)
     _list_failed(store.folder / FAILED, jobs, failed)
     return failed
 

@@ -26,7 +26,7 @@ def run_folder(out: str | Path, overwrite: bool, verb: str, options: Mapping[str
         UsageError: as `files.prepare_out`, or an input lies inside the folder that would be emptied.
         InputError: an input does not exist (found before anything is removed).
     """
-    check_inputs(as_paths(options.get("inputs")), out)
+    check_inputs(as_paths(options.get("inputs", ())), out)
     folder = prepare_out(out, overwrite)
     config = folder / CONFIG
     write_config(config, verb, options)
@@ -39,10 +39,8 @@ def run_folder(out: str | Path, overwrite: bool, verb: str, options: Mapping[str
         raise
 
 
-def as_paths(inputs: str | Path | Sequence[str | Path] | None) -> list[Path]:
+def as_paths(inputs: str | Path | Sequence[str | Path]) -> list[Path]:
     """One path or several as a list: `rotate("scan.nii.gz", ...)` is meant as it looks."""
-    if inputs is None:
-        return []
     return [Path(inputs)] if isinstance(inputs, str | Path) else [Path(item) for item in inputs]
 
 
@@ -103,3 +101,20 @@ def each(items: Sequence[T], work: Callable[[T], R], name: Callable[[T], str] = 
 def say(text: str = "") -> None:
     """One line for the person who waits."""
     print(text, flush=True)
+
+
+def pick_device(device: str) -> str:
+    """`auto` becomes `cuda` where there is one, else `cpu`; a device that is not there is refused.
+
+    Raises:
+        UsageError: torch does not know the device, or this machine does not have it.
+    """
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise UsageError(f"--device {device} is not available on this machine; use auto or cpu") from None
+    return device

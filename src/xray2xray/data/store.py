@@ -94,7 +94,8 @@ class ViewStore:
         """
         if not _STUDY_NAME.fullmatch(study):
             raise InputError(
-                f"study name {study!r} must be up to 128 letters, digits, '.', '_' or '-', starting with one of the first two"
+                f"study name {study!r} is no safe file name: use letters, digits, '.', '_' or '-', at most 128, "
+                "and begin with a letter or digit"
             )
         return self.folder / f"{study}.npz"
 
@@ -135,7 +136,9 @@ class ViewStore:
                 f"got {views_p.shape} and {yaw.shape}"
             )
         if not (np.isfinite(views_p).all() and np.isfinite(yaw).all()):
-            raise InputError(f"study {study}: views or angles hold NaN or infinity; check the volume it was rendered from")
+            raise InputError(
+                f"study {study}: views or angles hold NaN or infinity; check the volume it was rendered from"
+            )
         stored = np.clip(np.rint(views_p * SCALE), 0, np.iinfo(np.uint16).max).astype(np.uint16)
         text = json.dumps(dict(labels or {}), allow_nan=False)
         with atomic_path(path) as temporary, temporary.open("wb") as file:
@@ -168,7 +171,9 @@ class ViewStore:
             distance = np.abs(yaw[None, :] - np.array(STANDARD_ARC)[:, None])
             if distance.min(axis=1).max() > _YAW_TOLERANCE_DEG:
                 lacking = STANDARD_ARC[int(distance.min(axis=1).argmax())]
-                raise InputError(f"{self.path(study)} has no view at {lacking:g} degrees; render it on the standard arc")
+                raise InputError(
+                    f"{self.path(study)} has no view at {lacking:g} degrees; render it on the standard arc"
+                )
             arc = views[distance.argmin(axis=1)]
             stack[i] = arc if whole else arc.astype(np.float32) / SCALE
         return stack
@@ -185,5 +190,7 @@ class ViewStore:
             raise InputError(f"{path} is damaged ({error}); delete it and render the study again") from error
         size = self.geometry.size
         if views.dtype != np.uint16 or yaw.ndim != 1 or views.shape != (len(yaw), size, size):
-            raise InputError(f"{path} does not hold uint16 views of {size} x {size} pixels; delete it and render it again")
+            raise InputError(
+                f"{path} does not hold uint16 views of {size} x {size} pixels; delete it and render it again"
+            )
         return views, yaw, labels

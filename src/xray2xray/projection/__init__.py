@@ -1,7 +1,22 @@
-"""A volume and a pose to an X-ray view, and views back to a volume."""
+"""A volume and a pose to an X-ray view, and views back to a volume.
 
-from .forward import project
+`reference.project_torch` (any pose, gradients) is left out here, so that projecting does not import torch.
+"""
+
+from .forward import backproject, project
 from .geometry import NAMED_VIEWS, PRESETS, STANDARD_ARC, Geometry, Pose, preset
+from .reconstruct import reconstruct
 from .render import render
 
-__all__ = ["NAMED_VIEWS", "PRESETS", "STANDARD_ARC", "Geometry", "Pose", "preset", "project", "render"]
+__all__ = [
+    "NAMED_VIEWS",
+    "PRESETS",
+    "STANDARD_ARC",
+    "Geometry",
+    "Pose",
+    "backproject",
+    "preset",
+    "project",
+    "reconstruct",
+    "render",
+]

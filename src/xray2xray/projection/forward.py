@@ -64,7 +64,7 @@ def project(
 
 def backproject(
     views: np.ndarray,
-    shape: tuple[int, int, int],
+    shape: tuple[int, ...],
     affine: np.ndarray,
     geometry: Geometry,
     yaw_deg: Sequence[float] | np.ndarray,
@@ -79,7 +79,10 @@ def backproject(
     """
     views = np.asarray(views)
     if views.shape != (len(yaw_deg), geometry.size, geometry.size):
-        raise InputError(f"{len(yaw_deg)} angles of {geometry.size} x {geometry.size} pixels need as many views, got {views.shape}")
+        raise InputError(
+            f"{len(yaw_deg)} angles need as many views of {geometry.size} x {geometry.size} pixels, "
+            f"got an array of shape {views.shape}"
+        )
     isocentre = np.asarray(isocentre_mm, np.float64)
     grid = _choose(shape, affine, backend)
     if grid is None:
@@ -111,7 +114,9 @@ def _choose(shape: tuple[int, ...], affine: np.ndarray, backend: Backend) -> Gri
         raise InputError(f"no projector {backend!r}; choose auto, numba or torch")
     grid = axis_aligned(affine)
     if grid is None and backend == "numba":
-        raise InputError("the numba projector wants a grid along the body axes; take backend='torch' for an oblique one")
+        raise InputError(
+            "the numba projector wants a grid along the body axes; take backend='torch' for an oblique one"
+        )
     return None if backend == "torch" else grid
 
 

@@ -21,7 +21,7 @@ FAR_DEG = 30.0  # claims are made over the views at least this far from the inpu
 
 @dataclass(frozen=True)
 class DirectTraining:
-    """`pixel_from` is the share of the steps after which pixels count, `pixel_views` how many of a batch are decoded."""
+    """`pixel_from`: the share of steps after which pixels count; `pixel_views`: how many of a batch are decoded."""
 
     targets: int = 6
     frontal_share: float = 0.7
@@ -82,7 +82,10 @@ class DirectObjective(Objective):
             chosen = torch.randperm(size * training.targets, generator=generator)[:count]
             row, column = chosen // training.targets, chosen % training.targets
             stored = self._views[patients[row].numpy(), targets[row, column].numpy()]
-            batch |= {"chosen": chosen, "x": to_network(torch.from_numpy(stored.astype(np.float32) / STORED_SCALE))[:, None]}
+            batch |= {
+                "chosen": chosen,
+                "x": to_network(torch.from_numpy(stored.astype(np.float32) / STORED_SCALE))[:, None],
+            }
         return batch
 
     def forward(self, batch: Batch, part: str, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
@@ -106,7 +109,7 @@ class DirectObjective(Objective):
         return {}
 
     def validate(self) -> dict[str, float]:
-        """PSNR and latent error of all views far from the frontal, for the held-out patients, by the averaged weights."""
+        """PSNR and latent error of the held-out patients' views far from the frontal, by the averaged weights."""
         if self._train == len(self._latents):
             return {}
         square, decibels = [], []

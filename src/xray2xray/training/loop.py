@@ -163,7 +163,9 @@ def _restore(
     saved, wanted = json.loads(state["configuration"]), json.loads(json.dumps(configuration))
     if saved != wanted:
         different = sorted(key for key in saved.keys() | wanted.keys() if saved.get(key) != wanted.get(key))
-        raise InputError(f"{out / CHECKPOINT} is of another recipe ({', '.join(different)} differ); train to another --out")
+        raise InputError(
+            f"{out / CHECKPOINT} is of another recipe ({', '.join(different)} differ); train to another --out"
+        )
     try:
         objective.load_state_dict(state["objective"])
         for part, optimizer in optimizers.items():
@@ -176,7 +178,8 @@ def _restore(
 def _require_finite(loss: Tensor, stage: str, part: str, step: int) -> None:
     if not torch.isfinite(loss):
         raise TrainingStopped(
-            f"{stage}: the {part} loss is {float(loss)} at step {step}; resume from the last checkpoint with a lower rate"
+            f"{stage}: the {part} loss is {float(loss)} at step {step};"
+            " go on from the last checkpoint with a lower rate"
         )
 
 

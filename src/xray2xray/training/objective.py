@@ -18,8 +18,8 @@ class TrainingStopped(InputError):
 class Objective(nn.Module):
     """A stage of training: what is learned, from which batches, by which losses, and how to see that it goes well.
 
-    The modules registered on an objective (with their buffers) are its whole state, and batches are drawn by a generator
-    that is seeded by the step's number alone, so a run resumes exactly from the state and that number.
+    The modules registered on an objective (with their buffers) are its whole state, and batches are drawn by a
+    generator that is seeded by the step's number alone, so a run resumes exactly from the state and that number.
     """
 
     stage = "stage"

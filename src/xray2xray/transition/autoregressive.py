@@ -48,9 +48,10 @@ class AutoregressiveTransition(nn.Module):
         self.blocks = nn.ModuleList(CausalBlock(dim, config.heads) for _ in range(config.layers))
         self.norm = nn.LayerNorm(dim)
         initialise(self)
-        for block in self.blocks:  # GPT-2: residual branches start smaller the deeper the network
-            for layer in (block.attention.out, block.feedforward[2]):
-                nn.init.normal_(layer.weight, std=0.02 / (2 * config.layers) ** 0.5)
+        for name, weight in self.blocks.named_parameters():
+            if name.endswith(("attention.out.weight", "feedforward.2.weight")):
+                # GPT-2: residual branches start smaller the deeper the network.
+                nn.init.normal_(weight, std=0.02 / (2 * config.layers) ** 0.5)
         nn.init.zeros_(self.offset.weight)
         nn.init.eye_(self.same_place.weight)
 
@@ -116,7 +117,7 @@ class AutoregressiveTransition(nn.Module):
         return torch.cat([views.flatten(1, 2), action], dim=1)
 
     def _written(self, tokens: Tensor, latest: Tensor, start: int) -> Tensor:
-        """Embeddings of written tokens start, start + 1, ...; each also shows what the latest view has at the next place."""
+        """Embed written tokens start, start + 1, ...; each also shows what the latest view has at the next place."""
         end = start + tokens.shape[1]
         shown = self.same_place(self.embed(latest[:, start + 1 : end + 1]))
         return self.embed(tokens) + shown + self.place[start:end] + self.role[1]

@@ -34,9 +34,7 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim)
         self.out = nn.Linear(dim, dim)
 
-    def forward(
-        self, x: Tensor, causal: bool = False, cache: KeyValueCache | None = None, capacity: int = 0
-    ) -> Tensor:
+    def forward(self, x: Tensor, causal: bool = False, cache: KeyValueCache | None = None, capacity: int = 0) -> Tensor:
         queries, keys, values = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         if cache is not None:
             keys, values = cache.extend(keys, values, capacity)

@@ -55,7 +55,9 @@ class DirectTransition(nn.Module):
         self.prior = LinearPrior((config.tokens, config.latent_dim), config.prior_inputs, config.prior_outputs, ARC_DEG)
         self.embed_prior = nn.Linear(config.latent_dim, dim)
         angle = 2 * config.harmonics
-        self.input_condition = nn.Sequential(nn.Linear(angle, condition), nn.SiLU(), nn.Linear(condition, condition), nn.SiLU())
+        self.input_condition = nn.Sequential(
+            nn.Linear(angle, condition), nn.SiLU(), nn.Linear(condition, condition), nn.SiLU()
+        )
         self.jump_condition = nn.Sequential(
             nn.Linear(3 * angle, condition), nn.SiLU(), nn.Linear(condition, condition), nn.SiLU()
         )
@@ -64,7 +66,7 @@ class DirectTransition(nn.Module):
         self.head = nn.ModuleList(ConditionedBlock(dim, config.heads, condition) for _ in range(config.head))
         self.norm = nn.LayerNorm(dim)
         self.out = nn.Linear(dim, config.latent_dim)
-        # Zero at first: training starts from the linear prior. The angles' layers need more than GPT's 0.02 to be heard.
+        # Zero at first: training starts from the linear prior. Angles need more than GPT's 0.02 to be heard.
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
         for sequence in (self.input_condition, self.jump_condition):

@@ -91,7 +91,7 @@ def _whole_steps(difference_deg: float) -> int:
     steps = round(difference_deg / STEP_DEG)
     if abs(steps * STEP_DEG - difference_deg) > 1e-3:
         raise InputError(
-            f"the autoregressive form turns in steps of {STEP_DEG:g} degrees and cannot reach one {difference_deg:g} away;"
+            f"the autoregressive form turns in steps of {STEP_DEG:g} degrees and cannot reach {difference_deg:g};"
             " ask for other angles or use the direct form"
         )
     return steps

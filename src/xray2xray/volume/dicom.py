@@ -77,9 +77,9 @@ def read_dicom_series(path: str | Path, series: str | None = None) -> Volume:
 
     Anything that is not a CT image is skipped, and so are localizers (by image type, or an orientation unlike the
     rest). Of several series that one is taken which covers the largest range; among those within 10 % of it the one
-    with the thinnest slices, then the smallest UID. The choice is printed to stderr. Slices are sorted by position along
-    their normal; HU from each slice's own rescale; LPS becomes RAS here and nowhere else; a tilted gantry becomes a
-    shear in the affine.
+    with the thinnest slices, then the smallest UID. The choice is printed to stderr. Slices are sorted by position
+    along their normal; HU from each slice's own rescale; LPS becomes RAS here and nowhere else; a tilted gantry becomes
+    a shear in the affine.
 
     Args:
         path: folder or `.zip`.

@@ -7,6 +7,8 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
+from nibabel.imageglobals import LoggingOutputSuppressor
+from nibabel.openers import ImageOpener
 from nibabel.spatialimages import HeaderDataError
 
 from ..errors import InputError
@@ -31,7 +33,8 @@ def read_nifti(path: str | Path) -> Volume:
     if not path.is_file():
         raise InputError(f"{path}: no such file; give a .nii or .nii.gz file")
     try:
-        image = nib.load(path)
+        with LoggingOutputSuppressor():  # it logs what it repairs; what matters is refused below, in one line
+            image = nib.load(path)
         if not isinstance(image, nib.Nifti1Image):  # Nifti2Image is one too; Analyze has no orientation
             raise InputError(f"{path}: not a NIfTI file; give a .nii or .nii.gz file")
         shape = _three_axes(image.shape, path)
@@ -76,7 +79,9 @@ def _three_axes(shape: tuple[int, ...], path: Path) -> tuple[int, ...]:
 
 def _affine_in_mm(image: nib.Nifti1Image, path: Path) -> np.ndarray:
     header = image.header
-    if (np.asarray(header.get_zooms()[:3]) == 0).any():
+    with ImageOpener(str(path)) as stream:  # as it is in the file: loading turns a voxel size of 0 into 1
+        stored = type(header).from_fileobj(stream, check=False)
+    if (stored["pixdim"][1:4] == 0).any():
         raise InputError(f"{path}: a voxel size of 0 mm in the header; fix the header")
     if image.affine is None:
         raise InputError(f"{path}: no affine in the header; save the scan again with a valid header")

@@ -1,0 +1,57 @@
+import pytest
+import torch
+
+from xray2xray.errors import InputError
+from xray2xray.transition import (
+    Action,
+    AutoregressiveConfig,
+    AutoregressiveTransition,
+    DirectConfig,
+    DirectTransition,
+    roll_out,
+)
+from xray2xray.transition.rollout import context_steps
+
+
+def gpt(context_views: int = 1) -> AutoregressiveTransition:
+    torch.manual_seed(0)
+    config = AutoregressiveConfig(tokens=5, codebook_size=11, dim=32, heads=4, layers=2, context_views=context_views)
+    return AutoregressiveTransition(config).eval()
+
+
+def test_walking_both_ways_at_once_equals_walking_one_after_the_other():
+    model, start = gpt(), torch.randint(11, (3, 5))
+    arc = [10.0, -15.0, 0.0, 5.0, -5.0]
+    together = roll_out(model, start, 0.0, arc)
+    assert together.shape == (3, 5, 5)
+    for way, angles in ((1, [5.0, 10.0]), (-1, [-5.0, -10.0, -15.0])):
+        here = start
+        for angle in angles:
+            here = model.step(here, Action.between(0.0, way * 5.0, 3, start.device))
+            if angle in arc:
+                assert torch.equal(together[:, arc.index(angle)], here)
+
+
+def test_the_given_view_itself_is_not_predicted():
+    start = torch.randint(11, (2, 5))
+    assert torch.equal(roll_out(gpt(), start, 20.0, [20.0])[:, 0], start)
+    direct = DirectTransition(DirectConfig(tokens=4, latent_dim=6, dim=32, heads=4, trunk=1, head=1))
+    latents = torch.randn(2, 4, 6)
+    assert torch.equal(roll_out(direct, latents, 20.0, [20.0, 30.0])[:, 0], latents)
+
+
+def test_an_angle_between_the_steps_is_refused():
+    with pytest.raises(InputError, match="steps of 5 degrees"):
+        roll_out(gpt(), torch.randint(11, (1, 5)), 0.0, [7.0])
+
+
+def test_the_context_keeps_the_given_view_as_an_anchor():
+    assert context_steps(latest=9, views=1) == [9]
+    assert context_steps(latest=9, views=2) == [0, 9]
+    assert context_steps(latest=9, views=4) == [0, 7, 8, 9]
+    assert context_steps(latest=1, views=4) == [0, 0, 0, 1]
+
+
+def test_a_walk_with_context_reaches_every_angle():
+    tokens = roll_out(gpt(context_views=3), torch.randint(11, (2, 5)), -10.0, [-20.0, 5.0])
+    assert tokens.shape == (2, 2, 5)
