@@ -4,5 +4,5 @@ import sys
 
 from .cli import main
 
-if __name__ == "__main__":  # workers that a spawned pool starts import this file too, and must not run the command again
+if __name__ == "__main__":  # a spawned worker imports this file too, and must not run the command again
     sys.exit(main())

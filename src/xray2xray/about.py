@@ -20,17 +20,22 @@ def about() -> dict[str, Any]:
         "xray2xray": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": {name: _version(name) for name in _PACKAGES},
+        "packages": versions(),
         "machine": _machine(),
         "weights": _weights(Path(str(files("xray2xray"))) / "weights"),
     }
 
 
-def _version(package: str) -> str | None:
+def versions() -> dict[str, str]:
+    """Of the packages whose version may change a number."""
+    return {name: _version(name) for name in _PACKAGES}
+
+
+def _version(package: str) -> str:
     try:
         return version(package)
     except PackageNotFoundError:
-        return None
+        return "missing"
 
 
 def _machine() -> dict[str, Any]:
@@ -91,11 +96,13 @@ def as_text(facts: Mapping[str, Any]) -> str:
     """The same for people."""
     machine = facts["machine"]
     device = machine.get("device_name", machine["device"])
+    speedup = machine.get("bfloat16_speedup")
+    measured = f" (bfloat16 is {speedup:g} times as fast as float32)" if speedup else ""
     lines = [
         f"xray2xray {facts['xray2xray']}, Python {facts['python']}, {facts['platform']}",
-        "  " + ", ".join(f"{name} {number or 'missing'}" for name, number in facts["packages"].items()),
-        f"  device {device}, {machine['cores']} cores, {machine['threads']} threads, precision {machine['precision']}"
-        + (f" (bfloat16 is {machine['bfloat16_speedup']:g} times as fast as float32)" if "bfloat16_speedup" in machine else ""),
+        "  " + ", ".join(f"{name} {number}" for name, number in facts["packages"].items()),
+        f"  device {device}, {machine['cores']} cores, {machine['threads']} threads, "
+        f"precision {machine['precision']}{measured}",
         "weights" if facts["weights"] else "weights: none packaged; train some with `xray2xray train`",
     ]
     for name, model in facts["weights"].items():

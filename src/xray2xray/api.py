@@ -11,16 +11,62 @@ Raises:
 import csv
 import json as json_
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from .errors import InputError, UsageError
 from .files import atomic_path, prepare_out, progress
-from .runs import CONFIG, as_paths, check_inputs, pick_device, run_folder, say, write_config
+from .runs import CONFIG, as_paths, check_inputs, each, pick_device, run_folder, say, write_config
 
 Inputs = str | Path | Sequence[str | Path]
+Form = Literal["direct", "autoregressive"]
+View = Literal["auto", "pa", "ap"]
+Angles = Sequence[float | Literal["all"]]
 FIRST_TEST_SEED = 1_000_000  # training seeds stay below
+
+
+def demo(
+    out: str | Path = "xray2xray-demo",
+    seed: int = FIRST_TEST_SEED,
+    form: Form = "direct",
+    source: str | Path = "tiny",
+    device: str = "auto",
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Unfold one chest X-ray: 37 views, a volume and a report, of a procedural patient that was in no training set.
+
+    The model is given the frontal view alone. Its other views are predicted and compared with the truth, with the mean
+    patient and with the input itself; a volume is reconstructed from the predictions. Needs no data and no network.
+    Writes report.html, report.json, views.gif, views.png, views.npz and volume.nii.gz.
+
+    Args:
+        out: the output folder.
+        seed: which patient; seeds below 1,000,000 may have been used for training.
+        form: the form of M that predicts: direct or autoregressive.
+        source: the model: tiny, or a folder that `train` made.
+        device: auto, cpu or cuda.
+        overwrite: empty the output folder of an earlier run first.
+    """
+    options = dict(locals())
+    from .inputs import open_procedural
+    from .unfold import open_tools, summary, unfold, with_volume, write_unfolded
+
+    _at_least(0, seed=seed)
+    with run_folder(out, overwrite, "demo", options) as folder:
+        start = time.monotonic()
+        tools = open_tools(source, form, pick_device(device))
+        say(f"making procedural patient {seed} and taking one frontal X-ray")
+        study = open_procedural(seed, tools.geometry)
+        say("imagining the views from 37 angles, and rendering the true ones to compare")
+        unfolded = unfold(study, tools)
+        say("reconstructing a volume from the imagined views")
+        settings = {"seed": seed, "device": str(tools.model.device)}
+        numbers = write_unfolded(folder, with_volume(unfolded), tools, settings)
+    say(f"\n{summary(numbers)}\n")
+    say(f"open {folder / 'report.html'} in a browser ({time.monotonic() - start:.0f} s; all files are in {folder})")
+    return numbers
 
 
 def info(json: bool = False) -> dict[str, Any]:
@@ -135,7 +181,8 @@ def render(
         say(f"{there} of {len(jobs)} studies are in {out} already")
     failed = render_jobs(store, jobs, yaw_deg or STANDARD_ARC, workers or os.cpu_count() or 1)
     if len(failed) == len(jobs):
-        raise InputError(next(iter(failed.values())) if len(jobs) == 1 else f"none of the {len(jobs)} scans could be used")
+        only = next(iter(failed.values()))
+        raise InputError(only if len(jobs) == 1 else f"none of the {len(jobs)} scans could be used")
     say(f"{len(jobs) - len(failed)} studies in {out}" + (f", {len(failed)} left out (failed.csv)" if failed else ""))
     return {"out": str(out), "studies": len(store), "failed": failed}
 
@@ -186,6 +233,151 @@ def train(
     return {"out": str(out), "model": str(model)}
 
 
+def rotate(
+    inputs: Inputs,
+    out: str | Path,
+    yaw_deg: Angles = ("all",),
+    form: Form = "direct",
+    source: str | Path = "tiny",
+    view: View = "auto",
+    series: str | None = None,
+    device: str = "auto",
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Predict the views of a chest from other angles, from one radiograph or from a CT's frontal alone.
+
+    Of a CT the frontal is rendered, all other angles are predicted from that one view, and the truth stands beside.
+    Of a radiograph nothing else is known: its grey values are uncalibrated, and a score tells how far it is from what
+    the model has seen. Writes views.npz (line integrals), views.png, views.gif, report.html and report.json; a
+    subfolder for each of several inputs. An input that cannot be used is named and left out; the exit code is 1 only
+    if all fail.
+
+    Args:
+        inputs: chest radiographs (PNG, JPEG, DICOM) or chest CTs (NIfTI, folder or zip of DICOM).
+        out: the output folder.
+        yaw_deg: angles for views.npz and, if given, for a picture each; 0 is PA, 90 left lateral, -90 right lateral.
+        form: the form of M that predicts: direct or autoregressive (multiples of 5 degrees only).
+        source: the model: tiny, or a folder that `train` made.
+        view: how radiographs were taken: pa, ap, or auto (a DICOM says, a picture is taken for PA).
+        series: SeriesInstanceUID, where a DICOM folder holds several.
+        device: auto, cpu or cuda.
+        overwrite: empty the output folder of an earlier run first.
+    """
+    options = dict(locals())
+    return _unfold_each("rotate", options, volume_size=None)
+
+
+def reconstruct(
+    inputs: Inputs,
+    out: str | Path,
+    size: int = 128,
+    form: Form = "direct",
+    source: str | Path = "tiny",
+    view: View = "auto",
+    series: str | None = None,
+    device: str = "auto",
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Reconstruct a volume in HU from one radiograph, or from a CT's frontal alone.
+
+    All that `rotate` does, and a volume from the predicted views: volume.nii.gz, of a CT in the CT's own coordinates so
+    that the two can be laid over each other. Where the truth is known, report.json says how far the volume is from it
+    and how far one is that is reconstructed from the true views. A guess at anatomy, never a CT.
+
+    Args:
+        inputs: chest radiographs (PNG, JPEG, DICOM) or chest CTs (NIfTI, folder or zip of DICOM).
+        out: the output folder.
+        size: voxels along each edge of the cube of 384 mm.
+        form: the form of M that predicts: direct or autoregressive.
+        source: the model: tiny, or a folder that `train` made.
+        view: how radiographs were taken: pa, ap, or auto (a DICOM says, a picture is taken for PA).
+        series: SeriesInstanceUID, where a DICOM folder holds several.
+        device: auto, cpu or cuda.
+        overwrite: empty the output folder of an earlier run first.
+    """
+    options = dict(locals())
+    _at_least(16, size=size)
+    return _unfold_each("reconstruct", options, volume_size=size)
+
+
+def _unfold_each(verb: str, options: dict[str, Any], volume_size: int | None) -> dict[str, Any]:
+    """`rotate` and `reconstruct`: every input through the model, each into its own folder if there are several."""
+    from .inputs import open_input, study_names
+    from .unfold import open_tools, summary, unfold, with_volume, write_unfolded
+
+    angles = _angles(options.get("yaw_deg", ("all",)))
+    studies = study_names(as_paths(options["inputs"]))
+    if not studies:
+        raise UsageError("no input file given")
+    with run_folder(options["out"], options["overwrite"], verb, options) as folder:
+        tools = open_tools(options["source"], options["form"], pick_device(options["device"]))
+
+        def one(name: str) -> tuple[str, dict[str, Any]]:
+            study = open_input(
+                studies[name],
+                tools.geometry,
+                options["series"],
+                options["view"],
+                name=name,
+                frontal_quantiles=tools.frontal_quantiles,
+            )
+            unfolded = unfold(study, tools)
+            if volume_size is not None:
+                unfolded = with_volume(unfolded, volume_size)
+            into = folder if len(studies) == 1 else folder / name
+            numbers = write_unfolded(into, unfolded, tools, {"device": str(tools.model.device)}, angles)
+            say("\n".join([f"{name} ({study.rung})", *study.notes, summary(numbers), f"  {into / 'report.html'}\n"]))
+            return name, numbers
+
+        done, failed = each(list(studies), one, lambda name: str(studies[name]))
+    return {"out": str(folder), "studies": dict(done), "failed": failed}
+
+
+def embed(
+    inputs: Inputs,
+    out: str | Path,
+    kind: Literal["volumetric", "vision"] = "volumetric",
+    source: str | Path = "tiny",
+    view: View = "auto",
+    series: str | None = None,
+    device: str = "auto",
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Turn radiographs or CTs into one feature vector each, for probes and tables.
+
+    The vectors are keyed by study: arrays `study` (n,) and `features` (n, d) in an .npz, or a column for each feature
+    in a .csv. An input that cannot be used is named and left out; the exit code is 1 only if all fail.
+
+    Args:
+        inputs: radiographs, CTs, view stores, or CSV tables with a column image, path or volume (and study, if wanted).
+        out: the file to write, .npz or .csv.
+        kind: vision (V's latents of the view itself) or volumetric (also those of five imagined angles).
+        source: the model: tiny, or a folder that `train` made.
+        view: how radiographs were taken: pa, ap, or auto (a DICOM says, a picture is taken for PA).
+        series: SeriesInstanceUID, where a DICOM folder holds several.
+        device: auto, cpu or cuda.
+        overwrite: replace the file.
+    """
+    options = dict(locals())
+    out = _file_out(out, overwrite, (".npz", ".csv"))
+    check_inputs(as_paths(inputs))
+    from .embedding import frontals, listed, write_features
+    from .unfold import open_tools
+
+    items = listed(as_paths(inputs))
+    tools = open_tools(source, "direct", pick_device(device))
+    read, failed = each(items, lambda item: frontals(item, tools, series, view), lambda item: str(item.path))
+    views = [pair for pairs in read for pair in pairs]
+    if not views:
+        raise InputError("the inputs hold no study")
+    features = [tools.model.features(view_p[None], kind)[0] for _, view_p in progress(views, "embedding")]
+    names = [name for name, _ in views]
+    write_features(out, names, features, {"kind": kind, "source": str(source)})
+    write_config(out.with_name(out.name + ".config.yaml"), "embed", options)
+    say(f"{len(names)} studies, {len(features[0])} {kind} features each, in {out}")
+    return {"out": str(out), "studies": names, "failed": failed}
+
+
 def evaluate_views(
     inputs: Inputs = (),
     *,
@@ -222,6 +414,7 @@ def evaluate_views(
     """
     options = dict(locals())
     from .evaluation.views import evaluate_views as evaluate
+    from .unfold import baselines_beside
 
     _at_least(0, procedural=procedural, seed=seed, pictures=pictures)
     paths = as_paths(inputs)
@@ -233,9 +426,10 @@ def evaluate_views(
             procedural,
             train,
             folder,
-            models=models,
+            models=list(models),
             input_yaw_deg=input_yaw_deg,
             source=source,
+            baselines=baselines_beside(source),
             seed=seed,
             device=pick_device(device),
             series=series,
@@ -279,7 +473,7 @@ def evaluate_baselines(
     for study in progress(store.studies(), "reading"):
         stored = store.read(study)
         if "seed" not in stored.labels:
-            raise InputError(f"{store.path(study)} is no procedural patient (no seed in its labels); render with --procedural")
+            raise InputError(f"{store.path(study)} has no seed in its labels; use a store made with --procedural")
         seeds.append(int(stored.labels["seed"]))
         if model is not None:
             frontal = stored.views_p[[abs(float(yaw)) < 1e-3 for yaw in stored.yaw_deg]]
@@ -289,6 +483,16 @@ def evaluate_baselines(
     write_config(out.with_name(out.name + ".config.yaml"), "evaluate baselines", options)
     say(f"baselines of {len(seeds)} patients in {out} ({out.stat().st_size / 2**20:.1f} MiB)")
     return {"out": str(out), "patients": len(seeds)}
+
+
+def _angles(yaw_deg: Angles | str | float) -> list[float] | None:
+    """`all`, one angle or several; None stands for all of the standard arc."""
+    if yaw_deg == "all" or yaw_deg is None:
+        return None
+    angles = [yaw_deg] if isinstance(yaw_deg, int | float) else list(yaw_deg)
+    if "all" in angles:
+        return None
+    return [float(angle) for angle in angles]
 
 
 def _file_out(out: str | Path, overwrite: bool, endings: tuple[str, ...]) -> Path:
@@ -314,5 +518,6 @@ def _write_table(path: Path, rows: list[dict[str, Any]]) -> None:
         table = csv.DictWriter(file, list(rows[0]))
         table.writeheader()
         table.writerows(rows)
-def demo(): ...
-rotate = reconstruct = embed = evaluate_probes = demo
+
+
+evaluate_probes = demo

@@ -142,6 +142,8 @@ def _parser(verb: str, function: Callable[..., Any]) -> Any:
             settings: dict[str, Any] = {"required": True} if required else {"default": default}
             if item is not None:
                 settings |= {"nargs": "+", "type": _shell_type(item)}
+                if not required and default is not None:
+                    settings["default"] = list(default)
             else:
                 settings["type"] = _shell_type(kind)
             if get_origin(kind) is not Literal:
@@ -157,11 +159,14 @@ class _HelpFormatter(argparse.HelpFormatter):
         super().__init__(prog, max_help_position=30, width=110, **settings)
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        text = action.help or ""
-        if not action.option_strings or action.dest in ("help", "config") or action.default is None or action.default is False:
-            return text + (" (required)" if action.option_strings and action.required else "")
-        default = " ".join(map(str, action.default)) if isinstance(action.default, list) else action.default
-        return f"{text} (default: {default})"
+        text, default = action.help or "", action.default
+        if not action.option_strings or action.dest in ("help", "config"):
+            return text
+        if action.required:
+            return f"{text} (required)"
+        if default is None or default is False:
+            return text
+        return f"{text} (default: {' '.join(map(str, default)) if isinstance(default, list) else default})"
 
 
 def _flag(name: str) -> str:

@@ -1,4 +1,4 @@
-"""What a person may give to the model, a chest CT or a chest radiograph, as the one thing the model takes: a frontal view."""
+"""What a person may give, a chest CT or a chest radiograph, as the one thing the model takes: a frontal view."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -94,8 +94,8 @@ def open_input(
     """A chest CT (its frontal is rendered) or a frontal chest radiograph, ready for the model.
 
     A radiograph's grey values are no line integrals. They are matched in distribution to the training frontals, which
-    keeps their order and nothing else: the study is not `calibrated`. An AP radiograph, hung like a PA one, is entered as
-    PA: the two differ by which side of the chest is magnified more, which the model does not know.
+    keeps their order and nothing else: the study is not `calibrated`. An AP radiograph, hung like a PA one, is entered
+    as PA: the two differ by which side of the chest is magnified more, which the model does not know.
 
     Args:
         path: CT as NIfTI file, DICOM folder or zip; radiograph as PNG, JPEG or DICOM file.

@@ -1,4 +1,4 @@
-"""What every verb does around its work: look at the inputs, make the output folder, keep the settings beside the result."""
+"""What every verb does around its work: look at the inputs, make the output folder, keep the settings there."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -88,11 +88,14 @@ def each(items: Sequence[T], work: Callable[[T], R], name: Callable[[T], str] = 
     for item in items:
         try:
             results.append(work(item))
-        except InputError as error:
+        except UsageError:
+            raise
+        except Exception as error:  # a damaged file can fail in any library, and the others must not pay for it
             if len(items) == 1:
                 raise
-            failed[name(item)] = str(error)
-            print(f"xray2xray: left out {name(item)}: {error}", file=sys.stderr, flush=True)
+            reason = str(error) if isinstance(error, InputError | OSError) else f"{type(error).__name__}: {error}"
+            failed[name(item)] = " ".join(reason.split())
+            print(f"xray2xray: left out {name(item)}: {failed[name(item)]}", file=sys.stderr, flush=True)
     if items and not results:
         raise InputError(f"none of the {len(items)} inputs could be used; each is named above with what is wrong")
     return results, failed

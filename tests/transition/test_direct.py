@@ -4,7 +4,9 @@ from xray2xray.transition import Action, DirectConfig, DirectTransition
 from xray2xray.transition.direct import ARC_DEG
 from xray2xray.transition.linear_prior import LinearPrior
 
-SMALL = DirectConfig(tokens=4, latent_dim=6, dim=32, heads=4, trunk=1, head=1, condition_dim=16, prior_inputs=5, prior_outputs=7)
+SMALL = DirectConfig(
+    tokens=4, latent_dim=6, dim=32, heads=4, trunk=1, head=1, condition_dim=16, prior_inputs=5, prior_outputs=7
+)
 
 
 def test_a_step_is_one_target_of_a_prediction():
@@ -44,7 +46,7 @@ def linear_patients(patients: int = 300) -> torch.Tensor:
 
 def test_the_prior_solves_a_linear_world():
     latents = linear_patients()
-    prior = LinearPrior((4, 6), inputs=8, outputs=8, arc_deg=ARC_DEG)
+    prior = LinearPrior((4, 6), inputs=8, outputs=24, arc_deg=ARC_DEG)
     prior.fit(latents[:250], ridge=1e-4)
     arc = torch.tensor(ARC_DEG).expand(50, -1)
     predicted = prior(latents[250:, ARC_DEG.index(0.0)], torch.zeros(50), arc)

@@ -53,10 +53,13 @@ def ssim(predicted: Array, truth: Array) -> Array:
     x, y = np.asarray(predicted, np.float32), np.asarray(truth, np.float32)
     if min(y.shape[-2:]) < _WINDOW:
         raise ValueError(f"SSIM needs images of at least {_WINDOW} x {_WINDOW} pixels, got {y.shape[-2:]}")
-    rows, columns = _valid_gaussian(y.shape[-2]), _valid_gaussian(y.shape[-1]).T
+    rows, columns = _valid_gaussian(y.shape[-2]), _valid_gaussian(y.shape[-1])
 
-    def blur(image: Array) -> Array:
-        return rows @ image @ columns
+    def blur(images: Array) -> Array:
+        # two large products for the whole stack: many small ones stall where threads outnumber the cores
+        across = images.reshape(-1, images.shape[-1]) @ columns.T
+        upright = across.reshape(-1, images.shape[-2], len(columns)).swapaxes(1, 2).reshape(-1, images.shape[-2])
+        return (upright @ rows.T).reshape(*images.shape[:-2], len(columns), len(rows))
 
     mean_x, mean_y = blur(x), blur(y)
     var_x, var_y = blur(x * x) - mean_x**2, blur(y * y) - mean_y**2

@@ -100,8 +100,8 @@ def forward_view(padded, nz, view, across_x, a, b, a_lane, b_lane, az, az_step, 
                     sums, z32, dz32 = view[c], np.float32(z), np.float32(dz)
                     for r in range(top, bottom):
                         height = z32 + np.float32(r) * dz32
-                        k = np.uint64(np.int32(height))  # unsigned: numba need not look for negative indices
-                        sums[r] += levels[k] + height * slopes[k]
+                        cell = np.uint64(np.int32(height))  # unsigned: numba need not look for negative indices
+                        sums[r] += levels[cell] + height * slopes[cell]
 
 
 @njit(nogil=True, fastmath=True, cache=True)
@@ -138,9 +138,9 @@ def adjoint_view(padded, nz, view, across_x, a, b, a_lane, b_lane, az, az_step, 
                     # value and f * value under k keeps the rows independent of each other.
                     for r in range(top, bottom):
                         height = z32 + np.float32(r) * dz32
-                        k = np.uint64(np.int32(height) + 1)
-                        values[k] += sums[r]
-                        moments[k] += sums[r] * (height - np.float32(np.int32(height)))
+                        cell = np.uint64(np.int32(height) + 1)
+                        values[cell] += sums[r]
+                        moments[cell] += sums[r] * (height - np.float32(np.int32(height)))
                     for k in range(nz + 2):
                         spread = values[k + 1] - moments[k + 1] + moments[k]
                         near[k] += spread - weight * spread

@@ -7,6 +7,7 @@ only ever compares its own views with the given ones.
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from scipy.ndimage import maximum_filter
 
 from ..errors import InputError
 from ..files import progress
@@ -139,14 +140,18 @@ def visual_hull(
     affine: np.ndarray,
     threads: int | None = None,
 ) -> np.ndarray:
-    """Where the body can be, (size, size, size) bool: not on a ray with p below `AIR_P`."""
-    air = (np.asarray(views_p) < AIR_P).astype(np.float32)
-    met = backproject(air, (size, size, size), affine, geometry, yaw_deg, (0.0, 0.0, 0.0), threads=threads)
-    whole = backproject(
-        np.ones_like(air), (size, size, size), affine, geometry, yaw_deg, (0.0, 0.0, 0.0), threads=threads
-    )
-    # Half of one view's share of rays: a voxel at the border of the shadow may touch both kinds.
-    return met <= 0.5 * whole / len(yaw_deg)
+    """Where the body can be, (size, size, size) bool: not on a ray with p below `AIR_P`.
+
+    A ray counts only if its neighbours met nothing either: pixel and voxel at the edge of a shadow are half air, and
+    skin that was carved away could never come back.
+    """
+    air = (maximum_filter(views_p, size=(1, 3, 3), mode="nearest") < AIR_P).astype(np.float32)
+
+    def transpose(views: np.ndarray) -> np.ndarray:
+        return backproject(views, (size, size, size), affine, geometry, yaw_deg, (0.0, 0.0, 0.0), threads=threads)
+
+    # Half of what one view gives to a voxel: the rays of one view through it may be of both kinds.
+    return transpose(air) <= 0.5 * transpose(np.ones_like(air)) / len(yaw_deg)
 
 
 def centred_affine(size: int, extent_mm: float) -> np.ndarray:

@@ -178,7 +178,7 @@ def _restore(
 def _require_finite(loss: Tensor, stage: str, part: str, step: int) -> None:
     if not torch.isfinite(loss):
         raise TrainingStopped(
-            f"{stage}: the {part} loss is {float(loss)} at step {step};"
+            f"{stage}: the {part} loss is {loss.item()} at step {step};"
             " go on from the last checkpoint with a lower rate"
         )
 

@@ -65,12 +65,16 @@ class LinearPrior(nn.Module):
         self.output_basis.zero_()[:q] = shared.T
 
     def forward(self, latents: Tensor, input_yaw_deg: Tensor, target_yaw_deg: Tensor) -> Tensor:
-        """Expected latents at the targets: (b, n, C), (b,), (b, t) -> (b, t, n, C)."""
-        position = ((target_yaw_deg.float() - self.arc_deg[0]) / ANGLE_STEP_DEG).clamp(0, len(self.arc_deg) - 1)
+        """Expected latents at the targets: (b, n, C), (b,), (b, t) -> (b, t, n, C). Always float32."""
+        with torch.autocast(latents.device.type, enabled=False):
+            return self._expect(latents.float(), input_yaw_deg.float(), target_yaw_deg.float())
+
+    def _expect(self, latents: Tensor, input_yaw_deg: Tensor, target_yaw_deg: Tensor) -> Tensor:
+        position = ((target_yaw_deg - self.arc_deg[0]) / ANGLE_STEP_DEG).clamp(0, len(self.arc_deg) - 1)
         below = position.floor().long().clamp(max=len(self.arc_deg) - 2)
         share = (position - below)[..., None]
-        scores = (latents.flatten(1).float() - self.input_mean) @ self.input_basis
-        frontal = (1 - input_yaw_deg.abs().float() / ANGLE_STEP_DEG).clamp(0, 1)
+        scores = (latents.flatten(1) - self.input_mean) @ self.input_basis
+        frontal = (1 - input_yaw_deg.abs() / ANGLE_STEP_DEG).clamp(0, 1)
         scores = scores * frontal[:, None]
         coefficients = torch.einsum("bi,tio->bto", scores, self.weights)  # at every angle of the arc: tiny
         mean = torch.lerp(self.mean[below], self.mean[below + 1], share)

@@ -1,0 +1,231 @@
+"""One study through the whole house: its views imagined, compared with the truth where known, and written down."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .about import versions
+from .errors import InputError
+from .evaluation.baselines import Baselines
+from .evaluation.ood import OutOfDistribution, out_of_distribution, reconstruction_error
+from .evaluation.pictures import case_picture, unfold_picture, views_gif
+from .evaluation.report import Report, write_report
+from .evaluation.views import PICTURE_YAW_DEG, load_baselines
+from .files import atomic_path
+from .inputs import Study
+from .pretrained import folder_of
+from .projection.geometry import STANDARD_ARC, Geometry, preset
+from .projection.reconstruct import reconstruct
+from .radiograph.display import save_png, to_gray
+from .volume.nifti import write_nifti
+from .volume.volume import Volume
+from .world_model import WorldModel
+
+VOLUME_VOXELS, VOLUME_MM = 128, 384.0
+
+
+@dataclass(frozen=True)
+class Tools:
+    """A model, and what is known of the cohort it was trained on."""
+
+    model: WorldModel
+    source: str
+    geometry: Geometry
+    baselines: Baselines | None
+
+    @property
+    def frontal_quantiles(self) -> np.ndarray | None:
+        """What radiographs are matched to; None where no baselines are known at all."""
+        return None if self.baselines is None else self.baselines.frontal_quantiles
+
+
+def open_tools(source: str | Path, form: str, device: str) -> Tools:
+    """Load a model with the baselines beside it (or the packaged ones, if they are of the same geometry and size).
+
+    Raises:
+        InputError: as `WorldModel.from_pretrained` and `Baselines.load`.
+    """
+    model = WorldModel.from_pretrained(source, form=form, device=device)
+    path = baselines_beside(source)
+    try:
+        baselines = load_baselines(path)
+    except InputError:
+        if path is not None:
+            raise
+        baselines = None
+    usable = baselines is not None and baselines.geometry.size == model.size
+    geometry = baselines.geometry if baselines is not None and usable else preset("chest", model.size)
+    return Tools(model, str(source), geometry, baselines)
+
+
+def baselines_beside(source: str | Path) -> Path | None:
+    """The baselines.npz in a model's own folder; None where the packaged one is meant."""
+    path = folder_of(source) / "baselines.npz"
+    return path if path.is_file() else None
+
+
+@dataclass(frozen=True, eq=False)
+class Unfolded:
+    """Views of the standard arc, float32 (37, size, size) line integrals, and volumes with the isocentre as RAS origin.
+
+    Attributes:
+        predicted_p: what the model imagines; at the input's angle V's reconstruction of the input.
+        truth_p: rendered from the scan, where there is one.
+        ceiling_p: V's reconstruction of the truth, which the model cannot be expected to beat.
+        ood: how unlike the training frontals the input is, where their distribution is known.
+        volume: reconstructed from the predicted views.
+        ceiling_volume: reconstructed from the true ones by the same method: what the method itself can reach.
+    """
+
+    study: Study
+    predicted_p: np.ndarray
+    truth_p: np.ndarray | None = None
+    ceiling_p: np.ndarray | None = None
+    ood: OutOfDistribution | None = None
+    volume: Volume | None = None
+    ceiling_volume: Volume | None = None
+
+
+def unfold(study: Study, tools: Tools) -> Unfolded:
+    """Imagine all views of the standard arc from the study's one view."""
+    model = tools.model
+    predicted_p = model.imagine(study.view_p, study.input_yaw_deg, STANDARD_ARC)
+    truth_p = study.truth_p(STANDARD_ARC)
+    ceiling_p = None if truth_p is None else model.reconstruct_views(truth_p)
+    return Unfolded(study, predicted_p, truth_p, ceiling_p, _unlike_training(study, tools))
+
+
+def _unlike_training(study: Study, tools: Tools) -> OutOfDistribution | None:
+    if tools.baselines is None or len(tools.baselines.error_quantiles) < 2:
+        return None
+    seen = tools.model.reconstruct_views(study.view_p[None], quantised=False)[0]
+    return out_of_distribution(float(reconstruction_error(study.view_p, seen)), tools.baselines.error_quantiles)
+
+
+def with_volume(unfolded: Unfolded, size: int = VOLUME_VOXELS) -> Unfolded:
+    """Reconstruct a volume from the predicted views, and one from the true views where they are known."""
+    geometry = unfolded.study.geometry
+
+    def volume(views_p: np.ndarray) -> Volume:
+        return reconstruct(views_p, geometry, STANDARD_ARC, size, VOLUME_MM, show_progress=False)
+
+    truth_p = unfolded.truth_p
+    return replace(
+        unfolded, volume=volume(unfolded.predicted_p), ceiling_volume=None if truth_p is None else volume(truth_p)
+    )
+
+
+def in_patient(volume: Volume, isocentre_mm: np.ndarray) -> Volume:
+    """A reconstruction, whose isocentre is its origin, moved to where the patient's isocentre is in the scan."""
+    affine = volume.affine.copy()
+    affine[:3, 3] += isocentre_mm
+    return Volume(volume.hu, affine, volume.source)
+
+
+def write_unfolded(
+    out: Path, unfolded: Unfolded, tools: Tools, settings: dict[str, Any], yaw_deg: Sequence[float] | None = None
+) -> dict[str, Any]:
+    """Write everything that is known of a study into a folder, and return the content of its report.json.
+
+    views.npz (line integrals), views.png, views.gif, report.html, report.json; volume.nii.gz where there is a volume;
+    and for every angle asked for by name a picture yawANGLE.png.
+
+    Raises:
+        InputError: the truth is known, but the model has no mean views to measure skill against.
+    """
+    study, form = unfolded.study, tools.model.config.form
+    known = {"input": study.source, "model": tools.source, "form": form, "geometry": study.geometry.name}
+    report = Report(
+        title=study.name,
+        rung=study.rung,
+        input_p=study.view_p,
+        predicted_p={form: unfolded.predicted_p},
+        input_yaw_deg=study.input_yaw_deg,
+        truth_p=unfolded.truth_p,
+        baselines_p={} if unfolded.truth_p is None else _simple_baselines(study, tools),
+        ceiling_p=unfolded.ceiling_p,
+        volume=unfolded.volume,
+        true_volume=study.volume,
+        ood=unfolded.ood,
+        settings=known | settings,
+        versions=versions(),
+        notes=study.notes,
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    numbers = write_report(out, report)
+    if unfolded.volume is not None:
+        write_nifti(out / "volume.nii.gz", in_patient(unfolded.volume, study.isocentre_mm))
+    _write_views(out, unfolded, tools, yaw_deg)
+    return numbers
+
+
+def summary(report: Mapping[str, Any]) -> str:
+    """The few numbers of a report.json that a person wants to see at the end of a run."""
+    lines = []
+    views = report["views"]
+    if views is not None:
+        lines.append(f"{'':<24}{'PSNR':>8}{'far':>8}{'R2 far':>8}   (dB; far: at least 30 degrees from the input)")
+        for name, block in [*views["models"].items(), *views["baselines"].items()]:
+            numbers = (block["psnr"]["mean"], block["psnr"]["mean_beyond_30"], block["r2"]["mean_beyond_30"])
+            lines.append(f"{_LABELS.get(name, name):<24}" + "".join(f"{number:8.2f}" for number in numbers))
+    scores = (report["volume"] or {}).get("scores")
+    if scores:
+        lines.append(
+            f"volume, inside the body: PSNR {scores['psnr']:.1f} dB over 2,500 HU, "
+            f"mean error {scores['mae_hu']:.0f} HU, lung Dice {scores['lung_dice']:.2f}"
+        )
+    if report["out_of_distribution"] is not None:
+        lines.append(report["out_of_distribution"]["words"])
+    return "\n".join(lines)
+
+
+_LABELS = {
+    "v_ceiling": "V on the truth",
+    "mean_view": "mean view",
+    "copy_input": "copy of the input",
+    "best": "best of these",
+}
+
+
+def _simple_baselines(study: Study, tools: Tools) -> dict[str, np.ndarray]:
+    """What needs no network and no training cohort: the mean patient, and the input itself at every angle."""
+    baselines = tools.baselines
+    if baselines is None or baselines.geometry != study.geometry:
+        raise InputError(
+            f"the model {tools.source} has no mean views of {study.geometry.size} pixels to be compared with; "
+            "make them with `xray2xray evaluate baselines --views STORE --source MODEL --out MODEL/baselines.npz`"
+        )
+    mean_p = baselines.mean_views.astype(np.float32) / 4096
+    return {"mean_view": mean_p, "copy_input": np.broadcast_to(study.view_p, mean_p.shape)}
+
+
+def _write_views(out: Path, unfolded: Unfolded, tools: Tools, yaw_deg: Sequence[float] | None) -> None:
+    study, predicted_p, truth_p = unfolded.study, unfolded.predicted_p, unfolded.truth_p
+    asked = STANDARD_ARC if yaw_deg is None else tuple(float(yaw) for yaw in yaw_deg)
+    if all(yaw in STANDARD_ARC for yaw in asked):
+        index = [STANDARD_ARC.index(yaw) for yaw in asked]
+        asked_p, asked_truth_p = predicted_p[index], None if truth_p is None else truth_p[index]
+    else:
+        asked_p = tools.model.imagine(study.view_p, study.input_yaw_deg, asked)
+        asked_truth_p = study.truth_p(asked)
+    arrays = {"yaw_deg": np.array(asked, np.float32), "predicted_p": asked_p, "input_p": study.view_p}
+    if asked_truth_p is not None:
+        arrays["truth_p"] = asked_truth_p
+    with atomic_path(out / "views.npz") as temporary:
+        np.savez_compressed(temporary, **arrays)
+    if yaw_deg is not None:
+        for yaw, view_p in zip(asked, asked_p, strict=True):
+            save_png(out / f"yaw{yaw:+g}.png", to_gray(view_p))
+
+    shown = [STANDARD_ARC.index(yaw) for yaw in PICTURE_YAW_DEG]
+    if truth_p is None:
+        picture = unfold_picture(study.view_p, predicted_p[shown], None, PICTURE_YAW_DEG)
+    else:
+        named = {tools.model.config.form: predicted_p[shown]}
+        picture = case_picture(truth_p[shown], named, PICTURE_YAW_DEG, study.input_yaw_deg)
+    with atomic_path(out / "views.png") as temporary:
+        picture.save(temporary)
+    views_gif(out / "views.gif", predicted_p, truth_p, STANDARD_ARC)

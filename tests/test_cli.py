@@ -1,0 +1,365 @@
+"""The command line: what it understands, what it refuses, and with which exit code and how many words."""
+
+import csv
+import inspect
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+import xray2xray
+from xray2xray import api, cli
+from xray2xray.data.store import ViewStore
+from xray2xray.errors import InputError, UsageError
+from xray2xray.inputs import study_name, study_names
+
+
+def run(*words: str | Path) -> int:
+    return cli.main([str(word) for word in words])
+
+
+def one_error_line(capsys: pytest.CaptureFixture[str]) -> str:
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("xray2xray: error: ")
+    return lines[0]
+
+
+def python(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+# ---------------------------------------------------------------- what it says
+
+
+def test_help_and_import_load_no_heavy_package() -> None:
+    code = (
+        "import sys, xray2xray, xray2xray.cli as cli\n"
+        "for words in ([], ['--help'], ['--version'], ['evaluate', '--help']):\n"
+        "    cli.main(words)\n"
+        "for verb in cli.VERBS:\n"
+        "    try: cli.main([*verb.split(), '--help'])\n"
+        "    except SystemExit as stop: assert stop.code == 0\n"
+        "print('HEAVY', [name for name in ('torch', 'numba', 'scipy', 'matplotlib', 'nibabel') if name in sys.modules])"
+    )
+    assert python(code).splitlines()[-1] == "HEAVY []"
+
+
+def test_overview_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--help") == 0
+    said = capsys.readouterr().out
+    assert all(f"  {verb} " in said for verb in cli.VERBS)
+    assert "not a medical device" in said
+    assert run() == 2, "no verb is wrong usage"
+
+
+def test_module_is_the_command() -> None:
+    said = subprocess.run([sys.executable, "-m", "xray2xray", "--version"], capture_output=True, text=True, check=True)
+    assert said.stdout == f"xray2xray {xray2xray.__version__}\n"
+
+
+@pytest.mark.parametrize("verb", list(cli.VERBS))
+def test_every_option_is_a_keyword_of_the_function_and_explained(verb: str) -> None:
+    function = cli.VERBS[verb]
+    parser = cli._parser(verb, function)
+    options = {action.dest: action for action in parser._actions} | {"help": None, "config": None}
+    keywords = inspect.signature(function).parameters
+    assert set(options) - {"help", "config"} == set(keywords)
+    unexplained = [name for name in keywords if not (options[name] and options[name].help)]
+    assert not unexplained
+    assert cli._summary(function).endswith("."), "the first line of the docstring is the help of the verb"
+
+
+def test_public_names_exist() -> None:
+    assert all(getattr(xray2xray, name) is not None for name in xray2xray.__all__)
+    assert xray2xray.rotate is api.rotate
+    with pytest.raises(AttributeError, match="no attribute 'rotat'"):
+        _ = xray2xray.rotat
+
+
+def test_info_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("info", "--json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["xray2xray"] == xray2xray.__version__
+    assert facts["machine"]["precision"] in ("32-true", "bf16-mixed")
+    assert all(model["ok"] for model in facts["weights"].values()), "a packaged file is damaged"
+    assert run("info") == 0
+    assert capsys.readouterr().out.startswith("xray2xray ")
+
+
+# ---------------------------------------------------------------- wrong usage: 2, one line
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["fantom"], "did you mean phantom?"),
+        (["evaluate"], "One of: views, probes, baselines"),
+        (["phantom"], "--out is required"),
+        (["phantom", "--out", "x", "--count", "many"], "--count many: expected int"),
+        (["phantom", "--out", "x", "--count", "0"], "--count is 0; it must be at least 1"),
+        (["phantom", "--out", "x", "--colour", "red"], "unrecognized arguments: --colour red"),
+        (["rotate", "--out", "x"], "no input file given"),
+        (["rotate", "a.png", "--out", "x", "--form", "magic"], "--form magic: expected direct, autoregressive"),
+        (["rotate", "a.png", "--out", "x", "--yaw-deg", "far"], "--yaw-deg far: expected float or all"),
+        (["render", "--out", "x"], "name chest CTs or ask for --procedural"),
+        (["phantom", "--config", "missing.yaml", "--out", "x"], "File does not exist"),
+    ],
+)
+def test_wrong_usage(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(*words) == 2
+    assert said in one_error_line(capsys)
+    assert list(tmp_path.iterdir()) == [], "a refused command leaves nothing behind"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["demo"],
+        ["phantom"],
+        ["rotate", "INPUT"],
+        ["reconstruct", "INPUT"],
+        ["render", "INPUT"],
+        ["evaluate", "views", "--procedural", "1"],
+        ["train", "--views", "INPUT"],
+    ],
+    ids=lambda words: " ".join(words),
+)
+def test_a_folder_that_is_not_empty_is_refused(
+    words: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    given, out = tmp_path / "given.png", tmp_path / "out"
+    given.write_bytes(b"not looked at")
+    out.mkdir()
+    (out / "thesis.tex").write_text("years of work")
+    words = [str(given) if word == "INPUT" else word for word in words]
+    assert run(*words, "--out", out) == 2
+    assert "is not empty; choose another --out or pass --overwrite" in one_error_line(capsys)
+    assert run(*words, "--out", out, "--overwrite") == 2
+    assert "was not written by xray2xray" in one_error_line(capsys)
+    assert (out / "thesis.tex").read_text() == "years of work"
+
+
+def test_an_input_inside_the_output_folder_is_not_deleted(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("{}\n")
+    (tmp_path / "chest.png").write_bytes(b"precious")
+    assert run("rotate", tmp_path / "chest.png", "--out", tmp_path, "--overwrite") == 2
+    assert "inside the output folder" in one_error_line(capsys)
+    assert (tmp_path / "chest.png").exists()
+
+
+def test_an_existing_file_is_not_replaced_unasked(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    out = tmp_path / "features.npz"
+    out.write_bytes(b"old")
+    assert run("embed", tmp_path, "--out", out) == 2
+    assert "exists; choose another --out" in one_error_line(capsys)
+    assert run("embed", tmp_path, "--out", tmp_path / "features.xlsx") == 2
+    assert "must end in .npz or .csv" in one_error_line(capsys)
+    assert out.read_bytes() == b"old"
+
+
+# ---------------------------------------------------------------- bad input: 1, one line, nothing left behind
+
+
+def _tiny_nifti(path: Path, affine: np.ndarray, voxels: int = 16) -> None:
+    nib.save(nib.Nifti1Image(np.full((voxels,) * 3, -1000, np.int16), affine), path)
+
+
+def _singular(path: Path) -> None:
+    image = nib.Nifti1Image(np.zeros((16, 16, 16), np.int16), np.diag([12.0, 12.0, 12.0, 1.0]))
+    image.header.set_sform(np.diag([12.0, 12.0, 0.0, 1.0]), code=1)
+    image.header.set_qform(None, code=0)
+    nib.save(image, path)
+
+
+def _colourful(path: Path) -> None:
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (80, 80, 3), dtype=np.uint8)).save(path)
+
+
+BAD_INPUTS = {
+    "nothing there": ("missing.png", None, "no such file"),
+    "no image": ("notes.png", lambda path: path.write_text("hello"), "not an image"),
+    "real colour": ("photo.png", _colourful, "real colour"),
+    "one grey": ("blank.png", lambda path: Image.new("L", (80, 80), 7).save(path), "constant"),
+    "empty folder": ("scan", lambda path: path.mkdir(), ""),
+    "no nifti": ("scan.nii.gz", lambda path: path.write_text("hello"), "not a NIfTI file"),
+    "singular affine": ("scan.nii", _singular, "singular"),
+    "too small": ("scan.nii", lambda path: _tiny_nifti(path, np.diag([2.0, 2, 2, 1])), "mm, a chest needs at least"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_INPUTS)
+@pytest.mark.parametrize("verb", ["rotate", "reconstruct"])
+def test_bad_input(verb: str, case: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    name, make, said = BAD_INPUTS[case]
+    if make is not None:
+        make(tmp_path / name)
+    assert run(verb, tmp_path / name, "--out", tmp_path / "out") == 1
+    line = one_error_line(capsys)
+    assert said in line
+    assert name in line, "the message names the file"
+    assert not (tmp_path / "out").exists(), "the corrected command is not refused"
+
+
+def test_unexpected_errors_are_one_line_too(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def broken(out: str) -> None:
+        raise ZeroDivisionError("division\nby zero")
+
+    def interrupted(out: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.delenv("XRAY2XRAY_DEBUG", raising=False)
+    monkeypatch.setitem(cli.VERBS, "broken", broken)
+    monkeypatch.setitem(cli.VERBS, "interrupted", interrupted)
+    assert run("broken", "--out", tmp_path) == 1
+    assert "ZeroDivisionError: division by zero" in one_error_line(capsys)
+    assert run("interrupted", "--out", tmp_path) == 130
+    monkeypatch.setenv("XRAY2XRAY_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError):
+        run("broken", "--out", tmp_path)
+
+
+# ---------------------------------------------------------------- options, from the shell and from a file
+
+
+def _parsed(verb: str, *words: str) -> dict[str, object]:
+    return cli._parse(verb, list(words))
+
+
+def test_lists_and_dashes() -> None:
+    options = _parsed("rotate", "a.png", "b.png", "--out", "o", "--yaw-deg", "-90", "5.5")
+    assert options["inputs"] == ["a.png", "b.png"]
+    assert options["yaw_deg"] == [-90.0, 5.5]
+    assert _parsed("rotate", "a.png", "--out=o", "--yaw_deg=10")["yaw_deg"] == [10.0]
+    assert _parsed("phantom", "--out", "under_score")["out"] == "under_score", "values keep their underscores"
+
+
+def test_command_line_overrides_config_overrides_default(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump({"inputs": ["a.png"], "out": "old", "seed": 5, "truth": True}))
+    config_render = tmp_path / "render.yaml"
+    config_render.write_text(yaml.safe_dump({"inputs": ["a.nii"], "out": "old", "procedural": 3}))
+    options = _parsed("render", "--seed", "4", "--config", str(config_render), "b.nii", "--out", "new")
+    assert (options["inputs"], options["out"], options["procedural"]) == (["b.nii"], "new", 3)
+    assert _parsed("render", "--config", str(config_render))["inputs"] == ["a.nii"]
+    with pytest.raises(Exception, match="inputs"):
+        _parsed("phantom", "--config", str(config))
+
+
+# ---------------------------------------------------------------- verbs that need no weights
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("phantom") / "out"
+    assert run("phantom", "--out", out, "--count", "2", "--seed", "40", "--size", "64", "--truth") == 0
+    return out
+
+
+def test_phantom(cohort: Path) -> None:
+    with (cohort / "cohort.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["study"] for row in rows] == ["thorax-0000040", "thorax-0000041"]
+    assert {"seed", "volume", "cvd", "edema"} <= set(rows[0])
+    volume = nib.load(cohort / rows[0]["volume"])
+    tissue = nib.load(cohort / "thorax-0000040_tissue.nii.gz")
+    assert volume.shape == tissue.shape == (64, 64, 64)
+    assert nib.aff2axcodes(volume.affine) == ("R", "A", "S")
+    with (cohort / "tissues.csv").open() as file:
+        names = {int(row["value"]) for row in csv.DictReader(file)}
+    assert set(np.unique(np.asarray(tissue.dataobj).astype(int))) <= names
+
+
+def test_a_run_can_be_repeated_from_its_config(cohort: Path, tmp_path: Path) -> None:
+    assert run("phantom", "--config", cohort / "config.yaml", "--out", tmp_path / "again", "--count", "1") == 0
+    one, two = (np.asarray(nib.load(f / "thorax-0000040.nii.gz").dataobj) for f in (cohort, tmp_path / "again"))
+    assert np.array_equal(one, two)
+    assert (tmp_path / "again" / "thorax-0000040_tissue.nii.gz").exists(), "--truth came from the config"
+
+
+def test_render_goes_on_where_it_stopped(cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bad = tmp_path / "bad.nii.gz"
+    bad.write_text("hello")
+    words = [
+        "render",
+        cohort / "thorax-0000040.nii.gz",
+        bad,
+        "--out",
+        tmp_path / "store",
+        "--size",
+        "32",
+        "--workers",
+        "1",
+    ]
+    assert run(*words) == 0, "one bad scan does not stop the rest"
+    assert "left out bad" in capsys.readouterr().err
+    with (tmp_path / "store" / "failed.csv").open() as file:
+        assert [row["study"] for row in csv.DictReader(file)] == ["bad"]
+    written = (tmp_path / "store" / "thorax-0000040.npz").stat().st_mtime_ns
+
+    more = ["--procedural", "1", "--seed", "41"]
+    assert run("render", *words[1:2], *more, *words[3:]) == 0
+    store = ViewStore.open(tmp_path / "store")
+    assert store.studies() == ["thorax-0000040", "thorax-0000041"]
+    assert (tmp_path / "store" / "thorax-0000040.npz").stat().st_mtime_ns == written
+    assert not (tmp_path / "store" / "failed.csv").exists()
+    assert store.read("thorax-0000041").labels["seed"] == 41
+    assert len(store.read("thorax-0000041").yaw_deg) == 37
+
+    capsys.readouterr()
+    assert run(*words[:4], "--out", tmp_path / "store", "--size", "48") == 2, "another geometry is another store"
+    one_error_line(capsys)
+
+
+def test_render_uses_processes(cohort: Path, tmp_path: Path) -> None:
+    scans = [cohort / f"thorax-000004{i}.nii.gz" for i in (0, 1)]
+    made = api.render(scans, out=tmp_path / "store", size=32, yaw_deg=[0, 90], workers=2)
+    assert (made["studies"], made["failed"]) == (2, {})
+    assert ViewStore.open(tmp_path / "store").read("thorax-0000041").yaw_deg.tolist() == [0, 90]
+
+
+def test_only_bad_scans_fail(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a.nii", "b.nii"):
+        (tmp_path / name).write_text("hello")
+    assert run("render", tmp_path / "a.nii", tmp_path / "b.nii", "--out", tmp_path / "s", "--workers", "1") == 1
+    assert capsys.readouterr().err.splitlines()[-1] == "xray2xray: error: none of the 2 scans could be used"
+
+
+# ---------------------------------------------------------------- names
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("a/LIDC-IDRI-0001_2mm.nii.gz", "LIDC-IDRI-0001_2mm"),
+        ("x/Müller, Anna (1).PNG", "M-ller-Anna-1"),
+        ("series.zip", "series"),
+        ("folder/", "folder"),
+        ("1.2.840.10008", "1.2.840.10008"),
+        ("...", "study"),
+    ],
+)
+def test_study_name_is_a_safe_file_name(path: str, name: str) -> None:
+    assert study_name(path) == name
+
+
+def test_inputs_called_alike_are_told_apart() -> None:
+    assert list(study_names(["a/x.png", "b/x.png", "c/x.jpg", "y.png"])) == ["x", "x-2", "x-3", "y"]
+
+
+def test_errors_from_python_are_the_same_as_from_the_shell(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        xray2xray.rotate("missing.png", tmp_path / "out")
+    with pytest.raises(UsageError, match="choose one"):
+        xray2xray.train(tmp_path, tmp_path / "out", resume=True, overwrite=True)

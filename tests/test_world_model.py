@@ -1,0 +1,116 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from xray2xray.errors import InputError, UsageError
+from xray2xray.transition import (
+    Action,
+    AutoregressiveConfig,
+    AutoregressiveTransition,
+    DirectConfig,
+    DirectTransition,
+)
+from xray2xray.vision import VisionConfig, VisionModel
+from xray2xray.world_model import WorldModel
+
+SIZE = 32
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Both forms of a small untrained model, saved."""
+    torch.manual_seed(0)
+    vision = VisionModel(
+        VisionConfig(size=SIZE, widths=(8, 16), blocks=(1, 1), head_width=8, latent_dim=8, codebook_size=32)
+    )
+    direct = DirectTransition(
+        DirectConfig(tokens=16, latent_dim=8, dim=32, heads=4, trunk=1, head=1, condition_dim=16, prior_inputs=4)
+    )
+    gpt = AutoregressiveTransition(AutoregressiveConfig(tokens=16, codebook_size=32, dim=32, heads=4, layers=1))
+    WorldModel(vision, direct, {"preset": "test"}).save_pretrained(tmp_path / "model")
+    WorldModel(vision, gpt, {"preset": "test"}).save_pretrained(tmp_path / "model")
+    return tmp_path / "model"
+
+
+@pytest.fixture
+def view():
+    return np.random.default_rng(0).uniform(0, 6, (SIZE, SIZE)).astype(np.float32)
+
+
+@pytest.mark.parametrize("form", ["direct", "autoregressive"])
+def test_imagine_gives_line_integrals_for_one_and_for_many(folder, view, form):
+    model = WorldModel.from_pretrained(folder, form)
+    one = model.imagine(view, yaw_deg=(-10.0, 0.0, 15.0))
+    many = model.imagine(np.stack([view, view[::-1]]), yaw_deg=(-10.0, 0.0, 15.0))
+    assert one.shape == (3, SIZE, SIZE)
+    assert many.shape == (2, 3, SIZE, SIZE)
+    assert one.dtype == many.dtype == np.float32
+    assert 0.0 <= one.min() <= one.max() <= 10.0
+    np.testing.assert_allclose(one, many[0], atol=1e-4)
+    np.testing.assert_allclose(one[1], model.reconstruct_views(view[None])[0], atol=1e-4)
+
+
+def test_saving_and_loading_changes_no_more_than_float16_does(folder, view, tmp_path):
+    model = WorldModel.from_pretrained(folder)
+    model.save_pretrained(tmp_path / "again")
+    again = WorldModel.from_pretrained(tmp_path / "again")
+    np.testing.assert_array_equal(model.imagine(view), again.imagine(view))
+    assert again.config == model.config
+
+
+def test_a_direct_step_is_what_a_roll_out_gives(folder, view):
+    model = WorldModel.from_pretrained(folder)
+    latents, tokens = model.encode(view)
+    assert latents.shape == (1, 16, 8)
+    assert tokens.shape == (1, 16)
+    stepped = model.step(latents, Action.between(0.0, 40.0, 1, latents.device))
+    torch.testing.assert_close(stepped, model.roll_out(latents, 0.0, [40.0])[:, 0])
+
+
+def test_features(folder, view):
+    model = WorldModel.from_pretrained(folder)
+    views = np.stack([view, view * 0.5, view + 1])
+    assert model.features(views, "vision").shape == (3, 16)
+    assert model.features(views).shape == (3, 16 + 5 * 32)
+    with pytest.raises(UsageError, match="features"):
+        model.features(views, "anatomical")
+    with pytest.raises(UsageError, match="direct"):
+        WorldModel.from_pretrained(folder, "autoregressive").features(views)
+
+
+def test_a_changed_weight_file_is_refused(folder):
+    path = folder / "direct.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(bytes(content))
+    with pytest.raises(InputError, match="sha256"):
+        WorldModel.from_pretrained(folder)
+    assert WorldModel.from_pretrained(folder, "autoregressive").config.form == "autoregressive"
+
+
+def test_missing_parts_are_named(folder, tmp_path):
+    (folder / "vision.safetensors").unlink()
+    with pytest.raises(InputError, match=r"vision\.safetensors is missing"):
+        WorldModel.from_pretrained(folder)
+    with pytest.raises(InputError, match="neither a packaged model nor a folder"):
+        WorldModel.from_pretrained(tmp_path / "nowhere")
+    with pytest.raises(UsageError, match="form"):
+        WorldModel.from_pretrained(folder, "both")
+
+
+def test_a_form_that_was_not_trained(folder):
+    config = json.loads((folder / "config.json").read_text())
+    del config["direct"]
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match="no trained direct"):
+        WorldModel.from_pretrained(folder)
+
+
+def test_views_of_the_wrong_kind_are_refused(folder, view):
+    model = WorldModel.from_pretrained(folder)
+    with pytest.raises(InputError, match="32 x 32"):
+        model.imagine(np.zeros((SIZE, SIZE + 1), np.float32))
+    with pytest.raises(InputError, match="NaN"):
+        model.imagine(np.full_like(view, np.nan))

@@ -1,0 +1,72 @@
+"""A world so small that training it takes seconds: smooth blobs on a turntable, 32 px."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from xray2xray.data.store import ViewStore
+from xray2xray.projection.geometry import STANDARD_ARC
+from xray2xray.projection.geometry import preset as geometry_preset
+from xray2xray.training.autoregressive import AutoregressiveTraining
+from xray2xray.training.direct import DirectTraining
+from xray2xray.training.loop import LoopConfig
+from xray2xray.training.presets import Preset, preset
+from xray2xray.training.vision import VisionLosses
+from xray2xray.transition import AutoregressiveConfig, DirectConfig
+from xray2xray.vision import VisionConfig
+
+SIZE, PATIENTS = 32, 8
+
+
+def blob_views(seed: int) -> np.ndarray:
+    """p (37, SIZE, SIZE) of five Gaussian blobs seen from all angles of the standard arc."""
+    random = np.random.default_rng(seed)
+    row, column = np.mgrid[-1 : 1 : SIZE * 1j, -1 : 1 : SIZE * 1j]
+    views = np.zeros((len(STANDARD_ARC), SIZE, SIZE), np.float32)
+    for x, y, z, width, height in random.uniform((-0.6, -0.6, -0.6, 0.2, 0.5), (0.6, 0.6, 0.6, 0.5, 2.0), (5, 5)):
+        for view, yaw in zip(views, np.radians(STANDARD_ARC), strict=True):
+            seen_at = -x * np.cos(yaw) - y * np.sin(yaw)
+            view += height * np.exp(-((column - seen_at) ** 2 + (row - z) ** 2) / width**2)
+    return views
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("views") / "store"
+    made = ViewStore.create(folder, geometry_preset("chest", SIZE))
+    for seed in range(PATIENTS):
+        made.write(f"blobs-{seed}", blob_views(seed), STANDARD_ARC)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def recipe() -> Preset:
+    vision = VisionConfig(size=SIZE, widths=(8, 16), blocks=(1, 1), head_width=8, latent_dim=8, codebook_size=32)
+    loop = LoopConfig(steps=12, batch=8, rate=2e-3, warm_up=2, log_every=4, check_every=6)
+    direct = DirectConfig(
+        tokens=16,
+        latent_dim=8,
+        dim=32,
+        heads=4,
+        trunk=1,
+        head=1,
+        condition_dim=16,
+        prior_inputs=4,
+        prior_outputs=8,
+    )
+    return replace(
+        preset("tiny"),
+        name="test",
+        vision=vision,
+        direct=direct,
+        autoregressive=AutoregressiveConfig(tokens=16, codebook_size=32, dim=32, heads=4, layers=1, context_views=2),
+        vision_loop=loop,
+        direct_loop=replace(loop, batch=4),
+        autoregressive_loop=loop,
+        vision_losses=VisionLosses(quantise_from=0.25, critic_from=0.5, critic_width=8, revive_every=2),
+        direct_training=DirectTraining(targets=3, pixel_views=4, pixel_from=0.5),
+        autoregressive_training=AutoregressiveTraining(validated=1),
+        held_out_views=8,
+    )

@@ -1,0 +1,95 @@
+import pytest
+import torch
+from torch import nn
+
+from xray2xray.training.loop import LoopConfig, Machine, fit, learning_rate
+from xray2xray.training.objective import Objective, TrainingStopped, step_generator
+from xray2xray.training.precision import resolve_precision
+from xray2xray.training.presets import preset, with_steps
+from xray2xray.transition import AutoregressiveTransition, DirectTransition
+from xray2xray.vision import VisionModel
+
+
+class Line(Objective):
+    """Learn y = 2 x; after `broken_from` the data are not finite."""
+
+    stage = "line"
+
+    def __init__(self, broken_from: float = 2.0) -> None:
+        super().__init__()
+        self.model = nn.Linear(1, 1)
+        self.broken_from = broken_from
+
+    def learned(self, part):
+        return self.model
+
+    def draw(self, size, progress, generator):
+        x = torch.randn(size, 1, generator=generator)
+        return {"x": x / 0 if progress >= self.broken_from else x}
+
+    def forward(self, batch, part, progress):
+        return (self.model(batch["x"]) - 2 * batch["x"]).square().mean(), {}
+
+
+CONFIG = LoopConfig(steps=60, batch=16, rate=0.1, warm_up=5, log_every=20, check_every=60, weight_decay=0.0)
+
+
+def test_the_loop_learns(tmp_path):
+    line = Line()
+    fit(line, CONFIG, Machine(precision="32-true"), tmp_path)
+    assert float(line.model.weight.detach()) == pytest.approx(2.0, abs=0.05)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
+    with pytest.raises(TrainingStopped, match="at step 30"):
+        fit(Line(broken_from=0.5), CONFIG, Machine(precision="32-true"), tmp_path)
+
+
+def test_the_rate_warms_up_and_decays():
+    rates = [learning_rate(CONFIG, step) for step in range(60)]
+    assert rates[0] == pytest.approx(0.02)
+    assert max(rates) == rates[5] == pytest.approx(0.1)
+    assert rates[5:] == sorted(rates[5:], reverse=True)
+    assert rates[-1] < 0.003
+
+
+def test_each_step_has_its_own_batch_and_keeps_it():
+    first, again, second, other = (
+        torch.rand(4, generator=step_generator(seed, step, purpose))
+        for seed, step, purpose in ((0, 1, 0), (0, 1, 0), (0, 2, 0), (0, 1, 1))
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, second)
+    assert not torch.equal(first, other)
+
+
+def test_precision_is_resolved_to_what_fabric_knows():
+    assert resolve_precision("auto") in ("bf16-mixed", "32-true")
+    assert resolve_precision("32-true") == "32-true"
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "grid"), [("tiny", 128, 8), ("small", 128, 16), ("base", 256, 16), ("large", 256, 16)]
+)
+def test_every_size_can_be_built(name, size, grid):
+    chosen = preset(name)
+    assert (chosen.vision.size, chosen.vision.grid) == (size, grid)
+    with torch.device("meta"):  # shapes without memory
+        VisionModel(chosen.vision)
+        assert DirectTransition(chosen.direct).config.tokens == grid**2
+        AutoregressiveTransition(chosen.autoregressive)
+
+
+def test_the_embedded_default_fits_the_package():
+    """fp16: each file at most 16 MiB, together 32 MiB."""
+    tiny = preset("tiny")
+    models = VisionModel(tiny.vision), DirectTransition(tiny.direct), AutoregressiveTransition(tiny.autoregressive)
+    sizes = [2 * sum(t.numel() for t in model.state_dict().values()) / 2**20 for model in models]
+    assert max(sizes) < 16
+    assert sum(sizes) < 31.9
+
+
+def test_steps_can_be_cut():
+    short = with_steps(preset("tiny"), 30)
+    assert short.vision_loop.steps == short.direct_loop.steps == 30
+    assert short.vision_loop.warm_up == 3
