@@ -140,7 +140,7 @@ def test_each_goes_on_after_a_bad_item(capsys: pytest.CaptureFixture[str]) -> No
         return item.upper()
 
     assert each(["a", "bad", "b"], work) == (["A", "B"], {"bad": "bad is no image"})
-    assert "left out bad: bad is no image" in capsys.readouterr().err
+    assert "left out bad is no image" in capsys.readouterr().err
     with pytest.raises(InputError, match="none of the 2 inputs"):
         each(["bad1", "bad2"], work)
     with pytest.raises(InputError, match="bad1 is no image"):

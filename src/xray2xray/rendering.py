@@ -54,7 +54,8 @@ def render_jobs(store: ViewStore, jobs: Sequence[Job], yaw_deg: Sequence[float],
         if problem:
             failed[job.study] = problem
             if len(jobs) > 1:  # the only one is the caller's to report
-                print(f"xray2xray: left out {job.study}: {problem}", file=sys.stderr, flush=True)
+                said = problem if problem.startswith(job.source) else f"{job.study}: {problem}"
+                print(f"xray2xray: left out {said}", file=sys.stderr, flush=True)
     _list_failed(store.folder / FAILED, jobs, failed)
     return failed
 

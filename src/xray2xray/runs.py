@@ -94,8 +94,9 @@ def each(items: Sequence[T], work: Callable[[T], R], name: Callable[[T], str] = 
             if len(items) == 1:
                 raise
             reason = str(error) if isinstance(error, InputError | OSError) else f"{type(error).__name__}: {error}"
-            failed[name(item)] = " ".join(reason.split())
-            print(f"xray2xray: left out {name(item)}: {failed[name(item)]}", file=sys.stderr, flush=True)
+            failed[name(item)] = reason = " ".join(reason.split())
+            said = reason if reason.startswith(name(item)) else f"{name(item)}: {reason}"
+            print(f"xray2xray: left out {said}", file=sys.stderr, flush=True)
     if items and not results:
         raise InputError(f"none of the {len(items)} inputs could be used; each is named above with what is wrong")
     return results, failed

@@ -14,7 +14,8 @@ from .evaluation.ood import OutOfDistribution, out_of_distribution, reconstructi
 from .evaluation.pictures import case_picture, unfold_picture, views_gif
 from .evaluation.report import Report, write_report
 from .evaluation.views import PICTURE_YAW_DEG, load_baselines
-from .files import atomic_path
+from .evaluation.volumes import resample, volume_scores
+from .files import atomic_path, write_json
 from .inputs import Study
 from .pretrained import folder_of
 from .projection.geometry import STANDARD_ARC, Geometry, preset
@@ -156,6 +157,10 @@ def write_unfolded(
     )
     out.mkdir(parents=True, exist_ok=True)
     numbers = write_report(out, report)
+    if unfolded.ceiling_volume is not None and study.volume is not None:
+        truth = resample(study.volume, unfolded.ceiling_volume, study.isocentre_mm)
+        numbers["volume"]["scores_from_true_views"] = volume_scores(unfolded.ceiling_volume, truth)
+        write_json(out / "report.json", numbers)
     if unfolded.volume is not None:
         write_nifti(out / "volume.nii.gz", in_patient(unfolded.volume, study.isocentre_mm))
     _write_views(out, unfolded, tools, yaw_deg)
@@ -171,12 +176,14 @@ def summary(report: Mapping[str, Any]) -> str:
         for name, block in [*views["models"].items(), *views["baselines"].items()]:
             numbers = (block["psnr"]["mean"], block["psnr"]["mean_beyond_30"], block["r2"]["mean_beyond_30"])
             lines.append(f"{_LABELS.get(name, name):<24}" + "".join(f"{number:8.2f}" for number in numbers))
-    scores = (report["volume"] or {}).get("scores")
-    if scores:
-        lines.append(
-            f"volume, inside the body: PSNR {scores['psnr']:.1f} dB over 2,500 HU, "
-            f"mean error {scores['mae_hu']:.0f} HU, lung Dice {scores['lung_dice']:.2f}"
-        )
+    volume = report["volume"] or {}
+    for key, label in (("scores", "volume"), ("scores_from_true_views", "volume from true views")):
+        if key in volume:
+            scores = volume[key]
+            lines.append(
+                f"{label:<24}{scores['psnr']:8.2f}   (dB over 2,500 HU, inside the body), "
+                f"mean error {scores['mae_hu']:.0f} HU, lung Dice {scores['lung_dice']:.2f}"
+            )
     if report["out_of_distribution"] is not None:
         lines.append(report["out_of_distribution"]["words"])
     return "\n".join(lines)

@@ -228,7 +228,7 @@ def _page_data(
     sheets = {name: _sprite_uri(_grey_of_p(p)) for name, p in shown.items()}
     if report.truth_p is not None:
         sheets["truth"] = _sprite_uri(_grey_of_p(report.truth_p))
-    height, width = report.input_p.shape
+    height, width = next(iter(report.predicted_p.values())).shape[1:]
     yaw = list(report.yaw_deg)
     blocks = {} if views is None else {**views["models"], **views["baselines"]}
     data: dict[str, Any] = {

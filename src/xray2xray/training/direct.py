@@ -23,12 +23,12 @@ FAR_DEG = 30.0  # claims are made over the views at least this far from the inpu
 class DirectTraining:
     """`pixel_from`: the share of steps after which pixels count; `pixel_views`: how many of a batch are decoded."""
 
-    targets: int = 6
+    targets: int = 4
     frontal_share: float = 0.7
     average_decay: float = 0.998
-    pixel_weight: float = 20.0
-    pixel_from: float = 0.75
-    pixel_views: int = 12
+    pixel_weight: float = 30.0
+    pixel_from: float = 0.3
+    pixel_views: int = 16
 
 
 class DirectObjective(Objective):
