@@ -206,8 +206,10 @@ def test_reconstruct_a_radiograph(model: Path, radiograph: Path, tmp_path: Path)
 
 
 def test_demo(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = tmp_path / "out"
-    assert run("demo", "--out", out, "--source", model) == 0
+    folder, out = tmp_path / "model", tmp_path / "out"
+    shutil.copytree(model, folder, ignore=shutil.ignore_patterns("store"))
+    _add_probes(folder)
+    assert run("demo", "--out", out, "--source", folder) == 0
     assert "report.html" in capsys.readouterr().out
     made = {path.name for path in out.iterdir()}
     assert made >= {"report.html", "report.json", "views.gif", "volume.nii.gz", "config.yaml"}
@@ -215,7 +217,24 @@ def test_demo(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert report["settings"]["seed"] == 1_000_000, "a patient that was in no training set"
     assert set(report["views"]["baselines"]) == {"mean_view", "copy_input", "best"}
     assert "http" not in (out / "report.html").read_text().replace("http-equiv", ""), "the page opens offline"
-    assert run("demo", "--out", out, "--source", model) == 2, "the second one is refused"
+    assert report["probes"]["n_test"] == 20
+    assert {row["label"] for row in report["findings"]} == {"edema", "cvd"}
+    assert all(0 <= row["probability"] <= 1 and row["planted"] in (True, False) for row in report["findings"])
+    assert run("demo", "--out", out, "--source", folder) == 2, "the second one is refused"
+
+
+def _add_probes(folder: Path) -> None:
+    """Probes of noise, as `evaluate probes` would write those of features."""
+    from xray2xray.downstream.probe import compare_probes, save_probes
+    from xray2xray.evaluation.probes import summarise_probes
+
+    random = np.random.default_rng(0)
+    width = xray2xray.WorldModel.from_pretrained(folder).features(np.zeros((1, SIZE, SIZE), np.float32)).shape[1]
+    train, test = random.normal(size=(40, width)), random.normal(size=(20, width))
+    labels = [{name: random.integers(0, 2, n) for name in ("edema", "cvd")} for n in (40, 20)]
+    comparison = compare_probes({"volumetric": (train, test)}, *labels, draws=50)
+    save_probes(folder / "probes.npz", [found["volumetric"].probe for found in comparison.results.values()])
+    (folder / "probes.json").write_text(json.dumps(summarise_probes(comparison, *labels)))
 
 
 def test_embed(model: Path, cohort: Path, radiograph: Path, tmp_path: Path) -> None:
@@ -252,6 +271,13 @@ def test_evaluate_views(model: Path, cohort: Path, tmp_path: Path) -> None:
     assert result["n"] == 2
     assert {"direct", "autoregressive", "v_ceiling"} <= set(result["models"])
     assert {"copy_input", "mean_view", "knn10", "ridge_pca", "best"} == set(result["baselines"])
+
+
+def test_evaluate_probes_wants_enough_patients(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--n-train", "5", "--out", tmp_path / "out", "--source", model]
+    assert run("evaluate", "probes", *words) == 2
+    assert "at least 20 training" in one_error_line(capsys)
+    assert not (tmp_path / "out").exists()
 
 
 def test_evaluate_baselines_needs_seeds(cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -295,10 +321,9 @@ def _tiny_nifti(path: Path, affine: np.ndarray, voxels: int = 16) -> None:
 
 
 def _singular(path: Path) -> None:
-    image = nib.Nifti1Image(np.zeros((16, 16, 16), np.int16), np.diag([12.0, 12.0, 12.0, 1.0]))
-    image.header.set_sform(np.diag([12.0, 12.0, 0.0, 1.0]), code=1)
-    image.header.set_qform(None, code=0)
-    nib.save(image, path)
+    header = nib.Nifti1Header()
+    header.set_sform(np.diag([13.0, 13.0, 0.0, 1.0]), code=1)
+    nib.save(nib.Nifti1Image(np.zeros((16, 16, 16), np.int16), None, header), path)
 
 
 def _colourful(path: Path) -> None:
@@ -325,6 +350,6 @@ def test_bad_input(verb: str, case: str, model: Path, capsys: pytest.CaptureFixt
         make(tmp_path / name)
     assert run(verb, tmp_path / name, "--out", tmp_path / "out", "--source", model) == 1
     line = one_error_line(capsys)
-    assert said in line
-    assert name in line, "the message names the file"
+    assert str(tmp_path / name) in line, "the message names the file"
+    assert said in line.replace(str(tmp_path), "")
     assert not (tmp_path / "out").exists(), "the corrected command is not refused"

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from xray2xray.errors import InputError, UsageError
+from xray2xray.projection.geometry import STANDARD_ARC
 from xray2xray.transition import (
     Action,
     AutoregressiveConfig,
@@ -12,10 +13,15 @@ from xray2xray.transition import (
     DirectConfig,
     DirectTransition,
 )
+from xray2xray.transition.direct import ARC_DEG
 from xray2xray.vision import VisionConfig, VisionModel
 from xray2xray.world_model import WorldModel
 
 SIZE = 32
+
+
+def test_the_models_arc_is_the_projectors():
+    assert ARC_DEG == STANDARD_ARC
 
 
 @pytest.fixture

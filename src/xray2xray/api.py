@@ -437,6 +437,50 @@ def evaluate_views(
         )
 
 
+def evaluate_probes(
+    out: str | Path,
+    n_train: int = 500,
+    n_test: int = 250,
+    source: str | Path = "tiny",
+    store: str | Path | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    workers: int | None = None,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Measure what a linear probe reads from the features: AUROC against the same probe on V alone and on pixels.
+
+    Virtual patients with planted findings, none of them used to train the model. Writes probes.json, probes.md, and
+    probes.npz with the fitted probes; beside a model's config.json (probes.json and probes.npz) they enter the reports
+    of virtual patients. This shows whether planted factors can be recovered, never clinical performance.
+
+    Args:
+        out: the output folder.
+        n_train: virtual patients to fit the probes on (seeds from 500,000).
+        n_test: virtual patients to test them on (seeds from 1,000,000).
+        source: the model: tiny, or a folder that `train` made.
+        store: a view store that keeps the rendered frontals, so that they need not be made again.
+        seed: offset of the patients' seeds.
+        device: auto, cpu or cuda.
+        workers: processes that render (default: one for each core).
+        overwrite: empty the output folder of an earlier run first.
+    """
+    options = dict(locals())
+    from .evaluation.probes import evaluate_probes as evaluate
+
+    with run_folder(out, overwrite, "evaluate probes", options) as folder:
+        return evaluate(
+            folder,
+            n_train,
+            n_test,
+            source=source,
+            seed=seed,
+            device=pick_device(device),
+            store=store,
+            workers=workers,
+        )
+
+
 def evaluate_baselines(
     views: str | Path,
     out: str | Path = "baselines.npz",
@@ -518,6 +562,3 @@ def _write_table(path: Path, rows: list[dict[str, Any]]) -> None:
         table = csv.DictWriter(file, list(rows[0]))
         table.writeheader()
         table.writerows(rows)
-
-
-evaluate_probes = demo

@@ -133,7 +133,7 @@ def _parser(verb: str, function: Callable[..., Any]) -> Any:
         item = _list_item(kind)
         metavar = name.rsplit("_", 1)[-1].upper()
         if name == "inputs":
-            many = {"nargs": "+"} if required else {"nargs": "*", "default": argparse.SUPPRESS}
+            many: dict[str, Any] = {"nargs": "+"} if required else {"nargs": "*", "default": argparse.SUPPRESS}
             parser.add_argument(name, type=str, metavar="INPUT", help=helps.get(name), **many)
         elif kind is bool:
             action = jsonargparse.ActionYesNo if default else "store_true"

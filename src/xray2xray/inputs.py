@@ -1,8 +1,8 @@
 """What a person may give, a chest CT or a chest radiograph, as the one thing the model takes: a frontal view."""
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -60,6 +60,7 @@ class Study:
         isocentre_mm: (3,) RAS mm in the scan's own coordinates; the origin where there is no scan.
         calibrated: whether `view_p` are line integrals, or grey values that were given their distribution.
         notes: what was assumed or changed on the way, one sentence each.
+        labels: findings that are known to be there (1) or not (0): the planted ones of a virtual patient.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Study:
     isocentre_mm: np.ndarray = field(default_factory=lambda: np.zeros(3))
     calibrated: bool = True
     notes: tuple[str, ...] = ()
+    labels: Mapping[str, int] = field(default_factory=dict)
 
     def truth_p(self, yaw_deg: Sequence[float] = STANDARD_ARC) -> np.ndarray | None:
         """The true views at these angles, float32 (n, size, size) line integrals; None where there is no scan."""
@@ -126,10 +128,11 @@ def open_procedural(seed: int, geometry: Geometry) -> Study:
     """The procedural patient of a seed."""
     from .evaluation.scoring import VIRTUAL
     from .rendering import procedural_study
-    from .volume.thorax import patient_volume
+    from .volume.thorax import patient_labels, patient_volume
 
     source = f"procedural patient, seed {seed}"
-    return study_of_volume(patient_volume(seed), geometry, procedural_study(seed), source, VIRTUAL)
+    study = study_of_volume(patient_volume(seed), geometry, procedural_study(seed), source, VIRTUAL)
+    return replace(study, labels=patient_labels(seed))
 
 
 def study_of_volume(volume: Volume, geometry: Geometry, name: str, source: str, rung: str) -> Study:

@@ -1,18 +1,21 @@
 """One study through the whole house: its views imagined, compared with the truth where known, and written down."""
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .about import versions
+from .downstream.probe import Probe, load_probes
 from .errors import InputError
 from .evaluation.baselines import Baselines
 from .evaluation.ood import OutOfDistribution, out_of_distribution, reconstruction_error
 from .evaluation.pictures import case_picture, unfold_picture, views_gif
 from .evaluation.report import Report, write_report
+from .evaluation.scoring import VIRTUAL
 from .evaluation.views import PICTURE_YAW_DEG, load_baselines
 from .evaluation.volumes import resample, volume_scores
 from .files import atomic_path, write_json
@@ -36,6 +39,8 @@ class Tools:
     source: str
     geometry: Geometry
     baselines: Baselines | None
+    probes: Mapping[str, Probe] = field(default_factory=dict)
+    probes_table: Mapping[str, Any] | None = None
 
     @property
     def frontal_quantiles(self) -> np.ndarray | None:
@@ -59,13 +64,24 @@ def open_tools(source: str | Path, form: str, device: str) -> Tools:
         baselines = None
     usable = baselines is not None and baselines.geometry.size == model.size
     geometry = baselines.geometry if baselines is not None and usable else preset("chest", model.size)
-    return Tools(model, str(source), geometry, baselines)
+    return Tools(model, str(source), geometry, baselines, *_probes_beside(source, form))
 
 
 def baselines_beside(source: str | Path) -> Path | None:
     """The baselines.npz in a model's own folder; None where the packaged one is meant."""
     path = folder_of(source) / "baselines.npz"
     return path if path.is_file() else None
+
+
+def _probes_beside(source: str | Path, form: str) -> tuple[dict[str, Probe], dict[str, Any] | None]:
+    """Probes and their table in a model's own folder, as `evaluate probes` wrote them; they read the direct form."""
+    probes, table = folder_of(source) / "probes.npz", folder_of(source) / "probes.json"
+    if form != "direct" or not (probes.is_file() and table.is_file()):
+        return {}, None
+    try:
+        return load_probes(probes), json.loads(table.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{table} cannot be read ({error}); write it again with evaluate probes") from None
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,6 +167,8 @@ def write_unfolded(
         volume=unfolded.volume,
         true_volume=study.volume,
         ood=unfolded.ood,
+        findings=_findings(study, tools),
+        probes=tools.probes_table if study.rung == VIRTUAL else None,
         settings=known | settings,
         versions=versions(),
         notes=study.notes,
@@ -197,6 +215,21 @@ _LABELS = {
 }
 
 
+def _findings(study: Study, tools: Tools) -> list[dict[str, Any]]:
+    """What probes read from a virtual patient's input, beside what was planted; of real people they say nothing."""
+    if study.rung != VIRTUAL or not tools.probes:
+        return []
+    vectors = tools.model.features(study.view_p[None], "volumetric")
+    return [
+        {
+            "label": label,
+            "probability": float(probe.probability(vectors, study.rung)[0]),
+            "planted": bool(study.labels[label]) if label in study.labels else None,
+        }
+        for label, probe in tools.probes.items()
+    ]
+
+
 def _simple_baselines(study: Study, tools: Tools) -> dict[str, np.ndarray]:
     """What needs no network and no training cohort: the mean patient, and the input itself at every angle."""
     baselines = tools.baselines
@@ -218,7 +251,7 @@ def _write_views(out: Path, unfolded: Unfolded, tools: Tools, yaw_deg: Sequence[
     else:
         asked_p = tools.model.imagine(study.view_p, study.input_yaw_deg, asked)
         asked_truth_p = study.truth_p(asked)
-    arrays = {"yaw_deg": np.array(asked, np.float32), "predicted_p": asked_p, "input_p": study.view_p}
+    arrays: dict[str, Any] = {"yaw_deg": np.array(asked, np.float32), "predicted_p": asked_p, "input_p": study.view_p}
     if asked_truth_p is not None:
         arrays["truth_p"] = asked_truth_p
     with atomic_path(out / "views.npz") as temporary:
@@ -231,7 +264,7 @@ def _write_views(out: Path, unfolded: Unfolded, tools: Tools, yaw_deg: Sequence[
     if truth_p is None:
         picture = unfold_picture(study.view_p, predicted_p[shown], None, PICTURE_YAW_DEG)
     else:
-        named = {tools.model.config.form: predicted_p[shown]}
+        named: dict[str, np.ndarray] = {tools.model.config.form: predicted_p[shown]}
         picture = case_picture(truth_p[shown], named, PICTURE_YAW_DEG, study.input_yaw_deg)
     with atomic_path(out / "views.png") as temporary:
         picture.save(temporary)

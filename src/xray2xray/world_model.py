@@ -11,10 +11,9 @@ from torch import Tensor
 
 from .errors import InputError, UsageError
 from .pretrained import folder_of, read_config, read_part, write_part
-from .projection.geometry import STANDARD_ARC
 from .transition.action import Action
 from .transition.autoregressive import AutoregressiveConfig, AutoregressiveTransition
-from .transition.direct import DirectConfig, DirectTransition
+from .transition.direct import ARC_DEG, DirectConfig, DirectTransition
 from .transition.rollout import Transition, roll_out
 from .vision.normalise import from_network, to_network
 from .vision.vqgan import VisionConfig, VisionModel
@@ -121,7 +120,7 @@ class WorldModel:
         self,
         state: Tensor,
         input_yaw_deg: float = 0.0,
-        yaw_deg: Sequence[float] = STANDARD_ARC,
+        yaw_deg: Sequence[float] = ARC_DEG,
         generator: torch.Generator | None = None,
     ) -> Tensor:
         """The states at `yaw_deg`: latents (b, t, n, C) or tokens (b, t, n); see `transition.rollout.roll_out`."""
@@ -136,7 +135,7 @@ class WorldModel:
         self,
         view_p: np.ndarray,
         input_yaw_deg: float = 0.0,
-        yaw_deg: Sequence[float] = STANDARD_ARC,
+        yaw_deg: Sequence[float] = ARC_DEG,
         generator: torch.Generator | None = None,
     ) -> np.ndarray:
         """The views at `yaw_deg` from one view.

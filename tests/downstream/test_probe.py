@@ -33,22 +33,27 @@ def test_auroc_agrees_with_scikit_learn_also_with_ties_and_weights() -> None:
 def test_a_draw_with_one_class_is_no_number() -> None:
     counts = np.array([[1, 1, 0], [1, 1, 1.0]])
     areas = auroc([1, 1, 0], [0.9, 0.8, 0.1], counts)
-    assert np.isnan(areas[0]) and areas[1] == 1
-    assert interval([np.nan, np.nan, 1.0]) is None and interval([0.5, 0.5, np.nan]) == (0.5, 0.5)
+    assert np.isnan(areas[0])
+    assert areas[1] == 1
+    assert interval([np.nan, np.nan, 1.0]) is None
+    assert interval([0.5, 0.5, np.nan]) == (0.5, 0.5)
 
 
 def test_probe_finds_what_is_there() -> None:
     result = probe(*cohort(600, 2.0, 0), *cohort(400, 2.0, 1), label="edema", features="volumetric")
     ideal = 0.921  # two normals 2 SD apart
     assert result.auroc == pytest.approx(ideal, abs=0.04)
-    assert result.ci95 is not None and result.ci95[0] < result.auroc < result.ci95[1]
-    assert result.ci95[0] > 0.85 and result.n_train == 600
+    assert result.ci95 is not None
+    assert result.ci95[0] < result.auroc < result.ci95[1]
+    assert result.ci95[0] > 0.85
+    assert result.n_train == 600
     assert np.argmax(np.abs(result.probe.weights)) == 0
 
 
 def test_probe_finds_nothing_where_nothing_is() -> None:
     result = probe(*cohort(300, 0.0, 0), *cohort(500, 0.0, 1))
-    assert result.ci95 is not None and result.ci95[0] < 0.5 < result.ci95[1]
+    assert result.ci95 is not None
+    assert result.ci95[0] < 0.5 < result.ci95[1]
     assert result.probe.inverse_penalty <= 1e-2  # the validation split asks for a strong penalty
 
 
@@ -82,13 +87,18 @@ def test_comparison_is_paired_by_patient() -> None:
         "a": y_test, "b": 1 - y_test, "none": 0 * y_test,
     }  # fmt: skip
     found = compare_probes(features, labels_train, labels_test, draws=300)
-    assert set(found.results) == {"a", "b"} and "four of each" in found.left_out["none"]
+    assert set(found.results) == {"a", "b"}
+    assert "four of each" in found.left_out["none"]
     same = found.differences["a"]["volumetric - same"]
-    assert same.value == pytest.approx(0, abs=1e-3) and same.ci95 is not None and same.ci95[1] - same.ci95[0] < 5e-3
+    assert same.value == pytest.approx(0, abs=1e-3)
+    assert same.ci95 is not None
+    assert same.ci95[1] - same.ci95[0] < 5e-3
     noise_difference = found.mean_differences["volumetric - noise"]
-    assert noise_difference.ci95 is not None and noise_difference.ci95[0] > 0.2
+    assert noise_difference.ci95 is not None
+    assert noise_difference.ci95[0] > 0.2
     value, bounds = found.mean_auroc["volumetric"]
-    assert bounds is not None and bounds[0] < value < bounds[1]
+    assert bounds is not None
+    assert bounds[0] < value < bounds[1]
     assert value == pytest.approx(np.mean([r["volumetric"].auroc for r in found.results.values()]))
     with pytest.raises(InputError, match="no label"):
         compare_probes(features, {"none": labels_train["none"]}, {"none": labels_test["none"]})
@@ -98,10 +108,12 @@ def test_pixel_features_are_block_means_seen_through_the_training_pca() -> None:
     rng = np.random.default_rng(0)
     train, test = rng.normal(size=(40, 70, 64)), rng.normal(size=(7, 70, 64))
     a, b = pixel_features(train, test, components=10)
-    assert a.shape == (40, 10) and b.shape == (7, 10)
+    assert a.shape == (40, 10)
+    assert b.shape == (7, 10)
     assert a.mean(0) == pytest.approx(np.zeros(10), abs=1e-5)
     full, _ = pixel_features(train, test, side=8, components=1000)
-    blocks = np.stack([[block.mean() for row in np.array_split(v, 8, 0) for block in np.array_split(row, 8, 1)] for v in train])
+    rows = [np.array_split(view, 8, axis=0) for view in train]
+    blocks = np.array([[b.mean() for row in view for b in np.array_split(row, 8, axis=1)] for view in rows])
     assert full.shape == (40, 40)
     distances = np.linalg.norm(blocks - blocks[0], axis=1)
     assert np.corrcoef(np.linalg.norm(full - full[0], axis=1), distances)[0, 1] > 0.95
@@ -117,7 +129,7 @@ def test_probes_on_disk(tmp_path: Path) -> None:
     assert np.array_equal(read["cvd"].probability(x), probes[1].probability(x))
     with pytest.raises(InputError, match="refuses a real radiograph"):
         read["cvd"].probability(x, rung="real radiograph")
-    with pytest.raises(InputError, match="reads 30 volumetric features, got 3"):
+    with pytest.raises(InputError, match="cvd probe: it reads 30 volumetric features, got 3"):
         read["cvd"].probability(x[:, :3])
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(InputError, match=r"probes\.npz"):

@@ -34,8 +34,10 @@ def test_every_baseline_keeps_the_contract_and_the_order_is_as_expected(train: n
     psnr = {}
     for name, predictor in baselines.fit_on_store(train, FRONTAL).items():
         predicted = predictor.predict(inputs)
-        assert predicted.shape == test.shape and predicted.dtype == np.float32
-        assert predicted.min() >= 0 and predicted.max() <= 1
+        assert predicted.shape == test.shape
+        assert predicted.dtype == np.float32
+        assert predicted.min() >= 0
+        assert predicted.max() <= 1
         psnr[name] = metrics.psnr(predicted, test)
     lateral = {name: values[:, 0].mean() for name, values in psnr.items()}
     # the frontal tells width and height but not depth
@@ -43,7 +45,9 @@ def test_every_baseline_keeps_the_contract_and_the_order_is_as_expected(train: n
     assert lateral["ridge_pca"] > lateral["mean_view"] + 1
     assert psnr["copy_input"][:, FRONTAL] == pytest.approx(metrics.PSNR_CAP_DB)
     choice = baselines.best_at_each_angle(psnr)
-    assert len(choice) == 37 and choice[FRONTAL] == "copy_input" and choice[0] in ("knn10", "ridge_pca")
+    assert len(choice) == 37
+    assert choice[FRONTAL] == "copy_input"
+    assert choice[0] in ("knn10", "ridge_pca")
 
 
 def test_ridge_finds_a_linear_map_and_its_penalty() -> None:
@@ -106,7 +110,9 @@ def test_file_round_trip_from_a_store(tmp_path: Path, ellipsoid_views: Cohort) -
     store = ViewStore.create(tmp_path / "store", preset("chest", size=32))
     for seed, case in enumerate(views):
         store.write(f"thorax-{seed:07d}", case, STANDARD_ARC, {"seed": seed})
-    made = baselines.build_baselines(store, range(12), tmp_path / "baselines.npz", error_quantiles=np.linspace(0, 1, 101))
+    made = baselines.build_baselines(
+        store, range(12), tmp_path / "baselines.npz", error_quantiles=np.linspace(0, 1, 101)
+    )
     read = baselines.Baselines.load(tmp_path / "baselines.npz")
     assert read.geometry == store.geometry
     for name in ("yaw_deg", "mean_views", "small_frontals", "seeds", "frontal_quantiles", "error_quantiles"):

@@ -69,10 +69,12 @@ def test_every_metric_has_the_promised_fields(summary: dict) -> None:
         for name, metric in block.items():
             extra = {"ci95", "ci95_beyond_30"} if name == "r2" else set()
             assert set(metric) == {"mean", "sd", "mean_beyond_30", "per_angle"} | extra
-            assert "0" not in metric["per_angle"] and len(metric["per_angle"]) == 36
+            assert "0" not in metric["per_angle"]
+            assert len(metric["per_angle"]) == 36
             assert metric["mean"] == pytest.approx(np.mean(list(metric["per_angle"].values())))
             far = [value for angle, value in metric["per_angle"].items() if abs(float(angle)) >= 30]
-            assert len(far) == 26 and metric["mean_beyond_30"] == pytest.approx(np.mean(far))
+            assert len(far) == 26
+            assert metric["mean_beyond_30"] == pytest.approx(np.mean(far))
 
 
 def test_the_numbers_mean_what_they_say(summary: dict) -> None:
@@ -110,7 +112,7 @@ def test_no_case_is_an_error() -> None:
 @pytest.fixture
 def linear_models(store: ViewStore, monkeypatch: pytest.MonkeyPatch) -> None:
     model = LinearWorldModel(training_views(store))
-    monkeypatch.setattr(views_module, "load_models", lambda source, forms, device: {form: model for form in forms})
+    monkeypatch.setattr(views_module, "load_models", lambda source, forms, device: dict.fromkeys(forms, model))
 
 
 @pytest.mark.usefixtures("linear_models")
@@ -120,13 +122,16 @@ def test_virtual_patients_and_a_bad_scan_in_one_call(
     bad = tmp_path / "bad.nii.gz"
     bad.write_bytes(b"no nifti")
     result = evaluate_views([bad, tmp_path / "missing.nii"], 2, store.folder, tmp_path / "out", pictures=1)
-    assert result["n"] == 2 and "groups" not in result
+    assert result["n"] == 2
+    assert "groups" not in result
     assert [row["case"] for row in result["cases"]] == ["thorax-1000000", "thorax-1000001"]
     assert [row["case"] for row in result["failed"]] == ["bad", "missing"]
     written = json.loads((tmp_path / "out" / "views.json").read_text())
-    assert written == result and not result["skipped_baselines"]
+    assert written == result
+    assert not result["skipped_baselines"]
     printed = capsys.readouterr()
-    assert markdown(result) in printed.out and "left out bad" in printed.err
+    assert markdown(result) in printed.out
+    assert "left out bad" in printed.err
     files = {path.name for path in (tmp_path / "out").iterdir()}
     assert files == {"views.json", "views.md", "views.png", "case-thorax-1000000.png"}
 
@@ -139,9 +144,7 @@ def test_only_bad_scans_is_an_input_error(store: ViewStore, tmp_path: Path) -> N
 
 
 @pytest.mark.usefixtures("linear_models")
-def test_shipped_baselines_render_neighbours_from_their_seeds(
-    store: ViewStore, tmp_path: Path
-) -> None:
+def test_shipped_baselines_render_neighbours_from_their_seeds(store: ViewStore, tmp_path: Path) -> None:
     build_baselines(store, None, tmp_path / "baselines.npz")
     result = evaluate_views([], 1, None, tmp_path / "out", baselines=tmp_path / "baselines.npz", models=["direct"])
     assert set(result["baselines"]) == {"copy_input", "mean_view", "knn10", "best"}

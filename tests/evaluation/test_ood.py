@@ -7,9 +7,14 @@ from xray2xray.evaluation.ood import out_of_distribution, reconstruction_error
 def test_typical_and_strange_views() -> None:
     training = np.quantile(np.random.default_rng(0).gamma(4, 0.002, 2000), np.linspace(0, 1, 101))
     typical = out_of_distribution(float(training[50]), training)
-    assert not typical.warn and typical.percentile == pytest.approx(0.5) and "looks like" in typical.words
+    assert not typical.warn
+    assert typical.percentile == pytest.approx(0.5)
+    assert "looks like" in typical.words
     strange = out_of_distribution(10 * training[50], training)
-    assert strange.warn and strange.percentile == 1 and strange.ratio == pytest.approx(10) and "10.0 times" in strange.words
+    assert strange.warn
+    assert strange.percentile == 1
+    assert strange.ratio == pytest.approx(10)
+    assert "10.0 times" in strange.words
 
 
 def test_unknown_distribution_is_refused() -> None:

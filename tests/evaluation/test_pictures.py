@@ -27,16 +27,19 @@ def test_contact_sheet_shows_the_views_in_order(views_p: np.ndarray) -> None:
 
 def test_error_colours_have_a_fixed_scale() -> None:
     colours = pictures.error_colours(np.array([[0.0, 1.0, 2.0, 5.0, -2.0]]))
-    assert colours.shape == (1, 5, 3) and colours[0, 0].max() < 10
-    assert np.array_equal(colours[0, 2], colours[0, 3]) and np.array_equal(colours[0, 2], colours[0, 4])
+    assert colours.shape == (1, 5, 3)
+    assert colours[0, 0].max() < 10
+    assert np.array_equal(colours[0, 2], colours[0, 3])
+    assert np.array_equal(colours[0, 2], colours[0, 4])
 
 
-@pytest.mark.parametrize("ping_pong, frames", [(False, 37), (True, 72)])
+@pytest.mark.parametrize(("ping_pong", "frames"), [(False, 37), (True, 72)])
 def test_gif_has_a_frame_for_each_angle(views_p: np.ndarray, tmp_path: Path, ping_pong: bool, frames: int) -> None:
     path = tmp_path / "views.gif"
     pictures.views_gif(path, views_p, views_p, STANDARD_ARC, side=64, ping_pong=ping_pong)
     with Image.open(path) as gif:
-        assert gif.n_frames == frames and gif.info["loop"] == 0
+        assert gif.n_frames == frames
+        assert gif.info["loop"] == 0
         assert gif.size == (146, 98)
 
 
@@ -45,7 +48,8 @@ def test_unfold_picture_with_and_without_truth(views_p: np.ndarray, known: bool)
     at = [0, 9, 18, 27, 36]
     truth = views_p[at] if known else None
     picture = pictures.unfold_picture(views_p[18], views_p[at], truth, [STANDARD_ARC[i] for i in at], side=64)
-    assert picture.width > 5 * 64 + 90 and np.asarray(picture).max() > 100
+    assert picture.width > 5 * 64 + 90
+    assert np.asarray(picture).max() > 100
 
 
 def test_case_picture_ends_with_the_error_row(views_p: np.ndarray) -> None:

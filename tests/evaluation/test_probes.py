@@ -57,15 +57,18 @@ def test_planted_findings_are_recovered_and_written(
     probes = load_probes(out / "probes.npz")
     assert probes["cardiomegaly"].probability(np.zeros((1, 32))).shape == (1,)
     table = _probe_table(result)
-    assert table is not None and len(table["rows"]) == 6
+    assert table is not None
+    assert len(table["rows"]) == 6
 
 
 def test_frontals_are_rendered_once_and_then_read(tmp_path: Path) -> None:
     geometry = preset("chest", 24)
     first = frontal_views([1_000_000], geometry, tmp_path / "store", workers=1)
-    assert first.shape == (1, 24, 24) and 2 < first.max() < 16
+    assert first.shape == (1, 24, 24)
+    assert 2 < first.max() < 16
     store = ViewStore.open(tmp_path / "store")
-    assert store.studies() == ["thorax-1000000"] and store.read("thorax-1000000").labels == {"seed": 1_000_000}
+    assert store.studies() == ["thorax-1000000"]
+    assert store.read("thorax-1000000").labels == {"seed": 1_000_000}
     store.write("thorax-1000000", first * 0 + 1, [0.0])
     assert np.all(frontal_views([1_000_000], geometry, tmp_path / "store") == 1)
     with pytest.raises(UsageError, match="another geometry"):

@@ -24,7 +24,9 @@ def test_a_perfect_reconstruction() -> None:
     truth = chest(64, 6.0)
     scores = volumes.volume_scores(truth, truth)
     assert scores["psnr"] == scores["x2ct_compat_psnr"] == 100
-    assert scores["ssim"] == pytest.approx(1) and scores["lung_dice"] == 1 and scores["mae_hu"] == 0
+    assert scores["ssim"] == pytest.approx(1)
+    assert scores["lung_dice"] == 1
+    assert scores["mae_hu"] == 0
     assert set(scores["mae_hu_by_tissue"]) == {"lung", "soft", "bone"}
 
 
@@ -36,7 +38,8 @@ def test_known_errors() -> None:
     assert all(value == pytest.approx(25, abs=1e-3) for value in scores["mae_hu_by_tissue"].values())
     assert scores["x2ct_compat_psnr"] > scores["psnr"] + 4
     water = volumes.volume_scores(Volume(np.full(truth.shape, 40.0), truth.affine), truth)
-    assert water["lung_dice"] == 0 and water["psnr"] < 20
+    assert water["lung_dice"] == 0
+    assert water["psnr"] < 20
     with pytest.raises(ValueError, match="resample"):
         volumes.volume_scores(truth, chest(32, 12.0))
 
@@ -65,7 +68,9 @@ def test_display_planes_are_canonical_and_small() -> None:
     truth = chest(64, 6.0)
     flipped = Volume(truth.hu[::-1], truth.affine @ [[-1, 0, 0, 63], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
     planes, spacing = volumes.display_planes(flipped)
-    assert np.array_equal(planes, volumes.display_planes(truth)[0]) and spacing == (6.0, 6.0, 6.0)
+    assert np.array_equal(planes, volumes.display_planes(truth)[0])
+    assert spacing == (6.0, 6.0, 6.0)
     small, spacing = volumes.display_planes(truth, most=32)
-    assert small.shape == (32, 32, 32) and spacing == pytest.approx((12, 12, 12))
+    assert small.shape == (32, 32, 32)
+    assert spacing == pytest.approx((12, 12, 12))
     assert planes.max() == round((600 + 1024) / 10)

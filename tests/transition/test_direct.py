@@ -47,7 +47,7 @@ def linear_patients(patients: int = 300) -> torch.Tensor:
 def test_the_prior_solves_a_linear_world():
     latents = linear_patients()
     prior = LinearPrior((4, 6), inputs=8, outputs=24, arc_deg=ARC_DEG)
-    prior.fit(latents[:250], ridge=1e-4)
+    prior.fit(latents[:250])
     arc = torch.tensor(ARC_DEG).expand(50, -1)
     predicted = prior(latents[250:, ARC_DEG.index(0.0)], torch.zeros(50), arc)
     error = (predicted - latents[250:]).square().mean() / latents.var()

@@ -63,7 +63,9 @@ class Probe:
             )
         x = np.atleast_2d(np.asarray(features, np.float64))
         if x.shape[1] != len(self.mean):
-            raise InputError(f"the {self.label} probe reads {len(self.mean)} {self.features} features, got {x.shape[1]}")
+            raise InputError(
+                f"{self.label} probe: it reads {len(self.mean)} {self.features} features, got {x.shape[1]}"
+            )
         return 1 / (1 + np.exp(-np.clip((x - self.mean) / self.scale @ self.weights + self.intercept, -60, 60)))
 
 
@@ -110,7 +112,8 @@ def probe(
     x_test, y_test = _known(features_test, labels_test)
     fitted = fit(x_train, y_train, label=label, features=features, seed=seed)
     if len(np.unique(y_test)) < 2:
-        raise InputError(f"{label}: the test patients are all {'positive' if y_test.all() else 'negative'}, no AUROC exists")
+        only = "positive" if y_test.all() else "negative"
+        raise InputError(f"{label}: the test patients are all {only}, so there is no AUROC; take more of them")
     scores = fitted.probability(x_test)
     bounds = interval(auroc(y_test, scores, draw_patients(len(y_test), draws, seed)))
     return ProbeResult(fitted, float(auroc(y_test, scores)), bounds, scores, y_test, len(y_train), int(y_train.sum()))
@@ -120,8 +123,11 @@ def fit(x: Array, y: NDArray[np.int64], *, label: str, features: str, seed: int 
     """Choose the penalty by log-loss on held-out training patients, then fit on all of them. Arguments as `probe`."""
     from sklearn.model_selection import train_test_split
 
-    if min(int(y.sum()), int(len(y) - y.sum())) < 4:
-        raise InputError(f"{label}: {int(y.sum())} of {len(y)} training patients are positive; four of each kind are needed")
+    positives = int(y.sum())
+    if min(positives, len(y) - positives) < 4:
+        raise InputError(
+            f"{label}: {positives} of {len(y)} training patients are positive; four of each kind are needed"
+        )
     inner, held = train_test_split(np.arange(len(y)), test_size=HELD_OUT, stratify=y, random_state=seed)
     losses = []
     for inverse_penalty in INVERSE_PENALTIES:
@@ -141,9 +147,8 @@ def _fit_once(x: Array, y: NDArray[np.int64], inverse_penalty: float, label: str
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the weakest penalties need not converge to lose
         regression.fit((x - mean) / scale, y)
-    weights = regression.coef_[0].astype(np.float32)
-    intercept = float(regression.intercept_[0])
-    return Probe(label, features, mean.astype(np.float32), scale.astype(np.float32), weights, intercept, inverse_penalty)
+    mean, scale, weights = (a.astype(np.float32) for a in (mean, scale, regression.coef_[0]))
+    return Probe(label, features, mean, scale, weights, float(regression.intercept_[0]), inverse_penalty)
 
 
 def _known(features: ArrayLike, labels: ArrayLike) -> tuple[Array, NDArray[np.int64]]:
@@ -248,7 +253,7 @@ def compare_probes(
 def pixel_features(
     train: ArrayLike, test: ArrayLike, side: int = 32, components: int = 100
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The simplest features to beat: views (n, h, w) averaged to `side` x `side`, then the training set's PCA scores."""
+    """The simplest features to beat: views (n, h, w) averaged to `side` x `side`, then the training PCA's scores."""
     from sklearn.decomposition import PCA
 
     small_train, small_test = (_averaged(np.asarray(views, np.float32), side) for views in (train, test))
@@ -258,6 +263,7 @@ def pixel_features(
 
 def _averaged(views: NDArray[np.float32], side: int) -> NDArray[np.float32]:
     """(n, h, w) -> (n, side * side), each the mean of its block; h and w need not be multiples of `side`."""
+    side = min(side, *views.shape[1:])
     edges = [np.linspace(0, length, side + 1).astype(int)[:-1] for length in views.shape[1:]]
     sums = np.add.reduceat(np.add.reduceat(views, edges[0], axis=1), edges[1], axis=2)
     rows, columns = (np.diff([*e, length]) for e, length in zip(edges, views.shape[1:], strict=True))

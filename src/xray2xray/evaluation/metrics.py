@@ -44,8 +44,8 @@ def psnr_from_mse(error: ArrayLike) -> Array:
 def ssim(predicted: Array, truth: Array) -> Array:
     """Structural similarity of unit images (..., h, w) -> float64 (...).
 
-    Wang et al., IEEE Trans. Image Process. 13 (2004) 600: Gaussian window of 11 pixels, sigma 1.5, K1 = 0.01, K2 = 0.03,
-    averaged over the pixels whose window lies inside the image.
+    Wang et al., IEEE Trans. Image Process. 13 (2004) 600: Gaussian window of 11 pixels, sigma 1.5, K1 = 0.01,
+    K2 = 0.03, averaged over the pixels whose window lies inside the image.
 
     Raises:
         ValueError: an image is smaller than the window.

@@ -170,7 +170,7 @@ def metric_curves(path: str | Path, result: Mapping[str, Any]) -> None:
         for axis, (metric, label) in zip(row, (("psnr", "PSNR (dB)"), ("r2", "R2 over the mean view")), strict=True):
             _curve_axis(axis, group, metric, result["input_yaw_deg"])
             axis.set_ylabel(label)
-            axis.set_title(f"{group['n']} x {rung}", fontsize=10, loc="left")
+            axis.set_title(f"{rung}, {group['n']} case{'s' * (group['n'] != 1)}", fontsize=10, loc="left")
     handles, labels = axes[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False, fontsize=9)
     with atomic_path(path) as temporary:
@@ -199,7 +199,7 @@ def _curve_axis(axis: Any, group: Mapping[str, Any], metric: str, input_yaw_deg:
 
 
 def _degrees(yaw_deg: float, input_yaw_deg: float | None = None) -> str:
-    text = f"{yaw_deg:+g}°".replace("-", "\u2212") if yaw_deg else "0°"
+    text = f"{yaw_deg:+g}°" if yaw_deg else "0°"  # a hyphen: Pillow's font has no minus sign
     return f"{text} (input)" if yaw_deg == input_yaw_deg else text
 
 

@@ -83,9 +83,7 @@ def evaluate_probes(
         "test": range(FIRST_TEST_SEED + seed, FIRST_TEST_SEED + seed + n_test),
     }
     labels = {part: [patient_labels(s) for s in seeds[part]] for part in seeds}
-    by_name = {
-        part: {name: np.array([row[name] for row in rows]) for name in LABELS} for part, rows in labels.items()
-    }
+    by_name = {part: {name: np.array([row[name] for row in rows]) for name in LABELS} for part, rows in labels.items()}
     frontals = frontal_views([*seeds["train"], *seeds["test"]], geometry, store, workers)
     features = embed(model, frontals[:n_train], frontals[n_train:])
     comparison = compare_probes(features, by_name["train"], by_name["test"], seed=seed)
@@ -212,9 +210,9 @@ def probes_markdown(result: Mapping[str, Any]) -> str:
     names = result["features"]
     pairs = list(result["mean"]["difference"])
     lines = [
-        f"Linear probes on one frontal of {result['n_train']} virtual patients, tested on {result['n_test']} unseen ones: "
-        "AUROC with a 95 % patient-bootstrap interval; differences are paired by patient. The findings were planted: this "
-        "shows whether they can be recovered, not clinical performance.",
+        f"Linear probes on one frontal of {result['n_train']} virtual patients, tested on {result['n_test']} unseen "
+        "ones: AUROC with a 95 % patient-bootstrap interval; differences are paired by patient. The findings were "
+        "planted: this shows whether they can be recovered, not clinical performance.",
         "",
         "| | positives | " + " | ".join([*names, *pairs]) + " |",
         "|---|---:|" + "---:|" * (len(names) + len(pairs)),

@@ -1,7 +1,7 @@
 """One self-contained report.html that opens offline, and report.json with all its numbers.
 
-The page is a template with its style and script in `page/`; pictures travel inside it as sprite sheets of 8-bit grey
-(PNG, no loss), from which the script computes every display window and error map.
+The page is a template with its style and script in `templates/`; pictures travel inside it as sprite sheets of 8-bit
+grey (PNG, no loss), from which the script computes every display window and error map.
 """
 
 import base64
@@ -33,7 +33,7 @@ from .volumes import display_planes, resample, volume_scores
 RADIOGRAPH = "real radiograph"
 
 _RUNG_WORDS = {
-    VIRTUAL: "The patient was made by a program: this shows whether planted anatomy is recovered, never clinical performance.",
+    VIRTUAL: "A program made this patient: this shows whether planted anatomy is recovered, nothing clinical.",
     FROM_CT: "The views were computed from a real CT scan; a detector’s scatter, noise and processing are not in them.",
     RADIOGRAPH: "Nobody knows this patient’s other views, so nothing on this page can be checked.",
 }
@@ -180,7 +180,7 @@ def _template() -> jinja2.Template:
 
 
 def _page_file(name: str) -> str:
-    return (files(__package__) / "page" / name).read_text(encoding="utf-8")
+    return (files(__package__) / "templates" / name).read_text(encoding="utf-8")
 
 
 def _context(report: Report, numbers: Mapping[str, Any], true_volume: Volume | None) -> dict[str, Any]:
@@ -224,7 +224,7 @@ def _context(report: Report, numbers: Mapping[str, Any], true_volume: Volume | N
 def _page_data(
     report: Report, shown: Mapping[str, Array], views: Mapping[str, Any] | None, true_volume: Volume | None
 ) -> dict[str, Any]:
-    """What the script needs; see page/report.js for the coding of the sprite sheets."""
+    """What the script needs; see templates/report.js for the coding of the sprite sheets."""
     sheets = {name: _sprite_uri(_grey_of_p(p)) for name, p in shown.items()}
     if report.truth_p is not None:
         sheets["truth"] = _sprite_uri(_grey_of_p(report.truth_p))
@@ -274,8 +274,8 @@ def _figures(numbers: Mapping[str, Any]) -> list[dict[str, str]]:
         found.append({"value": f"{scores['mae_hu']:.0f}", "unit": "HU", "words": words})
     ood = numbers["out_of_distribution"]
     if ood:
-        words = "V’s error on the input, relative to a typical training view" + (": out of range" if ood["warn"] else "")
-        found.append({"value": f"{ood['ratio']:.1f}", "unit": "×", "words": words})
+        words = "V’s error on the input, relative to a typical training view"
+        found.append({"value": f"{ood['ratio']:.1f}", "unit": "×", "words": words + ": out of range" * ood["warn"]})
     return found
 
 
@@ -320,15 +320,14 @@ def _curve(views: Mapping[str, Any], report: Report) -> str:
 
     label = "PSNR of models and baselines at each angle"
     parts = [f'<svg class="chart" viewBox="0 0 {box["width"]} {box["height"]}" role="img" aria-label="{label}">']
+    left, right, foot = box["left"], box["left"] + across, box["height"] - 12
     for value in np.arange(low, high + 1, 5 if high - low <= 35 else 10):
-        parts.append(
-            f'<line class="grid" x1="{box["left"]}" x2="{box["left"] + across}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>'
-            f'<text x="{box["left"] - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{value:.0f}</text>'
-        )
+        parts.append(f'<line class="grid" x1="{left}" x2="{right}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>')
+        parts.append(f'<text x="{left - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{value:.0f}</text>')
     for angle in range(int(yaw[0]), int(yaw[-1]) + 1, 30):
         anchor = "start" if angle == yaw[0] else "end" if angle == yaw[-1] else "middle"
-        parts.append(f'<text x="{x(angle):.1f}" y="{box["height"] - 12}" text-anchor="{anchor}">{_degrees(angle)}</text>')
-    parts.append(f'<text x="{box["left"]}" y="11">PSNR in dB</text>')
+        parts.append(f'<text x="{x(angle):.1f}" y="{foot}" text-anchor="{anchor}">{_degrees(angle)}</text>')
+    parts.append(f'<text x="{left}" y="11">PSNR in dB</text>')
     top, bottom, at = box["top"], box["top"] + down, x(report.input_yaw_deg)
     parts.append(f'<line class="input" x1="{at:.1f}" x2="{at:.1f}" y1="{top}" y2="{bottom}"/>')
     for name, points in reversed(series.items()):
@@ -385,8 +384,8 @@ def _probe_table(probes: Mapping[str, Any] | None) -> dict[str, Any] | None:
             cells.append(f"{found['value']:.2f}{interval}" if found else "–")
         rows.append({"label": label.replace("_", " "), "cells": cells})
     words = (
-        f"Linear probes on {probes['n_train']} virtual patients, tested on {probes['n_test']} others; 95 % patient-bootstrap "
-        "intervals. Planted labels: this measures whether they can be recovered, not clinical performance."
+        f"Linear probes on {probes['n_train']} virtual patients, tested on {probes['n_test']} others; 95 % "
+        "patient-bootstrap intervals. Planted labels: whether they can be recovered, not clinical performance."
     )
     return {"features": names, "rows": rows, "words": words}
 

@@ -42,7 +42,7 @@ def stack(parts: Sequence[Scores]) -> Scores:
 
 @dataclass(frozen=True)
 class Cohort:
-    """All scores of one evaluation. `baselines` holds `mean_view` (the zero of R2) and never `best`, which is derived."""
+    """All scores of one evaluation. `baselines` holds `mean_view`, the zero of R2, but not `best`, which is derived."""
 
     yaw_deg: tuple[float, ...]
     input_yaw_deg: float
@@ -87,7 +87,9 @@ def summarise(cohort: Cohort, seed: int = 0) -> dict[str, Any]:
         "n": len(cohort.names),
         "models": {name: _block(cohort, scores, null, seed) for name, scores in cohort.models.items()},
         "baselines": {name: _block(cohort, scores, null, seed) for name, scores in baselines.items()},
-        "best_choice": {_key(yaw): c for yaw, c, used in zip(cohort.yaw_deg, choice, cohort.scored, strict=True) if used},
+        "best_choice": {
+            _key(yaw): c for yaw, c, used in zip(cohort.yaw_deg, choice, cohort.scored, strict=True) if used
+        },
     }
     if "direct" in cohort.models and cohort.beyond.any():
         gain = (cohort.models["direct"].psnr - baselines["best"].psnr)[:, cohort.beyond].mean(axis=1)

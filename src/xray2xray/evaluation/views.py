@@ -141,7 +141,9 @@ def evaluate_cases(
     Raises:
         InputError: there is no case.
     """
-    names, rungs, examples = [], [], []
+    names: list[str] = []
+    rungs: list[str] = []
+    examples: list[Example] = []
     model_scores: dict[str, list[Scores]] = {}
     baseline_scores: dict[str, list[Scores]] = {}
     input_index = STANDARD_ARC.index(input_yaw_deg)
@@ -153,15 +155,14 @@ def evaluate_cases(
         }
         for i, case in enumerate(batch):
             if rungs.count(case.rung) < pictures:
-                views = {name: views[i] for name, views in predicted_p.items()}
-                examples.append(Example(case.name, case.rung, case.views_p, views))
+                of_case = {name: views_p[i] for name, views_p in predicted_p.items()}
+                examples.append(Example(case.name, case.rung, case.views_p, of_case))
             names.append(case.name)
             rungs.append(case.rung)
         vision = next(iter(models.values()), None)  # every form is built on the same V
         if vision is not None:
             for name, quantised in (("v_ceiling", False), ("v_ceiling_quantised", True)):
-                views = [vision.reconstruct_views(case.views_p, quantised=quantised) for case in batch]
-                predicted_p[name] = np.stack(views)
+                predicted_p[name] = np.stack([vision.reconstruct_views(c.views_p, quantised=quantised) for c in batch])
         for name, views_p in predicted_p.items():
             model_scores.setdefault(name, []).append(score(unit(views_p), truth))
         for name, predictor in predictors.items():

@@ -104,7 +104,7 @@ def _ssim_map(x: Array, y: Array) -> Array:
 
 def _x2ct_compat(predicted: Array, truth: Array) -> float:
     x, y = (np.clip(hu + 1024, 0, 2500) for hu in (predicted, truth))
-    slices = np.mean(np.square(x - y), axis=(0, 1), dtype=np.float64)
+    slices = np.square(x - y).mean(axis=(0, 1)).tolist()
     return float(np.mean([_decibel(4095, error) for error in slices]))
 
 

@@ -12,11 +12,10 @@ from torch.nn import functional as F
 from ..transition.autoregressive import AutoregressiveTransition
 from ..transition.direct import ARC_DEG
 from ..transition.rollout import context_steps, roll_out
-from ..vision.normalise import to_network
 from ..vision.vqgan import VisionModel
 from .objective import Batch, Objective, TrainingStopped
 from .pictures import contact_sheet
-from .vision import STORED_SCALE, psnr
+from .vision import psnr, stored_to_network
 
 
 @dataclass(frozen=True)
@@ -131,5 +130,5 @@ class AutoregressiveObjective(Objective):
         frontal = torch.from_numpy(self._tokens[chosen, ARC_DEG.index(0.0)]).long().to(device)
         tokens = roll_out(self.average, frontal, 0.0, ARC_DEG)
         decoded = self._vision[0].decode_tokens(tokens.flatten(0, 1)).unflatten(0, tokens.shape[:2])
-        x = to_network(torch.from_numpy(self._views[chosen].astype(np.float32) / STORED_SCALE))[:, :, None]
+        x = stored_to_network(self._views[chosen])[:, :, None]
         return decoded, x.to(device)

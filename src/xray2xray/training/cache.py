@@ -8,9 +8,8 @@ import numpy as np
 import torch
 
 from ..files import atomic_path
-from ..vision.normalise import to_network
 from ..vision.vqgan import VisionModel
-from .vision import STORED_SCALE
+from .vision import stored_to_network
 
 
 def cached_latents(folder: Path, key: str, vision: VisionModel, views: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -41,7 +40,7 @@ def encode_all(vision: VisionModel, views: np.ndarray) -> tuple[np.ndarray, np.n
     tokens = np.empty((*views.shape[:2], config.tokens), np.int32)
     start = last = time.monotonic()
     for patient, stored in enumerate(views):
-        x = to_network(torch.from_numpy(stored.astype(np.float32) / STORED_SCALE))[:, None].to(device)
+        x = stored_to_network(stored)[:, None].to(device)
         encoded = vision.encode(x)
         latents[patient] = encoded.cpu().numpy()
         tokens[patient] = vision.tokens(encoded).cpu().numpy()

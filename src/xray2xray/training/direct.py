@@ -10,11 +10,10 @@ from torch import Tensor, nn
 
 from ..transition.direct import ARC_DEG, DirectTransition
 from ..transition.rollout import roll_out
-from ..vision.normalise import to_network
 from ..vision.vqgan import VisionModel
 from .objective import Batch, Objective, TrainingStopped
 from .pictures import contact_sheet
-from .vision import STORED_SCALE, psnr
+from .vision import psnr, stored_to_network
 
 FAR_DEG = 30.0  # claims are made over the views at least this far from the input
 
@@ -84,7 +83,7 @@ class DirectObjective(Objective):
             stored = self._views[patients[row].numpy(), targets[row, column].numpy()]
             batch |= {
                 "chosen": chosen,
-                "x": to_network(torch.from_numpy(stored.astype(np.float32) / STORED_SCALE))[:, None],
+                "x": stored_to_network(stored)[:, None],
             }
         return batch
 
@@ -146,5 +145,5 @@ class DirectObjective(Objective):
         wanted = torch.from_numpy(self._latents[patient]).float().to(device)
         frontal = wanted[ARC_DEG.index(0.0)][None]
         predicted = roll_out(self.average, frontal, 0.0, ARC_DEG)[0]
-        x = to_network(torch.from_numpy(self._views[patient].astype(np.float32) / STORED_SCALE))[:, None].to(device)
+        x = stored_to_network(self._views[patient])[:, None].to(device)
         return predicted, self._vision[0].decode(predicted), x, wanted

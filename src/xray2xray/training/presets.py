@@ -38,8 +38,8 @@ def _tiny() -> Preset:
         direct=DirectConfig(tokens=vision.tokens),
         autoregressive=AutoregressiveConfig(tokens=vision.tokens),
         vision_loop=LoopConfig(steps=2800, batch=32, rate=1e-3),
-        direct_loop=LoopConfig(steps=4500, batch=12, rate=8e-4, check_every=500),
-        autoregressive_loop=LoopConfig(steps=4000, batch=16, rate=8e-4, betas=(0.9, 0.95), check_every=500),
+        direct_loop=LoopConfig(steps=2400, batch=12, rate=8e-4, check_every=500),
+        autoregressive_loop=LoopConfig(steps=2300, batch=16, rate=8e-4, betas=(0.9, 0.95), check_every=500),
     )
 
 

@@ -8,14 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..data.store import SCALE
 from ..vision.codebook import on_sphere
 from ..vision.discriminator import Discriminator, critic_loss, matching_loss
 from ..vision.normalise import to_network
 from ..vision.vqgan import VisionModel
 from .objective import Batch, Objective, TrainingStopped
 from .pictures import contact_sheet
-
-STORED_SCALE = 4096.0  # a stored view is uint16 of this many times the line integral
 
 
 @dataclass(frozen=True)
@@ -152,7 +151,12 @@ class VisionObjective(Objective):
 
     @staticmethod
     def _network(stored: np.ndarray) -> Tensor:
-        return to_network(torch.from_numpy(stored.astype(np.float32) / STORED_SCALE))[:, None]
+        return stored_to_network(stored)[:, None]
+
+
+def stored_to_network(stored: np.ndarray) -> Tensor:
+    """Network values of views as a store keeps them, uint16 of any shape."""
+    return to_network(torch.from_numpy(stored.astype(np.float32) / SCALE))
 
 
 def pixel_losses(output: Tensor, x: Tensor, weights: VisionLosses) -> tuple[Tensor, dict[str, Tensor]]:

@@ -13,6 +13,7 @@ from .action import Action
 from .blocks import ConditionedBlock, angle_features, initialise
 from .linear_prior import LinearPrior
 
+# The standard arc, written out: models know nothing of projectors (a test holds the two together).
 ARC_DEG = tuple(float(yaw) for yaw in range(-90, 91, 5))
 
 

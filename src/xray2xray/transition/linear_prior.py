@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 ANGLE_STEP_DEG = 5.0
+PENALTIES = (0.001, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 
 
 class LinearPrior(nn.Module):
@@ -38,8 +39,8 @@ class LinearPrior(nn.Module):
         self.register_buffer("output_basis", torch.zeros(outputs, size))
 
     @torch.no_grad()
-    def fit(self, latents: Tensor, ridge: float = 0.3) -> None:
-        """latents (patients, angles, n, C) on the CPU, any float type; `ridge` is the penalty on whitened inputs."""
+    def fit(self, latents: Tensor) -> None:
+        """Fit to latents (patients, angles, n, C) on the CPU, any float type; patients are in random order."""
         patients, angles = latents.shape[:2]
         inputs, outputs = self.weights.shape[1:]
         frontal = latents[:, self.arc_deg.index(0.0)].flatten(1).float()
@@ -48,21 +49,19 @@ class LinearPrior(nn.Module):
         rank = min(inputs, patients - 1, centred.shape[1])
         _, _, basis = torch.svd_lowrank(centred, q=rank, niter=4)
         scores = centred @ basis
-        gram = scores.T @ scores
-        gram.diagonal().add_(ridge * gram.diagonal().mean())
-        solve = torch.linalg.solve(gram, scores.T)  # (rank, patients): the same for every angle
+        solve = _ridge(scores, _best_penalty(scores, latents))  # (rank, patients): the same for every angle
         full = torch.empty(angles, rank, centred.shape[1])
         for angle in range(angles):
             wanted = latents[:, angle].flatten(1).float()
             self.mean[angle] = wanted.mean(dim=0)
             full[angle] = solve @ (wanted - self.mean[angle])
         # The predictions of all angles share one basis: their principal directions over patients and angles.
-        predictions = torch.linalg.cholesky(gram).T @ full
-        q = min(outputs, angles * rank, centred.shape[1])
-        _, _, shared = torch.svd_lowrank(predictions.flatten(0, 1), q=q, niter=4)
+        spread = scores.std(dim=0, correction=0)[:, None]
+        shared_rank = min(outputs, angles * rank, centred.shape[1])
+        _, _, shared = torch.svd_lowrank((spread * full).flatten(0, 1), q=shared_rank, niter=4)
         self.input_basis.zero_()[:, :rank] = basis
-        self.weights.zero_()[:, :rank, :q] = full @ shared
-        self.output_basis.zero_()[:q] = shared.T
+        self.weights.zero_()[:, :rank, :shared_rank] = full @ shared
+        self.output_basis.zero_()[:shared_rank] = shared.T
 
     def forward(self, latents: Tensor, input_yaw_deg: Tensor, target_yaw_deg: Tensor) -> Tensor:
         """Expected latents at the targets: (b, n, C), (b,), (b, t) -> (b, t, n, C). Always float32."""
@@ -81,3 +80,23 @@ class LinearPrior(nn.Module):
         row = torch.arange(len(latents), device=latents.device)[:, None]
         mixed = torch.lerp(coefficients[row, below], coefficients[row, below + 1], share)
         return (mean + mixed @ self.output_basis).unflatten(-1, self.shape)
+
+
+def _ridge(scores: Tensor, penalty: float) -> Tensor:
+    """(k, patients): turns targets into ridge weights; the penalty is a share of the mean variance of the scores."""
+    gram = scores.T @ scores
+    gram.diagonal().add_(penalty * gram.diagonal().mean() + 1e-6)
+    return torch.linalg.solve(gram, scores.T)
+
+
+def _best_penalty(scores: Tensor, latents: Tensor) -> float:
+    """The penalty that predicts the last tenth of the patients best from the others, at every sixth angle."""
+    learned = len(scores) - max(1, len(scores) // 10)
+    targets = latents[:, ::6].flatten(1).float()
+    targets = targets - targets[:learned].mean(dim=0)
+
+    def error(penalty: float) -> float:
+        weights = _ridge(scores[:learned], penalty) @ targets[:learned]
+        return float((scores[learned:] @ weights - targets[learned:]).square().mean())
+
+    return min(PENALTIES, key=error)
