@@ -219,14 +219,17 @@ def train(
         overwrite: empty the output folder of an earlier run first.
     """
     options = dict(locals())
+    from .data.store import ViewStore
+    from .training.train import RECIPE
     from .training.train import train as train_stages
 
     if resume and overwrite:
         raise UsageError("--resume goes on and --overwrite begins anew; choose one of them")
     device = pick_device(device)
     out = Path(out)
-    if overwrite or not (out / CONFIG).exists():
+    if overwrite or not (out / RECIPE).exists():  # a folder with a recipe takes further stages
         prepare_out(out, overwrite)
+    ViewStore.open(views)
     write_config(out / CONFIG, "train", {**options, "overwrite": False})
     model = train_stages(views, out, stage, preset, steps, resume, seed, device, precision, limit)
     say(f"the model is in {model}; use it with --source {model}")
