@@ -78,7 +78,15 @@ def _model(folder: Path) -> dict[str, Any]:
             size = round(path.stat().st_size / 2**20, 1) if found else None
             parts[part] = {"sha256": found, "ok": found is not None and found == wanted, "mib": size}
     card = {key: value for key, value in config.items() if key not in ("format", "version", "sha256", *PARTS)}
+    text = next((path for path in sorted(folder.glob("*.md"))), None)
+    if text is not None:
+        card |= {"file": str(text), "title": _title(text)}
     return {"ok": all(part["ok"] for part in parts.values()), "parts": parts, "card": card}
+
+
+def _title(card: Path) -> str:
+    """The first line of a model card."""
+    return card.read_text(encoding="utf-8").lstrip().split("\n", 1)[0].lstrip("# ")
 
 
 def _baselines(path: Path) -> dict[str, Any]:
@@ -119,7 +127,5 @@ def _model_text(model: Mapping[str, Any]) -> str:
     for part, facts in model["parts"].items():
         state = f"sha256 {facts['sha256'][:12]} ok" if facts["ok"] else "sha256 WRONG" if facts["sha256"] else "MISSING"
         lines.append(f"    {part:<15} {facts['mib'] or 0:5.1f} MiB  {state}")
-    plain = {key: value for key, value in model["card"].items() if isinstance(value, str | int | float)}
-    if plain:
-        lines.append("    " + ", ".join(f"{key} {value}" for key, value in plain.items()))
+    lines += [f"    {key}: {value}" for key, value in model["card"].items() if isinstance(value, str | int | float)]
     return "\n".join(lines)

@@ -227,6 +227,7 @@ def train(
         raise UsageError("--resume goes on and --overwrite begins anew; choose one of them")
     device = pick_device(device)
     out = Path(out)
+    check_inputs([Path(views)], out)
     if overwrite or not (out / RECIPE).exists():  # a folder with a recipe takes further stages
         prepare_out(out, overwrite)
     ViewStore.open(views)
@@ -502,7 +503,6 @@ def evaluate_baselines(
         device: auto, cpu or cuda.
         overwrite: replace the file.
     """
-    options = dict(locals())
     import numpy as np
 
     from .data.store import ViewStore
@@ -527,7 +527,6 @@ def evaluate_baselines(
             errors.extend(reconstruction_error(frontal, model.reconstruct_views(frontal)).tolist())
     quantiles = np.quantile(errors, np.linspace(0, 1, 101)) if errors else ()
     build_baselines(store, seeds, out, quantiles)
-    write_config(out.with_name(out.name + ".config.yaml"), "evaluate baselines", options)
     say(f"baselines of {len(seeds)} patients in {out} ({out.stat().st_size / 2**20:.1f} MiB)")
     return {"out": str(out), "patients": len(seeds)}
 
