@@ -84,7 +84,7 @@ def progress(items: Iterable[T], description: str, total: int | None = None) -> 
     for done, item in enumerate(items, start=1):
         yield item
         now = time.monotonic()
-        if now - last > 10 or done == total and now - start > 10:
+        if now - last > 10 or (done == total and now - start > 10):
             last = now
             left = f", {(now - start) / done * (total - done):.0f} s left" if total else ""
             print(f"{description}: {done}/{total or '?'} after {now - start:.0f} s{left}", file=sys.stderr, flush=True)

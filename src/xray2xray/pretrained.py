@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from .errors import InputError
@@ -62,7 +62,7 @@ def write_part(folder: Path, part: str, module: nn.Module, notes: dict[str, Any]
     tensors = {name: _compact(t) for name, t in module.state_dict().items() if name not in TRAINING_ONLY}
     path = folder / f"{part}.safetensors"
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary)
+        temporary.write_bytes(save(tensors))  # save_file would make the file private
     config: dict[str, Any] = {"format": FORMAT, "version": VERSION}
     if (folder / "config.json").exists():
         config = read_config(folder)

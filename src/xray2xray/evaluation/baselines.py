@@ -25,6 +25,7 @@ FORMAT = "xray2xray-baselines"
 SMALL = 32  # neighbours are found on frontals of 32 x 32 pixels: posture and build, not noise
 NEIGHBOURS = 10
 COMPONENTS = 200
+BODY_P = 0.5  # less than this is air or a couch beside the body, which a radiograph's frame hardly shows
 MAX_TRAIN = 4000  # patients held in memory, 1.2 MB each at 128 pixels
 
 Views = NDArray[np.uint16]
@@ -204,8 +205,8 @@ class Baselines:
         yaw_deg: (angles,) of the mean views.
         mean_views: uint16 counts (angles, h, w), 4096 per unit of p.
         small_frontals: uint8 (n, 32, 32), see `shrink`; `seeds`: int64 (n,), the patients they belong to.
-        frontal_quantiles: float32 (256,), p at the quantiles (i + 1/2) / 256 of all pixels of the training frontals,
-            as `radiograph.quantiles.quantiles_of` takes them: what a radiograph is matched to.
+        frontal_quantiles: float32 (256,), p at the quantiles (i + 1/2) / 256 of the training frontals' pixels inside
+            the body (p above `BODY_P`), as `radiograph.quantiles.quantiles_of` takes them: what a radiograph is matched to.
         error_quantiles: float32 (101,), V's reconstruction error (RMSE, unit scale) of the training frontals at
             0, 1 ... 100 %; empty when V was not known yet.
     """
@@ -309,7 +310,7 @@ def build_baselines(
         mean_views=np.rint(total / len(studies)).astype(np.uint16),
         small_frontals=np.stack(small),
         seeds=np.array(seeds, np.int64),
-        frontal_quantiles=_quantiles(counts, 256),
+        frontal_quantiles=_body_quantiles(counts, 256),
         error_quantiles=np.array(error_quantiles, np.float32),
     )
     result.save(out)
@@ -346,9 +347,9 @@ def _area_weights(length: int, size: int) -> Array:
     return np.clip(np.minimum(edges[1:], coarse + 1) - np.maximum(edges[:-1], coarse), 0, None).astype(np.float32)
 
 
-def _quantiles(counts: NDArray[np.int64], levels: int) -> NDArray[np.float32]:
-    """p at the quantiles (i + 1/2) / levels of a histogram of uint16 counts: exact for any number of pixels."""
-    below = np.cumsum(counts)
+def _body_quantiles(counts: NDArray[np.int64], levels: int) -> NDArray[np.float32]:
+    """p at the quantiles (i + 1/2) / levels of a histogram of uint16 counts, those above `BODY_P`: exact for any number."""
+    below = np.cumsum(np.where(np.arange(len(counts)) > BODY_P * SCALE, counts, 0))
     wanted = (np.arange(levels) + 0.5) / levels * (below[-1] - 1) + 1
     return (np.searchsorted(below, wanted) / SCALE).astype(np.float32)
 

@@ -1,4 +1,4 @@
-"""The procedural thorax: seeded, anatomically the right way round, and changed by each finding as radiology describes it."""
+"""The procedural thorax: seeded, the right way round, and changed by each finding as radiology describes it."""
 
 from dataclasses import replace
 
@@ -44,7 +44,8 @@ def centroid(mask: np.ndarray) -> np.ndarray:
 
 def test_a_seed_is_a_patient() -> None:
     a, b, other = (make_volume(sample_patient(seed), SIZE) for seed in (11, 11, 12))
-    assert a[0].hu.tobytes() == b[0].hu.tobytes() and a[1].tobytes() == b[1].tobytes()
+    assert a[0].hu.tobytes() == b[0].hu.tobytes()
+    assert a[1].tobytes() == b[1].tobytes()
     assert np.abs(a[0].hu - other[0].hu).mean() > 50
 
 
@@ -65,7 +66,9 @@ def test_every_patient_is_a_chest(seed: int) -> None:
     voxel_litres = (384 / SIZE) ** 3 / 1e6
     lungs = ((tissue == TISSUE["lung_right"]) | (tissue == TISSUE["lung_left"])).sum() * voxel_litres
     assert 1.0 < lungs < 10.0
-    assert hu.min() >= -1000 and hu.max() <= 3071 and np.isfinite(hu).all()
+    assert hu.min() >= -1000
+    assert hu.max() <= 3071
+    assert np.isfinite(hu).all()
 
 
 def test_cardiomegaly_widens_the_heart() -> None:
@@ -113,7 +116,8 @@ def test_consolidation_and_atelectasis_stay_on_their_side(side: int) -> None:
     lungs = (tissue == TISSUE["lung_right"]) | (tissue == TISSUE["lung_left"])
     dense = build(replace(healthy(), findings=Findings(consolidation=0.8, consolidation_side=side)))[0]
     filled = lungs & (dense > plain + 300)
-    assert filled.sum() > 30 and np.sign(centroid(filled)[0]) == side
+    assert filled.sum() > 30
+    assert np.sign(centroid(filled)[0]) == side
     collapsed = build(replace(healthy(), findings=Findings(atelectasis=0.9, atelectasis_side=side)))[1]
     names = {1: "lung_right", -1: "lung_left"}
     lost = {s: (tissue == TISSUE[n]).sum() - (collapsed == TISSUE[n]).sum() for s, n in names.items()}
@@ -123,7 +127,8 @@ def test_consolidation_and_atelectasis_stay_on_their_side(side: int) -> None:
 def test_cvd_calcifies() -> None:
     vessels = [build(replace(healthy(), calcified=c, aorta_mm=14 * (1 + 0.35 * c)), 96) for c in (0.0, 1.0)]
     plaques = [((hu > 300) & (tissue == TISSUE["vessel"])).sum() for hu, tissue in vessels]
-    assert plaques[0] == 0 and plaques[1] > 10
+    assert plaques[0] == 0
+    assert plaques[1] > 10
 
 
 def test_labels_follow_findings_without_building() -> None:
@@ -139,4 +144,5 @@ def test_the_scanner_cuts() -> None:
     mm = (np.arange(SIZE) - (SIZE - 1) / 2) * 384 / SIZE
     radius = np.hypot(mm[:, None] - patient.field_shift_mm[0], mm[None, :] - patient.field_shift_mm[1])
     assert (hu[radius > 156] == -1000).all()
-    assert (hu[:, :, mm > 101 * patient.height] == -1000).all() and (hu[:, :, mm < -111 * patient.height] == -1000).all()
+    assert (hu[:, :, mm > 101 * patient.height] == -1000).all()
+    assert (hu[:, :, mm < -111 * patient.height] == -1000).all()

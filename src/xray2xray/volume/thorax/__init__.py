@@ -6,10 +6,10 @@ from .patient import LABELS, Findings, Patient, sample_patient
 
 __all__ = [
     "EXTENT_MM",
-    "Findings",
     "LABELS",
-    "Patient",
     "TISSUES",
+    "Findings",
+    "Patient",
     "make_volume",
     "patient_labels",
     "patient_volume",

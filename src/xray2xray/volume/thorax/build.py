@@ -125,13 +125,17 @@ def _opacities(
     spots: list[tuple[np.ndarray, np.ndarray]] = []
     if f.consolidation:
         for _ in range(int(rng.integers(1, 4))):
-            centre = [f.consolidation_side * rng.uniform(55, 95), middle + rng.uniform(-50, 35), rng.uniform(-55, 70)]
-            spots.append((np.array(centre), rng.uniform(0.6, 1.2, 3) * (18 + 26 * f.consolidation)))
+            place_mm = [f.consolidation_side * rng.uniform(55, 95), middle + rng.uniform(-50, 35), rng.uniform(-55, 70)]
+            spots.append((np.array(place_mm), rng.uniform(0.6, 1.2, 3) * (18 + 26 * f.consolidation)))
     if f.atelectasis:
         base = s.dome_right if f.atelectasis_side > 0 else s.dome_left
         for _ in range(int(rng.integers(1, 3))):
-            centre = [f.atelectasis_side * rng.uniform(50, 85), middle + rng.uniform(-45, 25), base + rng.uniform(4, 26)]
-            spots.append((np.array(centre), np.array([46, 34, 7]) * (0.6 + 0.7 * f.atelectasis)))
+            place_mm = [
+                f.atelectasis_side * rng.uniform(50, 85),
+                middle + rng.uniform(-45, 25),
+                base + rng.uniform(4, 26),
+            ]
+            spots.append((np.array(place_mm), np.array([46, 34, 7]) * (0.6 + 0.7 * f.atelectasis)))
     for centre, radii in spots:
         c, r = place(centre[None])[0], radii / voxel
         low = np.clip(np.floor(c - 1.6 * r), 0, hu.shape[0] - 1).astype(int)
@@ -147,7 +151,9 @@ def _opacities(
         hu[box] += share * (np.float32(25.0) - hu[box]) * 0.93
 
 
-def _scan(hu: np.ndarray, tissue: np.ndarray, patient: Patient, s: Shape, voxel: float, rng: np.random.Generator) -> None:
+def _scan(
+    hu: np.ndarray, tissue: np.ndarray, patient: Patient, s: Shape, voxel: float, rng: np.random.Generator
+) -> None:
     """What a scanner does to a body, in place: couch, noise, a limited circle and a limited range."""
     n = hu.shape[0]
     mm = (np.arange(n) - (n - 1) / 2) * voxel

@@ -1,7 +1,7 @@
-"""The painter: one pass over the voxels that says, at each place of the canonical frame, which tissue is there and how dense.
+"""The painter: one pass over the voxels that says which tissue is where in the canonical frame, and how dense.
 
 All callees of the compiled loop live in this file (numba's cache does not notice changes elsewhere). Boundaries are
-anti-aliased: a signed distance becomes an occupancy over one voxel, and tissues are blended in anatomical order, outside in.
+anti-aliased: a signed distance becomes an occupancy over one voxel, and tissues are blended in order, outside in.
 """
 
 import math
@@ -26,9 +26,20 @@ from .shape import (
 
 AIR, SOFT, FAT, BONE, LUNG_RIGHT, LUNG_LEFT, HEART, MEDIASTINUM, ABDOMEN, FLUID, VESSEL, AIRWAY, COUCH = range(13)
 TISSUES = (
-    "air", "soft_tissue", "fat", "bone", "lung_right", "lung_left", "heart", "mediastinum", "abdomen", "fluid", "vessel",
-    "airway", "couch",
-)  # fmt: skip
+    "air",
+    "soft_tissue",
+    "fat",
+    "bone",
+    "lung_right",
+    "lung_left",
+    "heart",
+    "mediastinum",
+    "abdomen",
+    "fluid",
+    "vessel",
+    "airway",
+    "couch",
+)
 
 
 @njit(inline="always")
@@ -110,14 +121,16 @@ def _vertebra(x: float, y: float, z: float, s: Shape, hu: float, voxel: float) -
     spinous = min(3.4 * v - abs(x), min(y + 62.0 * v, -40.0 * v - y))
     slope = (level + 0.012 * (-40.0 * v - y)) % 1.0
     transverse = min(5.5 * v - abs(y + 27.0 * v), 34.0 * v - abs(x))
-    process = max(min(spinous, (0.30 - abs(slope - 0.4)) * s.spacing), min(transverse, (0.2 - abs(level - 0.4)) * s.spacing))
+    process = max(
+        min(spinous, (0.30 - abs(slope - 0.4)) * s.spacing), min(transverse, (0.2 - abs(level - 0.4)) * s.spacing)
+    )
     occupancy = _inside(process, voxel)
     return _mix(hu, 330.0 * s.bone, occupancy), max(bone, occupancy)
 
 
 @njit(inline="always")
 def _ribs(outside: float, side: float, front: float, z: float, s: Shape) -> tuple[float, float]:
-    """(distance inside a rib, HU). `outside` mm beyond the pleura; (side, front) point from the cage's centre outwards."""
+    """(distance inside a rib, HU), `outside` mm beyond the pleura; (side, front) point out from the cage's centre."""
     angle = math.degrees(math.atan2(front, abs(side)))  # -90 at the spine, 0 at the flank, +90 at the sternum
     drop = s.rib_drop * _step((angle + 90.0) / 140.0) - 26.0 * _step((angle - 35.0) / 55.0)
     phase = (s.rib_first - z - drop) / s.spacing
@@ -158,8 +171,8 @@ def paint(
 ) -> None:
     """Fill `hu` (float32) and `tissue` (uint8), both (n, n, n), in place.
 
-    `coarse` (m, m, m, 3) is the smooth displacement in mm on a grid `coarse_step` voxels apart; `to_canonical` (3, 4) takes
-    voxel indices to canonical mm; `texture` (n, n, n) is unit-variance noise with the spectrum of tissue.
+    `coarse` (m, m, m, 3) is the smooth displacement in mm on a grid `coarse_step` voxels apart; `to_canonical` (3, 4)
+    takes voxel indices to canonical mm; `texture` (n, n, n) is unit-variance noise with the spectrum of tissue.
     """
     n = hu.shape[0]
     row = np.empty(table.shape[1], np.float32)
@@ -194,7 +207,12 @@ def paint(
                 if s.breast > 0:
                     lean = s.breast_x - 6.0
                     breast = _ellipsoid(
-                        abs(x) - lean, y - row[SKIN_FRONT] + 0.55 * s.fat + 10.0, z - s.breast_z, 62.0, 14.0 + s.breast, 66.0
+                        abs(x) - lean,
+                        y - row[SKIN_FRONT] + 0.55 * s.fat + 10.0,
+                        z - s.breast_z,
+                        62.0,
+                        14.0 + s.breast,
+                        66.0,
                     )
                     depth = max(depth, breast)
                 if depth < -voxel:
@@ -326,8 +344,9 @@ def paint(
 
 @njit(nogil=True, cache=True, fastmath=True)
 def paint_capsules(hu: np.ndarray, tissue: np.ndarray, capsules: np.ndarray, voxel: float) -> None:
-    """Paint tubes in place. A row of `capsules`: start (3), end (3), both in voxel indices; radii (2) in voxels; HU; tissue;
-    1 if it may only replace lung. Tubes thinner than a voxel keep their mass: occupancy is scaled by their cross-section.
+    """Paint tubes in place. A row of `capsules`: start (3), end (3), both in voxel indices; radii (2) in voxels; HU;
+    tissue; 1 if it may only replace lung. Tubes thinner than a voxel keep their mass: their occupancy is scaled by
+    their cross-section.
     """
     n = hu.shape[0]
     for c in range(capsules.shape[0]):

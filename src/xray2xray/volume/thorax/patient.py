@@ -34,7 +34,7 @@ class Findings:
 
 @dataclass(frozen=True)
 class Patient:
-    """A virtual patient. Lengths in mm, angles in degrees, HU where named so; every other number is a factor around 1."""
+    """A virtual patient. Lengths in mm, angles in degrees, HU where named so; other numbers are factors around 1."""
 
     seed: int
     findings: Findings
@@ -67,7 +67,7 @@ class Patient:
     rib_spacing_mm: float
     rib_phase: float
     rib_drop: float
-    affine: tuple[tuple[float, float, float], ...]  # extra linear deformation, near identity
+    affine: tuple[tuple[float, ...], ...]  # (3, 3) extra linear deformation, near identity
     warp_mm: float  # amplitude of the smooth random displacement
     scan_top_mm: float  # above the mid-lung plane
     scan_bottom_mm: float  # below it
@@ -110,7 +110,9 @@ def sample_patient(seed: int) -> Patient:
     habitus = normal(0.0, 1.0, -2.2, 2.6)  # thin .. obese; moves fat, belly, depth and the diaphragm
     kyphosis = normal(1.0, 0.35, 0.2, 2.0)
     supine = bool(rng.random() < 0.75)
-    linear = np.eye(3) + rng.normal(0, 1, (3, 3)) * np.array([[0.05, 0.03, 0.03], [0.02, 0.06, 0.05], [0.02, 0.04, 0.06]])
+    linear = np.eye(3) + rng.normal(0, 1, (3, 3)) * np.array(
+        [[0.05, 0.03, 0.03], [0.02, 0.06, 0.05], [0.02, 0.04, 0.06]]
+    )
     inspiration = normal(5.0, 13.0, -30, 35) - 4.0 * habitus
     return Patient(
         seed=seed,

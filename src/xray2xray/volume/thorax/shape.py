@@ -71,11 +71,17 @@ def _curve(points: list[tuple[float, float]], scale: float, smooth_mm: float = 1
 def profiles(patient: Patient) -> np.ndarray:
     """The (n_z, 9) float32 table of curves, one column each as named above."""
     p, s = patient, patient.height
-    spine_y = -58 * p.depth * s + p.kyphosis * np.where(Z > 10, 20 * ((Z - 10) / 100) ** 2, 6 * ((Z - 10) / 100) ** 2) * 1.1
+    spine_y = (
+        -58 * p.depth * s + p.kyphosis * np.where(Z > 10, 20 * ((Z - 10) / 100) ** 2, 6 * ((Z - 10) / 100) ** 2) * 1.1
+    )
     spine_x = p.scoliosis_mm * np.sin(Z / 95.0 + p.rib_phase * 6.28)
     # Retrosternal to prevertebral depth: shallow at the inlet, deepest above the diaphragm.
     inlet = 76 - 22 * (p.taper - 1)
-    depth = _curve([(-260, 142), (-110, 140), (-60, 136), (0, 125), (50, 106), (90, inlet), (130, 52), (240, 46)], s) * p.depth * s
+    depth = (
+        _curve([(-260, 142), (-110, 140), (-60, 136), (0, 125), (50, 106), (90, inlet), (130, 52), (240, 46)], s)
+        * p.depth
+        * s
+    )
     front = spine_y + 15 * s + depth
     apex = 126 * s
     dome = np.clip((apex - Z) / (112 * s), 0, None)  # 0 at the apex, then opening like a dome
@@ -86,14 +92,20 @@ def profiles(patient: Patient) -> np.ndarray:
     # Skin: cage, muscle and fat; the shoulder girdle above, the neck at last.
     shoulders = 172 if p.arms_up else 205
     wide = _curve([(-260, 12), (-60, 14), (0, 22), (50, 42), (85, 66), (240, 70)], s) * p.muscle
-    girdle = _curve([(-260, 0), (35, 0), (95, shoulders), (150, shoulders - (10 if p.arms_up else 40)), (175, 95), (240, 68)], s, 10)
+    girdle = _curve(
+        [(-260, 0), (35, 0), (95, shoulders), (150, shoulders - (10 if p.arms_up else 40)), (175, 95), (240, 68)], s, 10
+    )
     body_w = _curve([(-260, 126), (-90, 138), (-30, 134), (30, 124), (75, 112), (100, 96), (240, 40)], s) * p.width * s
     skin_w = np.maximum(body_w + wide, girdle * p.width * s * 0.97) + p.fat_mm
     belly = _curve([(-260, 26), (-160, 20), (-90, 8), (-40, 0), (240, 0)], s) * p.belly
-    skin_front = front + 15 * s + (6 + 6 * p.muscle) * (Z < 95 * s) + 0.75 * p.fat_mm + belly
+    skin_front = front + 15 * s + (6 + 6 * p.muscle) * (95 * s > Z) + 0.75 * p.fat_mm + belly
     skin_front = gaussian_filter1d(skin_front, 8, mode="nearest")
     skin_back = spine_y - (50 * s + 6 * p.muscle) - 0.7 * p.fat_mm
-    media_w = _curve([(-260, 24), (-40, 24), (0, 27), (40, 32), (65, 28), (90, 27), (115, 34), (150, 44), (240, 60)], s) * p.mediastinum * s
+    media_w = (
+        _curve([(-260, 24), (-40, 24), (0, 27), (40, 32), (65, 28), (90, 27), (115, 34), (150, 44), (240, 60)], s)
+        * p.mediastinum
+        * s
+    )
     columns = (spine_x, spine_y, cage_w, front, back, skin_w, skin_front, skin_back, media_w)
     return np.stack(columns, axis=1).astype(np.float32)
 

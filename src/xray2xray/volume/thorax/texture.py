@@ -34,6 +34,6 @@ def texture(rng: np.random.Generator, size: int) -> np.ndarray:
         cells = size // step + 2
         coarse = rng.standard_normal((cells, cells, cells), dtype=np.float32)
         # Trilinear interpolation of unit noise keeps (2/3)^3 of its variance on average; weight it back.
-        _add_upsampled(total, coarse, float(step), np.float32(weight * 1.5**1.5))
+        _add_upsampled(total, coarse, float(step), float(np.float32(weight * 1.5**1.5)))
     total /= total.std()
     return total

@@ -1,4 +1,4 @@
-"""Everything tube-shaped: aorta, pulmonary arteries, vena cava, airways, clavicles, and the vascular tree of each lung."""
+"""Everything tube-shaped: great vessels, airways, clavicles, and the vascular tree of each lung."""
 
 import numpy as np
 
@@ -32,8 +32,16 @@ def great_vessels(patient: Patient, s: Shape, table: np.ndarray) -> list[Chain]:
         (m - 18, s.hilum_y + 10, s.hilum_z + 22),
         (m - 42, s.hilum_y, s.hilum_z + 10),
     ]
-    right = [(m - 10, s.hilum_y + 8, s.hilum_z + 16), (m + 14, s.hilum_y + 2, s.hilum_z + 6), (m + 42, s.hilum_y, s.hilum_z)]
-    cava = [(m + 22, s.hilum_y + 18, 95.0 * v), (m + 26, s.hilum_y + 16, 30.0), (m + 24, s.hilum_y + 14, s.heart_z + 12)]
+    right = [
+        (m - 10, s.hilum_y + 8, s.hilum_z + 16),
+        (m + 14, s.hilum_y + 2, s.hilum_z + 6),
+        (m + 42, s.hilum_y, s.hilum_z),
+    ]
+    cava = [
+        (m + 22, s.hilum_y + 18, 95.0 * v),
+        (m + 26, s.hilum_y + 16, 30.0),
+        (m + 24, s.hilum_y + 14, s.heart_z + 12),
+    ]
     pulmonary = 11.0 * v * (1 + 0.15 * p.findings.edema)
     chains: list[Chain] = [
         (np.array(aorta), radii, blood, VESSEL),
@@ -78,7 +86,7 @@ def calcifications(patient: Patient, s: Shape, aorta: Chain, rng: np.random.Gene
     """Plaques on the wall of the aorta and along the coronaries, in number by severity."""
     chains: list[Chain] = []
     points, radii = aorta[0], aorta[1]
-    for _ in range(int(round(26 * patient.calcified))):
+    for _ in range(round(26 * patient.calcified)):
         if rng.random() < 0.65:
             i, t = rng.integers(1, len(points) - 1), rng.random()
             centre = points[i] * (1 - t) + points[i + 1] * t
@@ -87,7 +95,9 @@ def calcifications(patient: Patient, s: Shape, aorta: Chain, rng: np.random.Gene
             half = np.array([0.55 * s.heart_long, 0.85 * s.heart_deep, 0.6 * s.heart_wide])
             place = np.array([s.heart_x, s.heart_y, s.heart_z + 8]) + _direction(rng) * half
         end = place + _direction(rng) * rng.uniform(2, 7)
-        chains.append((np.stack([place, end]), np.full(2, rng.uniform(1.2, 2.6)), float(rng.uniform(500, 1100)), VESSEL))
+        chains.append(
+            (np.stack([place, end]), np.full(2, rng.uniform(1.2, 2.6)), float(rng.uniform(500, 1100)), VESSEL)
+        )
     return chains
 
 
@@ -99,8 +109,8 @@ def _direction(rng: np.random.Generator) -> np.ndarray:
 def lung_tree(points: np.ndarray, hilum: np.ndarray, thinnest: float) -> tuple[np.ndarray, np.ndarray]:
     """Grow a vascular tree from the hilum to `points` (n, 3), nearest first, each joined where its way home is short.
 
-    Returns segments (n, 2, 3) and radii (n, 2) in the unit of the points; radii follow Murray's law with exponent 2.7 from
-    the number of leaves downstream (Murray 1926; the exponent fits pulmonary arteries, Huang et al. 1996).
+    Returns segments (n, 2, 3) and radii (n, 2) in the unit of the points; radii follow Murray's law with exponent 2.7
+    from the number of leaves downstream (Murray 1926; the exponent fits pulmonary arteries, Huang et al. 1996).
     """
     order = np.argsort(np.linalg.norm(points - hilum, axis=1))
     nodes = np.concatenate([hilum[None], points[order]])
@@ -128,10 +138,10 @@ def pulmonary_tree(
         inside = np.flatnonzero(tissue == side)
         if len(inside) < leaves:
             continue
-        picks = np.stack(np.unravel_index(rng.choice(inside, leaves, replace=False), tissue.shape), axis=1).astype(float)
+        picks = np.stack(np.unravel_index(rng.choice(inside, leaves, replace=False), tissue.shape), axis=1).astype(
+            float
+        )
         segments, radii = lung_tree(picks, hila[side], 0.9 / voxel)
         rest = np.tile([40.0, VESSEL, 1.0], (len(segments), 1))
         rows.append(np.concatenate([segments.reshape(-1, 6), np.minimum(radii, 5.5 / voxel), rest], axis=1))
     return np.concatenate(rows) if rows else np.zeros((0, 11))
-
-
