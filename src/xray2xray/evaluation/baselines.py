@@ -206,7 +206,8 @@ class Baselines:
         mean_views: uint16 counts (angles, h, w), 4096 per unit of p.
         small_frontals: uint8 (n, 32, 32), see `shrink`; `seeds`: int64 (n,), the patients they belong to.
         frontal_quantiles: float32 (256,), p at the quantiles (i + 1/2) / 256 of the training frontals' pixels inside
-            the body (p above `BODY_P`), as `radiograph.quantiles.quantiles_of` takes them: what a radiograph is matched to.
+            the body (p above `BODY_P`), as `radiograph.quantiles.quantiles_of` takes them: what a radiograph is
+            matched to.
         error_quantiles: float32 (101,), V's reconstruction error (RMSE, unit scale) of the training frontals at
             0, 1 ... 100 %; empty when V was not known yet.
     """
@@ -348,7 +349,7 @@ def _area_weights(length: int, size: int) -> Array:
 
 
 def _body_quantiles(counts: NDArray[np.int64], levels: int) -> NDArray[np.float32]:
-    """p at the quantiles (i + 1/2) / levels of a histogram of uint16 counts, those above `BODY_P`: exact for any number."""
+    """p at the quantiles (i + 1/2) / levels of those pixels of a histogram of uint16 counts that are above `BODY_P`."""
     below = np.cumsum(np.where(np.arange(len(counts)) > BODY_P * SCALE, counts, 0))
     wanted = (np.arange(levels) + 0.5) / levels * (below[-1] - 1) + 1
     return (np.searchsorted(below, wanted) / SCALE).astype(np.float32)
