@@ -78,8 +78,8 @@ def test_a_direct_step_is_what_a_roll_out_gives(folder, view):
 def test_features(folder, view):
     model = WorldModel.from_pretrained(folder)
     views = np.stack([view, view * 0.5, view + 1])
-    assert model.features(views, "vision").shape == (3, 16)
-    assert model.features(views).shape == (3, 16 + 5 * 32)
+    assert model.features(views, "vision").shape == (3, 16 * 8)
+    assert model.features(views).shape == (3, 16 * 8 + 5 * 4 * 32)
     with pytest.raises(UsageError, match="features"):
         model.features(views, "anatomical")
     with pytest.raises(UsageError, match="direct"):

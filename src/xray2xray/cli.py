@@ -238,6 +238,8 @@ def _one_line(error: BaseException) -> str:
         return " ".join(str(error).split())
     if isinstance(error, MemoryError):
         return "out of memory; a smaller --size or fewer inputs at once may help"
+    if isinstance(error, PermissionError | FileNotFoundError) and error.filename:
+        return f"{error.filename}: {error.strerror}; check the path and its permissions"
     if isinstance(error, OSError):
         return " ".join(str(error).split())
     note = " ".join(str(error).split())

@@ -5,9 +5,11 @@ because numba's threads do not survive a fork.
 """
 
 import csv
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -68,28 +70,34 @@ def _finished(
         for job in jobs:
             yield job, render_job(store, job, yaw_deg)
         return
-    pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn"), initializer=_one_thread)
+    pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn"), initializer=_start_worker)
     try:
         futures = {pool.submit(render_job, store, job, yaw_deg): job for job in jobs}
         for future in as_completed(futures):
             yield futures[future], future.result()
+    except BrokenProcessPool:
+        raise InputError(
+            "a rendering process was killed, perhaps for want of memory; run the same command again with fewer "
+            "--workers: what is rendered stays"
+        ) from None
     finally:  # also on Ctrl-C: what waits is dropped, what runs ends its study
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _one_thread() -> None:
-    """Processes share the cores already; more threads in each would only get in each other's way."""
+def _start_worker() -> None:
+    """One thread, as the processes share the cores already; and Ctrl-C is the parent's to handle, or the pool hangs."""
     from threadpoolctl import threadpool_limits
 
     threadpool_limits(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def render_job(store: ViewStore, job: Job, yaw_deg: tuple[float, ...]) -> str | None:
     """Render one study into the store; returns what was wrong with its input, None if it went well."""
     from .projection.render import render
 
+    labels: dict[str, Any]
     try:
-        labels: dict[str, Any]
         if job.seed is None:
             from .volume.read import read_volume
 
@@ -99,11 +107,14 @@ def render_job(store: ViewStore, job: Job, yaw_deg: tuple[float, ...]) -> str | 
 
             volume = thorax.patient_volume(job.seed, job.volume_size)
             labels = {"seed": job.seed, **thorax.patient_labels(job.seed)}
-        store.write(job.study, render(volume, store.geometry, yaw_deg, threads=1), yaw_deg, labels)
+        views_p = render(volume, store.geometry, yaw_deg, threads=1)
     except InputError as error:
         return str(error)
     except MemoryError:
         return f"{job.source}: not enough memory; use fewer --workers"
+    except Exception as error:  # a damaged file can fail in any library, and the cohort must not
+        return f"{job.source}: {type(error).__name__}: {' '.join(str(error).split())}"
+    store.write(job.study, views_p, yaw_deg, labels)
     return None
 
 

@@ -120,5 +120,5 @@ def pick_device(device: str) -> str:
     try:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError):
-        raise UsageError(f"--device {device} is not available on this machine; use auto or cpu") from None
+        raise UsageError(f"--device {device} is not available on this machine; use auto, cpu or cuda") from None
     return device

@@ -168,8 +168,9 @@ class WorldModel:
 
         Args:
             views_p: (b, h, w) or (h, w).
-            kind: `vision`, mean and standard deviation of V's latents over the picture; `volumetric`, these and what
-                the direct form imagines from five angles (-90 .. 90): its hidden states, averaged over the picture.
+            kind: `vision`, V's latents, all of the grid, d = n C; `volumetric`, these and what the direct form imagines
+                from five angles (-90 .. 90): its hidden states, averaged over each quarter of the picture. Where a
+                finding lies matters: averages over the whole picture lost to raw pixels.
             input_yaw_deg: where the views were taken.
 
         Raises:
@@ -178,7 +179,7 @@ class WorldModel:
         if kind not in ("vision", "volumetric"):
             raise UsageError(f"there are no features {kind!r}; choose vision or volumetric")
         latents, _ = self.encode(views_p)
-        vision = torch.cat([latents.mean(dim=1), latents.std(dim=1)], dim=1)
+        vision = latents.flatten(1)
         if kind == "vision":
             return vision.cpu().numpy()
         if not isinstance(self.transition, DirectTransition):
@@ -190,7 +191,9 @@ class WorldModel:
         here = torch.full((len(latents),), float(input_yaw_deg), device=self.device)
         targets = torch.tensor(VOLUMETRIC_YAW_DEG, device=self.device).expand(len(latents), -1)
         hidden = transition.imagine(transition.observe(latents, here), targets)
-        return transition.norm(hidden).mean(dim=2).flatten(1)
+        side = self.config.vision.grid // 2
+        quarters = transition.norm(hidden).unflatten(2, (2, side, 2, side)).mean(dim=(3, 5))
+        return quarters.flatten(1)
 
     def _network(self, views_p: np.ndarray) -> Tensor:
         """(b, 1, h, w) in network values."""

@@ -13,7 +13,7 @@ from ..transition.autoregressive import AutoregressiveTransition
 from ..transition.direct import ARC_DEG
 from ..transition.rollout import context_steps, roll_out
 from ..vision.vqgan import VisionModel
-from .objective import Batch, Objective, TrainingStopped
+from .objective import Batch, Objective, TrainingStopped, follow
 from .pictures import contact_sheet
 from .vision import psnr, stored_to_network
 
@@ -61,11 +61,8 @@ class AutoregressiveObjective(Objective):
     def forward(self, batch: Batch, part: str, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
         return self._loss(self.model, batch)
 
-    @torch.no_grad()
     def after_step(self, step: int, progress: float, generator: torch.Generator) -> dict[str, float]:
-        decay = min(self.training_config.average_decay, (1 + step) / (10 + step))
-        for kept, current in zip(self.average.parameters(), self.model.parameters(), strict=True):
-            kept.lerp_(current, 1 - decay)
+        follow(self.average, self.model, step, self.training_config.average_decay)
         return {}
 
     def validate(self) -> dict[str, float]:

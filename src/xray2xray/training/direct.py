@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..transition.direct import ARC_DEG, DirectTransition
 from ..transition.rollout import roll_out
 from ..vision.vqgan import VisionModel
-from .objective import Batch, Objective, TrainingStopped
+from .objective import Batch, Objective, TrainingStopped, follow
 from .pictures import contact_sheet
 from .vision import psnr, stored_to_network
 
@@ -100,11 +100,8 @@ class DirectObjective(Objective):
             figures["psnr"] = psnr(decoded, batch["x"]).mean().detach()
         return loss, figures
 
-    @torch.no_grad()
     def after_step(self, step: int, progress: float, generator: torch.Generator) -> dict[str, float]:
-        decay = min(self.training_config.average_decay, (1 + step) / (10 + step))
-        for kept, current in zip(self.average.parameters(), self.model.parameters(), strict=True):
-            kept.lerp_(current, 1 - decay)
+        follow(self.average, self.model, step, self.training_config.average_decay)
         return {}
 
     def validate(self) -> dict[str, float]:

@@ -5,6 +5,7 @@ same recipe is the same training on every machine.
 """
 
 import json
+import logging
 import math
 import os
 import sys
@@ -115,6 +116,7 @@ def fit(
 def _fabric(machine: Machine) -> Fabric:
     accelerator = "cuda" if machine.device.startswith("cuda") else machine.device
     precision: Any = resolve_precision(machine.precision, machine.device)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it repeats the precision on every run
     return Fabric(accelerator=accelerator, devices=1, precision=precision)
 
 

@@ -61,6 +61,14 @@ class Objective(nn.Module):
         return {}
 
 
+@torch.no_grad()
+def follow(average: nn.Module, model: nn.Module, step: int, decay: float) -> None:
+    """Move `average` towards `model`, in place: an exponential moving average whose memory grows in the first steps."""
+    decay = min(decay, (1 + step) / (10 + step))
+    for kept, current in zip(average.parameters(), model.parameters(), strict=True):
+        kept.lerp_(current, 1 - decay)
+
+
 def step_generator(seed: int, step: int, purpose: int = 0) -> torch.Generator:
     """The random source of one step: the sampler's position is the step's number, so nothing needs to be stored."""
     state = np.random.SeedSequence([seed, step, purpose]).generate_state(1, np.uint64)[0]
