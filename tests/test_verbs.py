@@ -253,7 +253,7 @@ def test_embed(model: Path, cohort: Path, radiograph: Path, tmp_path: Path) -> N
         rows = list(csv.reader(file))
     assert rows[0][:2] == ["study", "vision_0"]
     assert rows[1][0] == "chest"
-    assert len(rows[0]) == len(rows[1]) == 1 + 2 * 8, "mean and standard deviation of eight latents"
+    assert len(rows[0]) == len(rows[1]) == 1 + 16 * 8, "the study, then eight numbers for each of sixteen latents"
     assert (tmp_path / "f.csv.config.yaml").exists()
 
 
