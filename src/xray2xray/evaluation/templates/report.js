@@ -5,10 +5,18 @@
   const data = JSON.parse(document.getElementById("data").textContent);
   const byId = (id) => document.getElementById(id);
 
-  async function decode(uri) {
-    const image = new Image();
-    image.src = uri;
-    await image.decode();
+  // Loading starts here, while the page is parsed, so that the window's load event waits for every sheet: from then on
+  // drawing is synchronous and nobody, printer or screenshot included, sees an empty panel.
+  const images = new Map();
+  for (const part of [data.views, data.volume])
+    for (const uri of Object.values(part ? part.sheets : {})) {
+      const image = new Image();
+      image.src = uri;
+      images.set(uri, image);
+    }
+
+  function decode(uri) {
+    const image = images.get(uri);
     const canvas = document.createElement("canvas");
     canvas.width = image.width;
     canvas.height = image.height;
@@ -21,8 +29,8 @@
   }
 
   // Tiles of a sprite sheet, row by row -> one array of `count` pictures.
-  async function tiles(uri, count, width, height) {
-    const sheet = await decode(uri);
+  function tiles(uri, count, width, height) {
+    const sheet = decode(uri);
     const columns = sheet.width / width;
     const pictures = new Uint8Array(count * width * height);
     for (let n = 0; n < count; n++) {
@@ -50,10 +58,10 @@
   const ramp = (low, high) => Array.from({ length: 256 }, (_, v) =>
     grey(Math.round(255 * Math.min(1, Math.max(0, (v - low) / (high - low))))));
 
-  async function startViews() {
+  function startViews() {
     const { yaw, width, height, sheets, names, per_angle: perAngle } = data.views;
     const views = {};
-    for (const [name, uri] of Object.entries(sheets)) views[name] = await tiles(uri, yaw.length, width, height);
+    for (const [name, uri] of Object.entries(sheets)) views[name] = tiles(uri, yaw.length, width, height);
     const display = ramp(25.5 * data.window[0], 25.5 * data.window[1]);
     const hot = data.error_colours.map(([r, g, b]) => (b << 16) | (g << 8) | r);
     const toHot = 255 / (25.5 * data.error_p);
@@ -115,11 +123,11 @@
     show();
   }
 
-  async function startVolume() {
+  function startVolume() {
     const { shape, spacing, sheets } = data.volume;
     const [nx, ny, nz] = shape;
     const volumes = {};
-    for (const [name, uri] of Object.entries(sheets)) volumes[name] = await tiles(uri, nz, nx, ny); // [z][y][x]
+    for (const [name, uri] of Object.entries(sheets)) volumes[name] = tiles(uri, nz, nx, ny); // [z][y][x]
     const at = shape.map((n) => Math.floor(n / 2));
     // Columns and rows run against the axes: right, anterior and superior are on the left or at the top.
     const planes = {
@@ -196,6 +204,8 @@
     applyWindow();
   }
 
-  startViews();
-  if (data.volume) startVolume();
+  window.addEventListener("load", () => {
+    startViews();
+    if (data.volume) startVolume();
+  });
 })();
