@@ -54,6 +54,12 @@ def test_units_become_mm(tmp_path: Path) -> None:
     np.testing.assert_allclose(read_nifti(tmp_path / "metres.nii").spacing_mm, [2, 2, 3], rtol=1e-5)
 
 
+def test_nothing_but_nan_is_no_image(tmp_path: Path) -> None:
+    nib.save(nib.Nifti1Image(np.full((4, 4, 4), np.nan, np.float32), np.eye(4)), tmp_path / "empty.nii")
+    with pytest.raises(InputError, match=r"empty\.nii: every voxel is NaN"):
+        read_nifti(tmp_path / "empty.nii")
+
+
 def test_nan_is_air_and_infinity_is_refused(tmp_path: Path) -> None:
     hu = np.zeros((4, 5, 6), np.float32)
     hu[0, 0, 0] = np.nan

@@ -49,6 +49,8 @@ def read_nifti(path: str | Path) -> Volume:
         raise InputError(f"{path}: not a NIfTI file, or damaged or cut short ({reason}); copy it again") from error
     if np.isinf(hu).any():
         raise InputError(f"{path}: some voxels are infinite; replace them with a value in HU")
+    if np.isnan(hu).all():
+        raise InputError(f"{path}: every voxel is NaN, there is no image in it; export the scan again")
     np.nan_to_num(hu, copy=False, nan=AIR_HU)
     return Volume(hu, affine, path.name)
 
