@@ -19,12 +19,12 @@ from typing import Any, Literal
 from .errors import InputError, UsageError
 from .files import atomic_path, prepare_out, progress
 from .runs import CONFIG, as_paths, check_inputs, each, pick_device, run_folder, say, write_config
+from .seeds import FIRST_TEST_SEED
 
 Inputs = str | Path | Sequence[str | Path]
 Form = Literal["direct", "autoregressive"]
 View = Literal["auto", "pa", "ap"]
 Angles = Sequence[float | Literal["all"]]
-FIRST_TEST_SEED = 1_000_000  # training seeds stay below
 
 
 def demo(
@@ -506,23 +506,18 @@ def evaluate_baselines(
     import numpy as np
 
     from .data.store import ViewStore
-    from .evaluation.baselines import build_baselines
+    from .evaluation.baselines import build_baselines, seeds_of
     from .evaluation.ood import reconstruction_error
 
     out = _file_out(out, overwrite, (".npz",))
     store = ViewStore.open(views)
-    seeds, errors = [], []
-    model = None
+    seeds, errors = seeds_of(store), []
     if source is not None:
         from .world_model import WorldModel
 
         model = WorldModel.from_pretrained(source, device=pick_device(device))
-    for study in progress(store.studies(), "reading"):
-        stored = store.read(study)
-        if "seed" not in stored.labels:
-            raise InputError(f"{store.path(study)} has no seed in its labels; use a store made with --procedural")
-        seeds.append(int(stored.labels["seed"]))
-        if model is not None:
+        for study in progress(store.studies(), "reconstructing"):
+            stored = store.read(study)
             frontal = stored.views_p[[abs(float(yaw)) < 1e-3 for yaw in stored.yaw_deg]]
             errors.extend(reconstruction_error(frontal, model.reconstruct_views(frontal)).tolist())
     quantiles = np.quantile(errors, np.linspace(0, 1, 101)) if errors else ()

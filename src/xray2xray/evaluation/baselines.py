@@ -295,7 +295,7 @@ def build_baselines(
     store = store if isinstance(store, ViewStore) else ViewStore.open(Path(store))
     studies = store.studies()
     if seeds is None:
-        seeds = [_seed_label(store, study) for study in studies]
+        seeds = seeds_of(store)
     if len(studies) != len(seeds) or not studies:
         raise InputError(f"the store holds {len(studies)} studies and {len(seeds)} seeds were given; one seed a study")
     frontal = STANDARD_ARC.index(0.0)
@@ -318,11 +318,19 @@ def build_baselines(
     return result
 
 
-def _seed_label(store: ViewStore, study: str) -> int:
-    seed = store.read(study).labels.get("seed")
-    if not isinstance(seed, int):
-        raise InputError(f"study {study} in {store.folder} has no seed; neighbours can only be rendered from seeds")
-    return seed
+def seeds_of(store: ViewStore) -> list[int]:
+    """The seed of each of `store.studies()`, from its labels.
+
+    Raises:
+        InputError: a study has none, so its views could not be rendered again.
+    """
+    seeds = []
+    for study in store.studies():
+        seed = store.read(study).labels.get("seed")
+        if not isinstance(seed, int):
+            raise InputError(f"{store.path(study)} has no seed in its labels; use a store made with --procedural")
+        seeds.append(seed)
+    return seeds
 
 
 def training_views(store: ViewStore | str | Path, limit: int = MAX_TRAIN) -> Views:

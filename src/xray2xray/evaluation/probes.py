@@ -20,11 +20,10 @@ from ..downstream.probe import Comparison, Difference, compare_probes, pixel_fea
 from ..errors import InputError, UsageError
 from ..files import atomic_path, progress, write_json
 from ..projection.geometry import Geometry, preset
+from ..seeds import FIRST_PROBE_SEED, FIRST_TEST_SEED
 from .metrics import Array
 from .scoring import VIRTUAL
-from .views import FIRST_TEST_SEED
 
-FIRST_PROBE_SEED = 500_000
 FEATURES = ("volumetric", "vision", "pixels")
 
 

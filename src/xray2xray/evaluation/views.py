@@ -13,11 +13,11 @@ from ..data.store import ViewStore
 from ..errors import InputError, UsageError
 from ..files import atomic_path, progress, write_json
 from ..projection.geometry import STANDARD_ARC, Geometry
+from ..seeds import FIRST_TEST_SEED
 from .baselines import Baselines, Predictor, fit_on_store, training_views
 from .metrics import DATA_RANGE, P_MAX, Array, unit
 from .scoring import FROM_CT, VIRTUAL, Cohort, Scores, case_rows, score, stack, summarise
 
-FIRST_TEST_SEED = 1_000_000
 PICTURE_YAW_DEG = (-90.0, -45.0, 0.0, 45.0, 90.0)
 
 

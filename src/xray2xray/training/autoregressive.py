@@ -46,7 +46,7 @@ class AutoregressiveObjective(Objective):
         self._tokens, self._views = tokens, views
         self._train = len(tokens) - held_out
 
-    def start_from_codebook(self) -> None:
+    def prepare(self) -> None:
         """Embed tokens by how they look (before training; a resumed run restores it)."""
         self.model.start_from_codebook(self._vision[0].codebook.entries)
         self.average.load_state_dict(self.model.state_dict())

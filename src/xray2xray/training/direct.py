@@ -54,7 +54,7 @@ class DirectObjective(Objective):
         self._latents, self._views = latents, views
         self._train = len(latents) - held_out
 
-    def fit_prior(self) -> None:
+    def prepare(self) -> None:
         """Fit the linear prior (before training; a resumed run restores it)."""
         self.model.prior.fit(torch.from_numpy(self._latents[: self._train]))
         self.average.prior.load_state_dict(self.model.prior.state_dict())

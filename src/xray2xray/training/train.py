@@ -123,20 +123,17 @@ def _train_transition(
     key = f"{sha256(out / 'model' / 'vision.safetensors')} {key}"
     latents, tokens = cached_latents(out / "latents", key, vision, stored)
     held_out = len(_split(stored, chosen)[1])
+    objective: DirectObjective | AutoregressiveObjective
     if name == "direct":
-        direct = DirectTransition(chosen.direct)
-        regression = DirectObjective(direct, vision, latents, stored, held_out, chosen.direct_training)
-        if not resume:
-            regression.fit_prior()
-        fit(regression, chosen.direct_loop, machine, out / name, resume)
-        write_part(out / "model", name, regression.average, notes)
+        direct, loop = DirectTransition(chosen.direct), chosen.direct_loop
+        objective = DirectObjective(direct, vision, latents, stored, held_out, chosen.direct_training)
     else:
-        gpt = AutoregressiveTransition(chosen.autoregressive)
-        language = AutoregressiveObjective(gpt, vision, tokens, stored, held_out, chosen.autoregressive_training)
-        if not resume:
-            language.start_from_codebook()
-        fit(language, chosen.autoregressive_loop, machine, out / name, resume)
-        write_part(out / "model", name, language.average, notes)
+        gpt, loop = AutoregressiveTransition(chosen.autoregressive), chosen.autoregressive_loop
+        objective = AutoregressiveObjective(gpt, vision, tokens, stored, held_out, chosen.autoregressive_training)
+    if not resume:
+        objective.prepare()
+    fit(objective, loop, machine, out / name, resume)
+    write_part(out / "model", name, objective.average, notes)
 
 
 def _read(views: str | Path, chosen: Preset, limit: int | None) -> tuple[np.ndarray, str]:

@@ -166,7 +166,7 @@ def _scan(
         depth = surface - y
         board = np.clip(0.5 + (1.8 - np.abs(depth)) / voxel, 0, 1) * rng.uniform(250, 500)
         foam = ((depth > 0) & (depth < 22)) * rng.uniform(10, 60)
-        padding = ((depth < 0) & (y < top + 0 * x)) * rng.uniform(0, 60)
+        padding = ((depth < 0) & (y < top)) * rng.uniform(0, 60)
         add = (board + foam + padding).astype(np.float32)
         empty = tissue == AIR
         hu += np.where(empty, add[:, :, None], 0)
