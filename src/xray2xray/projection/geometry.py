@@ -12,6 +12,7 @@ downwards, so every view is seen from the detector towards the source. Hence
 Positive yaw is counter-clockwise seen from above the head.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -85,12 +86,48 @@ class Pose:
 
     Positive pitch lifts the source towards the head, roll turns the set about the beam, and `translation_mm`
     (RAS) moves source and detector together.
+
+    Raises:
+        InputError: a number is not finite.
     """
 
     yaw_deg: float
     pitch_deg: float = 0.0
     roll_deg: float = 0.0
     translation_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.parameters).all() or len(self.parameters) != 6:
+            raise InputError(
+                f"{self}: a pose is three finite angles in degrees and a shift of three finite millimetres"
+            )
+
+    @property
+    def parameters(self) -> tuple[float, ...]:
+        """Yaw, pitch, roll in degrees and the translation in mm: six numbers."""
+        return (self.yaw_deg, self.pitch_deg, self.roll_deg, *self.translation_mm)
+
+    @property
+    def upright(self) -> bool:
+        """Whether the axis of rotation stands along z: neither pitch nor roll."""
+        return self.pitch_deg == 0 and self.roll_deg == 0
+
+    @property
+    def rotation(self) -> np.ndarray:
+        """(3, 3) float64, R = Rz(yaw) Rx(-pitch) Ry(roll)."""
+        (cz, cx, cy), (sz, sx, sy) = (f(np.deg2rad(self.parameters[:3])) for f in (np.cos, np.sin))
+        about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
+        about_x = np.array([[1, 0, 0], [0, cx, sx], [0, -sx, cx]])
+        about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+        return about_z @ about_x @ about_y
+
+
+def as_poses(poses: Sequence[Pose | float] | np.ndarray) -> list[Pose]:
+    """Every entry as a `Pose`; a bare number is a yaw in degrees. Raises InputError for anything else."""
+    try:
+        return [pose if isinstance(pose, Pose) else Pose(float(pose)) for pose in poses]
+    except (TypeError, ValueError) as error:
+        raise InputError(f"poses are a sequence of Pose objects or of yaw angles in degrees, got {poses!r}") from error
 
 
 _PRESETS = {
@@ -126,7 +163,7 @@ def source_mm(geometry: Geometry, yaw_deg: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Fan:
-    """All rays of a yaw-only view, relative to the isocentre in RAS mm, float64, from source to pixel.
+    """All rays of an upright view, relative to the isocentre in RAS mm, float64, from source to pixel.
 
     Where a ray runs in x and y depends on its column only, where it runs in z on its row only; so (size, 2) points
     and (size,) heights say everything about size x size rays.
@@ -138,26 +175,33 @@ class Fan:
     end_z: np.ndarray
 
 
-def fan_mm(geometry: Geometry, yaw_deg: float) -> Fan:
-    """The rays of a view. In a parallel beam each starts `sdd_mm` before its own pixel."""
-    yaw = np.deg2rad(yaw_deg)
+def fan_mm(geometry: Geometry, pose: Pose) -> Fan:
+    """The rays of an upright pose. In a parallel beam each starts `sdd_mm` before its own pixel."""
+    yaw = np.deg2rad(pose.yaw_deg)
+    shift = np.asarray(pose.translation_mm, np.float64)
     towards_source = np.array([np.sin(yaw), -np.cos(yaw)])
     along_columns = np.array([-np.cos(yaw), -np.sin(yaw)])
     offsets = geometry.offsets_mm
-    end_xy = offsets[:, None] * along_columns - (geometry.sdd_mm - geometry.sod_mm) * towards_source
+    end_xy = offsets[:, None] * along_columns - (geometry.sdd_mm - geometry.sod_mm) * towards_source + shift[:2]
+    end_z = shift[2] - offsets
     if geometry.beam == "cone":
-        start_xy = np.broadcast_to(geometry.sod_mm * towards_source, end_xy.shape)
-        return Fan(start_xy, end_xy, np.zeros_like(offsets), -offsets)
-    return Fan(end_xy + geometry.sdd_mm * towards_source, end_xy, -offsets, -offsets)
+        start_xy = np.broadcast_to(geometry.sod_mm * towards_source + shift[:2], end_xy.shape)
+        return Fan(start_xy, end_xy, np.full_like(offsets, shift[2]), end_z)
+    return Fan(end_xy + geometry.sdd_mm * towards_source, end_xy, end_z, end_z)
 
 
-def rays_mm(geometry: Geometry, yaw_deg: float) -> tuple[np.ndarray, np.ndarray]:
-    """Start and end of every ray relative to the isocentre: two (size rows, size columns, 3) float64, RAS mm."""
-    fan = fan_mm(geometry, yaw_deg)
+def rays_mm(geometry: Geometry, pose: Pose | float) -> tuple[np.ndarray, np.ndarray]:
+    """Start and end of every ray relative to the isocentre: two (size rows, size columns, 3) float64, RAS mm.
 
-    def spread(xy: np.ndarray, z: np.ndarray) -> np.ndarray:
-        points = np.empty((geometry.size, geometry.size, 3))
-        points[..., :2], points[..., 2] = xy[None, :, :], z[:, None]
-        return points
-
-    return spread(fan.start_xy, fan.start_z), spread(fan.end_xy, fan.end_z)
+    At rest (yaw 0) the source stands posterior; `Pose` says how the set is turned and shifted from there.
+    """
+    (pose,) = as_poses([pose])
+    offsets = geometry.offsets_mm
+    ends = np.empty((geometry.size, geometry.size, 3))
+    ends[..., 0], ends[..., 1], ends[..., 2] = -offsets, geometry.sdd_mm - geometry.sod_mm, -offsets[:, None]
+    starts = np.zeros_like(ends)
+    if geometry.beam == "cone":
+        starts[..., 1] = -geometry.sod_mm
+    else:
+        starts += ends - [0.0, geometry.sdd_mm, 0.0]
+    return tuple(points @ pose.rotation.T + pose.translation_mm for points in (starts, ends))  # type: ignore[return-value]

@@ -1,93 +1,92 @@
-"""The rays of a view in the coordinates of a voxel grid, as the kernels take them."""
+"""Backend `rays`: any pose, any grid, on the CPU. The loops are in `ray_kernels`."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
-from ..errors import InputError
-from .geometry import Geometry, fan_mm
-from .kernels import PAD
+from . import ray_kernels as kernels
+from .geometry import Geometry, Pose, rays_mm
+from .grid import attenuating_box, axis_order
+from .threads import on_threads, workers
 
 
-@dataclass(frozen=True)
-class Grid:
-    """A voxel grid whose axes are those of the body, in any order and direction.
+def unsupported(affine: np.ndarray, geometry: Geometry, poses: Sequence[Pose]) -> str | None:
+    """None: this backend serves every request."""
+    return None
 
-    Attributes:
-        order: which axis of the array runs along x, y and z.
-        origin_mm: (3,) centre of voxel (0, 0, 0), RAS.
-        step_mm: (3,) from one voxel to the next along x, y and z; negative where the index runs the other way.
+
+def project(
+    mu: np.ndarray,
+    affine: np.ndarray,
+    geometry: Geometry,
+    poses: Sequence[Pose],
+    isocentre_mm: np.ndarray,
+    threads: int | None,
+) -> np.ndarray:
+    """See `forward.project`."""
+    order = axis_order(affine) or (0, 1, 2)
+    mu = mu.transpose(order)
+    box = attenuating_box(mu)
+    padded, nz = kernels.pad(mu[box]), box[2].stop - box[2].start
+    start = np.array([part.start for part in box])
+    views = np.empty((len(poses), geometry.size, geometry.size), np.float32)
+
+    def view(i: int) -> None:
+        sums = np.zeros((geometry.size, geometry.size), np.float32)
+        rays, sample_mm = _rays(affine, order, start, isocentre_mm, geometry, poses[i])
+        kernels.forward_rays(padded, nz, sums, *rays)
+        views[i] = (sums * sample_mm).T
+
+    on_threads(view, range(len(poses)), threads)
+    return views
+
+
+def backproject(
+    views: np.ndarray,
+    shape: tuple[int, int, int],
+    affine: np.ndarray,
+    geometry: Geometry,
+    poses: Sequence[Pose],
+    isocentre_mm: np.ndarray,
+    threads: int | None,
+) -> np.ndarray:
+    """See `forward.backproject`. Every thread fills a volume of its own."""
+    order = axis_order(affine) or (0, 1, 2)
+    inner = (shape[order[0]], shape[order[1]], shape[order[2]])
+    parts = np.array_split(np.arange(len(poses)), max(1, min(workers(threads), len(poses))))
+    sums = [np.zeros(kernels.padded_shape(inner), np.float32) for _ in parts]
+
+    def share(part: int) -> None:
+        for i in parts[part]:
+            rays, sample_mm = _rays(affine, order, np.zeros(3), isocentre_mm, geometry, poses[i])
+            kernels.adjoint_rays(sums[part], inner[2], np.ascontiguousarray(views[i].T * sample_mm), *rays)
+
+    on_threads(share, range(len(parts)), threads)
+    for other in sums[1:]:
+        sums[0] += other
+    return np.ascontiguousarray(kernels.unpad(sums[0], inner).transpose(np.argsort(order)))
+
+
+def _rays(
+    affine: np.ndarray,
+    order: tuple[int, int, int],
+    start: np.ndarray,
+    isocentre_mm: np.ndarray,
+    geometry: Geometry,
+    pose: Pose,
+) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
+    """The rays of a view as the kernels take them, and (columns, rows) float32, the length between two samples in mm.
+
+    A ray steps through planes of x or y, whichever it crosses more of; through planes of z only where it climbs more
+    than 45 degrees, as in no upright view.
     """
-
-    order: tuple[int, int, int]
-    origin_mm: np.ndarray
-    step_mm: np.ndarray
-
-
-def axis_order(affine: np.ndarray) -> tuple[int, int, int] | None:
-    """Which voxel axis runs most nearly along x, y and z; None where an axis of the array would have to serve twice.
-
-    Raises:
-        InputError: the affine is singular or not finite.
-    """
-    affine = np.asarray(affine, np.float64)
-    if affine.shape != (4, 4) or not np.isfinite(affine).all() or np.linalg.matrix_rank(affine[:3, :3]) < 3:
-        raise InputError("the affine of the volume is singular, not finite or not 4 x 4; it must map voxels to RAS mm")
-    directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
-    x, y, z = (int(axis) for axis in np.argmax(np.abs(directions), axis=1))
-    return (x, y, z) if {x, y, z} == {0, 1, 2} else None
-
-
-def axis_aligned(affine: np.ndarray) -> Grid | None:
-    """The grid that `affine` describes, or None for an oblique one. Raises InputError as `axis_order`."""
-    order = axis_order(affine)
-    if order is None:
-        return None
-    affine = np.asarray(affine, np.float64)
-    step = affine[np.arange(3), order]
-    if not np.allclose(np.abs(step), np.linalg.norm(affine[:3, order], axis=0), rtol=1e-7):
-        return None
-    return Grid(order, affine[:3, 3], step)
-
-
-@dataclass(frozen=True)
-class GridRays:
-    """One view's rays on one grid.
-
-    Attributes:
-        arguments: what both kernels take after the volume and the view.
-        sample_mm: (columns, rows) float32, length of ray between two samples.
-    """
-
-    arguments: tuple
-    sample_mm: np.ndarray
-
-
-def grid_rays(grid: Grid, isocentre_mm: np.ndarray, geometry: Geometry, yaw_deg: float) -> GridRays:
-    """The rays of a view; a column steps through planes of the axis, x or y, along which it crosses more voxels."""
-    fan = fan_mm(geometry, yaw_deg)
-    isocentre = (isocentre_mm - grid.origin_mm) / grid.step_mm + PAD
-    a = fan.start_xy / grid.step_mm[:2] + isocentre[:2]
-    b = (fan.end_xy - fan.start_xy) / grid.step_mm[:2]
-    az = fan.start_z / grid.step_mm[2] + isocentre[2]
-    bz = (fan.end_z - fan.start_z) / grid.step_mm[2]
-
-    across_x = np.abs(b[:, 0]) >= np.abs(b[:, 1])
-    columns, main, lane = np.arange(geometry.size), np.where(across_x, 0, 1), np.where(across_x, 1, 0)
-    arguments = (
-        across_x,
-        a[columns, main],
-        b[columns, main],
-        a[columns, lane],
-        b[columns, lane],
-        *_line(az),
-        *_line(bz),
-    )
-    run_mm = np.linalg.norm(fan.end_xy - fan.start_xy, axis=1)
-    length_mm = np.hypot(run_mm[:, None], (fan.end_z - fan.start_z)[None, :])
-    return GridRays(arguments, (length_mm / np.abs(b[columns, main])[:, None]).astype(np.float32))
-
-
-def _line(values: np.ndarray) -> tuple[float, float]:
-    """First value and step of an evenly spaced row of numbers."""
-    return float(values[0]), float(values[-1] - values[0]) / max(len(values) - 1, 1)
+    to_voxels = np.linalg.inv(affine)[list(order)]
+    begin_mm, end_mm = (points.swapaxes(0, 1) for points in rays_mm(geometry, pose))
+    run_mm = end_mm - begin_mm
+    centre = to_voxels[:, :3] @ isocentre_mm + to_voxels[:, 3] - start + kernels.PAD
+    begin, run = begin_mm @ to_voxels[:, :3].T + centre, run_mm @ to_voxels[:, :3].T
+    steep = np.abs(run_mm[..., 2]) > np.hypot(run_mm[..., 0], run_mm[..., 1])
+    axes = np.where(steep, 2, np.abs(run[..., 1]) > np.abs(run[..., 0])).astype(np.int8)
+    crossed = np.abs(np.take_along_axis(run, axes[..., None].astype(np.int64), axis=-1)[..., 0])
+    sample_mm = (np.linalg.norm(run_mm, axis=-1) / crossed).astype(np.float32)
+    return (np.ascontiguousarray(begin), np.ascontiguousarray(run), axes), sample_mm

@@ -1,8 +1,8 @@
-"""The same projector in torch: any pose, any affine, gradients to the volume and to the pose.
+"""Backend `torch`: any pose, any grid, any device, gradients to the volume and to the pose.
 
-It is what the fast kernels are checked against, and what the rarer requests run on. The quadrature is that of
-`kernels`: a ray is sampled once in every plane across its dominant in-plane axis, bilinearly within the plane. Only
-where a tilted ray climbs more than 45 degrees along z, as in no yaw-only view, planes of z are stepped through.
+It is what the fast kernels are checked against. The quadrature is that of `column_kernels`: a ray is sampled once in
+every plane across its dominant in-plane axis, bilinearly within the plane. Only where a tilted ray climbs more than 45
+degrees along z, as in no upright view, planes of z are stepped through.
 """
 
 from collections.abc import Sequence
@@ -11,19 +11,15 @@ import numpy as np
 import torch
 
 from ..errors import InputError
-from .geometry import Geometry, Pose
-from .rays import axis_order
+from .geometry import Geometry, Pose, as_poses
+from .grid import axis_order
 
 _SAMPLES_AT_ONCE = 1 << 22  # rays x planes worked on together: bounds the memory to some 200 MB
 
 
 def pose_tensor(poses: Sequence[Pose | float]) -> torch.Tensor:
     """(n, 6) float64: yaw, pitch, roll in degrees and the translation in mm; a bare number is a yaw."""
-    rows = []
-    for pose in poses:
-        pose = pose if isinstance(pose, Pose) else Pose(float(pose))
-        rows.append([pose.yaw_deg, pose.pitch_deg, pose.roll_deg, *pose.translation_mm])
-    return torch.tensor(rows, dtype=torch.float64).reshape(-1, 6)
+    return torch.tensor([pose.parameters for pose in as_poses(poses)], dtype=torch.float64).reshape(-1, 6)
 
 
 def pose_rays(geometry: Geometry, poses: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -137,31 +133,38 @@ def _rotation(angles: torch.Tensor) -> torch.Tensor:
     return about_z @ about_x @ about_y
 
 
-def project_with_torch(
+def unsupported(affine: np.ndarray, geometry: Geometry, poses: Sequence[Pose]) -> str | None:
+    """None: this backend serves every request."""
+    return None
+
+
+def project(
     mu: np.ndarray,
     affine: np.ndarray,
     geometry: Geometry,
-    yaw_deg: Sequence[float] | np.ndarray,
+    poses: Sequence[Pose],
     isocentre_mm: np.ndarray,
+    threads: int | None,
 ) -> np.ndarray:
-    """`project_torch` on arrays, float32."""
+    """See `forward.project`; `project_torch` on arrays, on as many threads as torch has been given."""
     with torch.no_grad():
-        return project_torch(_tensor(mu), affine, geometry, list(yaw_deg), isocentre_mm).numpy()
+        return project_torch(_tensor(mu), affine, geometry, poses, isocentre_mm).numpy()
 
 
-def backproject_with_torch(
+def backproject(
     views: np.ndarray,
-    shape: tuple[int, ...],
+    shape: tuple[int, int, int],
     affine: np.ndarray,
     geometry: Geometry,
-    yaw_deg: Sequence[float] | np.ndarray,
+    poses: Sequence[Pose],
     isocentre_mm: np.ndarray,
+    threads: int | None,
 ) -> np.ndarray:
-    """The transpose by automatic differentiation, one view at a time, float32."""
+    """See `forward.backproject`; by automatic differentiation, one view at a time."""
     total = torch.zeros(shape)
-    for view, yaw in zip(views, yaw_deg, strict=True):
+    for view, pose in zip(views, poses, strict=True):
         mu = torch.zeros(shape, requires_grad=True)
-        p = project_torch(mu, affine, geometry, [float(yaw)], isocentre_mm)
+        p = project_torch(mu, affine, geometry, [pose], isocentre_mm)
         total += torch.autograd.grad(p, mu, _tensor(view)[None])[0]
     return total.numpy()
 

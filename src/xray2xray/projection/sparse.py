@@ -1,0 +1,111 @@
+"""Backend `sparse`: a parallel beam as one sparse matrix; upright poses, grids along the body axes.
+
+A horizontal ray stays in its plane of z, so what it meets in (x, y) is the same at every height: all views are one
+matrix of (views x columns) by (nx ny) times the volume, and one interpolation along z for the rows.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from . import columns
+from .geometry import Geometry, Pose, fan_mm
+from .grid import axis_aligned
+
+
+def unsupported(affine: np.ndarray, geometry: Geometry, poses: Sequence[Pose]) -> str | None:
+    """Why this backend cannot serve a request, None if it can."""
+    return "a cone beam" if geometry.beam != "parallel" else columns.unsupported(affine, geometry, poses)
+
+
+def project(
+    mu: np.ndarray,
+    affine: np.ndarray,
+    geometry: Geometry,
+    poses: Sequence[Pose],
+    isocentre_mm: np.ndarray,
+    threads: int | None,
+) -> np.ndarray:
+    """See `forward.project`; on one thread."""
+    in_plane, heights, order = _operator(mu.shape, affine, geometry, poses, isocentre_mm)
+    volume = np.ascontiguousarray(mu.transpose(order), np.float32)
+    lines = (in_plane @ volume.reshape(-1, volume.shape[2])).reshape(len(poses), geometry.size, -1)
+    views = [interpolate @ line.T for interpolate, line in zip(heights, lines)]
+    return np.stack(views) if views else np.zeros((0, geometry.size, geometry.size), np.float32)
+
+
+def backproject(
+    views: np.ndarray,
+    shape: tuple[int, int, int],
+    affine: np.ndarray,
+    geometry: Geometry,
+    poses: Sequence[Pose],
+    isocentre_mm: np.ndarray,
+    threads: int | None,
+) -> np.ndarray:
+    """See `forward.backproject`; on one thread."""
+    in_plane, heights, order = _operator(shape, affine, geometry, poses, isocentre_mm)
+    inner = [shape[axis] for axis in order]
+    parts = [(interpolate.T @ view).T for interpolate, view in zip(heights, views)]
+    lines = np.concatenate(parts) if parts else np.zeros((0, inner[2]), np.float32)
+    return np.ascontiguousarray((in_plane.T @ lines).reshape(inner).transpose(np.argsort(order)))
+
+
+def _operator(
+    shape: tuple[int, ...], affine: np.ndarray, geometry: Geometry, poses: Sequence[Pose], isocentre_mm: np.ndarray
+) -> tuple[csr_array, list[csr_array], tuple[int, int, int]]:
+    grid = axis_aligned(affine)
+    assert grid is not None
+    nx, ny, nz = (shape[axis] for axis in grid.order)
+    isocentre = (isocentre_mm - grid.origin_mm) / grid.step_mm
+    step_mm, centre = tuple(map(float, grid.step_mm)), tuple(map(float, isocentre))
+    in_plane = _in_plane((nx, ny), step_mm[:2], centre[:2], geometry, tuple(poses))
+    rows = [fan_mm(geometry, pose).end_z / step_mm[2] + centre[2] for pose in poses]
+    return in_plane, [_linear(at, nz) for at in rows], grid.order
+
+
+@lru_cache(maxsize=2)  # building it costs as much as some passes over the volume, and an iteration makes hundreds
+def _in_plane(
+    shape: tuple[int, int],
+    step_mm: tuple[float, float],
+    centre: tuple[float, float],
+    geometry: Geometry,
+    poses: tuple[Pose, ...],
+) -> csr_array:
+    """(views x columns, nx ny) float32: the length in mm that every voxel of a plane of z counts for in every ray."""
+    rays, voxels, weights = [], [], []
+    for i, pose in enumerate(poses):
+        fan = fan_mm(geometry, pose)
+        run_mm = fan.end_xy - fan.start_xy
+        start, run = fan.start_xy / step_mm + centre, run_mm / step_mm
+        across_x = np.abs(run[:, 0]) >= np.abs(run[:, 1])
+        for axis, chosen in ((0, across_x), (1, ~across_x)):
+            column = np.flatnonzero(chosen)[:, None]
+            main, lane = (run[column, axis], start[column, axis]), (run[column, 1 - axis], start[column, 1 - axis])
+            plane = np.arange(shape[axis])
+            t = (plane - main[1]) / main[0]
+            position = lane[1] + t * lane[0]
+            low = np.floor(position).astype(np.int64)
+            sample_mm = np.linalg.norm(run_mm[column[:, 0]], axis=1)[:, None] / np.abs(main[0])
+            for neighbour, share in ((low, 1 - (position - low)), (low + 1, position - low)):
+                met = (t > 0) & (neighbour >= 0) & (neighbour < shape[1 - axis])
+                voxel = plane * shape[1] + neighbour if axis == 0 else neighbour * shape[1] + plane
+                rays.append(np.broadcast_to(i * geometry.size + column, met.shape)[met])
+                voxels.append(voxel[met])
+                weights.append((share * sample_mm)[met])
+    size = (len(poses) * geometry.size, shape[0] * shape[1])
+    if not rays:
+        return csr_array(size, dtype=np.float32)
+    entries = np.concatenate(weights).astype(np.float32), (np.concatenate(rays), np.concatenate(voxels))
+    return csr_array(entries, shape=size)
+
+
+def _linear(at: np.ndarray, size: int) -> csr_array:
+    """(len(at), size) float32: linear interpolation at the places `at` of a line, towards zero beyond its ends."""
+    low = np.floor(at).astype(np.int64)
+    rows, cells = np.tile(np.arange(len(at)), 2), np.concatenate([low, low + 1])
+    weights = np.concatenate([1 - (at - low), at - low]).astype(np.float32)
+    inside = (cells >= 0) & (cells < size)
+    return csr_array((weights[inside], (rows[inside], cells[inside])), shape=(len(at), size))
