@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .geometry import Geometry, rays_mm
+from .geometry import Geometry, Poses, rays_mm
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,13 @@ class Ellipsoid:
 def exact_views(
     ellipsoids: Sequence[Ellipsoid],
     geometry: Geometry,
-    yaw_deg: Sequence[float],
-    isocentre_mm: Sequence[float] | np.ndarray,
+    poses: Poses,
+    isocentre_mm: Sequence[float] | np.ndarray = (0.0, 0.0, 0.0),
 ) -> np.ndarray:
     """Exact line integrals through pixel centres, (n, size, size) float64, for a detector beyond the ellipsoids."""
-    views = np.zeros((len(yaw_deg), geometry.size, geometry.size))
-    for view, yaw in zip(views, yaw_deg, strict=True):
-        starts, ends = rays_mm(geometry, yaw)
+    views = np.zeros((len(poses), geometry.size, geometry.size))
+    for view, pose in zip(views, poses, strict=True):
+        starts, ends = rays_mm(geometry, pose)
         run = ends - starts
         length_mm = np.linalg.norm(run, axis=-1)
         for ellipsoid in ellipsoids:

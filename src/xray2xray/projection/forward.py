@@ -16,12 +16,11 @@ from typing import Literal
 import numpy as np
 
 from ..errors import InputError
-from .geometry import Geometry, Pose, as_poses
+from .geometry import Geometry, Pose, Poses, as_poses
 from .grid import axis_order
 
 Backend = Literal["auto", "columns", "sparse", "rays", "torch"]
 _MODULES = {"columns": ".columns", "sparse": ".sparse", "rays": ".rays", "torch": ".reference"}
-Poses = Sequence[Pose | float] | np.ndarray
 
 
 def project(

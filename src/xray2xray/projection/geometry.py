@@ -122,7 +122,11 @@ class Pose:
         return about_z @ about_x @ about_y
 
 
-def as_poses(poses: Sequence[Pose | float] | np.ndarray) -> list[Pose]:
+Poses = Sequence[Pose | float] | np.ndarray
+"""What the projectors take: poses, or yaw angles in degrees."""
+
+
+def as_poses(poses: Poses) -> list[Pose]:
     """Every entry as a `Pose`; a bare number is a yaw in degrees. Raises InputError for anything else."""
     try:
         return [pose if isinstance(pose, Pose) else Pose(float(pose)) for pose in poses]

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 
 from ..errors import InputError
-from .geometry import Geometry, Pose, as_poses
+from .geometry import Geometry, Pose, Poses, as_poses
 from .grid import axis_order
 
 _SAMPLES_AT_ONCE = 1 << 22  # rays x planes worked on together: bounds the memory to some 200 MB
 
 
-def pose_tensor(poses: Sequence[Pose | float]) -> torch.Tensor:
+def pose_tensor(poses: Poses) -> torch.Tensor:
     """(n, 6) float64: yaw, pitch, roll in degrees and the translation in mm; a bare number is a yaw."""
     return torch.tensor([pose.parameters for pose in as_poses(poses)], dtype=torch.float64).reshape(-1, 6)
 
@@ -44,7 +44,7 @@ def project_torch(
     mu: torch.Tensor,
     affine: np.ndarray,
     geometry: Geometry,
-    poses: Sequence[Pose | float] | torch.Tensor,
+    poses: Poses | torch.Tensor,
     isocentre_mm: Sequence[float] | np.ndarray,
 ) -> torch.Tensor:
     """Line integrals p of `mu`, (n, size rows, size columns) of its dtype and device.

@@ -4,8 +4,8 @@ import numpy as np
 
 from ..volume.attenuation import hu_to_mu
 from ..volume.volume import Volume, body_mask, isocentre_mm
-from .forward import Backend, Poses, project
-from .geometry import Geometry
+from .forward import Backend, project
+from .geometry import Geometry, Poses
 
 
 def render(
