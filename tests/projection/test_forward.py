@@ -6,7 +6,7 @@ import pytest
 from xray2xray.errors import InputError
 from xray2xray.projection.ellipsoids import Ellipsoid, exact_views, voxelise
 from xray2xray.projection.forward import project
-from xray2xray.projection.geometry import NAMED_VIEWS, Geometry, preset, rays_mm
+from xray2xray.projection.geometry import NAMED_VIEWS, Geometry, Pose, preset, rays_mm
 from xray2xray.projection.reconstruct import centred_affine
 
 ORIGIN = (0.0, 0.0, 0.0)
@@ -146,9 +146,10 @@ def test_the_isocentre_is_where_it_is_said_to_be(chest_scan):
     )
 
 
-def test_threads_change_nothing(chest_scan):
+@pytest.mark.parametrize("backend", ["columns", "rays"])
+def test_threads_change_nothing(backend, chest_scan):
     scan, yaw = chest_scan(32), [-90, -45, 0, 45, 90]
-    one, four = (project(scan.mu, scan.affine, preset(size=32), yaw, ORIGIN, threads=n) for n in (1, 4))
+    one, four = (project(scan.mu, scan.affine, preset(size=32), yaw, ORIGIN, backend, threads=n) for n in (1, 4))
     assert np.array_equal(one, four)
 
 
@@ -175,6 +176,17 @@ def test_bad_input_is_refused():
     oblique[:2, :2] = [[0.8, -0.6], [0.6, 0.8]]
     with pytest.raises(InputError, match="oblique to the body axes"):
         project(mu, oblique, geometry, [0], ORIGIN, backend="columns")
+    with pytest.raises(InputError, match="pitch or roll"):
+        project(mu, np.eye(4), geometry, [Pose(0, 5)], ORIGIN, backend="columns")
+    with pytest.raises(InputError, match="cone beam"):
+        project(mu, np.eye(4), geometry, [0], ORIGIN, backend="sparse")
+    with pytest.raises(InputError, match="not finite"):
+        project(np.where(mu == 0, np.nan, mu), np.eye(4), geometry, [0], ORIGIN)
+    with pytest.raises(InputError, match="isocentre"):
+        project(mu, np.eye(4), geometry, [0], (0.0, 0.0))
+    for poses in (["left"], 3.0, None, [np.nan], [(0.0, 1.0)]):
+        with pytest.raises(InputError, match="pose"):
+            project(mu, np.eye(4), geometry, poses, ORIGIN)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="no projector"):
         project(mu, np.eye(4), geometry, [0], ORIGIN, backend="cuda")  # type: ignore[arg-type]
 

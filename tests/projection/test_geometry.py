@@ -74,6 +74,13 @@ def test_roll_turns_the_picture_about_the_beam():
     assert np.allclose(turned, plain.flip(0).transpose(0, 1))
 
 
+@pytest.mark.parametrize("name", ["chest", "parallel"])
+def test_rays_of_a_pose_are_those_of_the_reference(name: str):
+    geometry, pose = preset(name, size=5), Pose(-40, 12, 25, (3.0, -8.0, 1.0))
+    for ours, reference in zip(rays_mm(geometry, pose), pose_rays(geometry, pose_tensor([pose]))):
+        assert np.allclose(ours, reference[0])
+
+
 def test_magnification_and_field():
     chest = preset("chest")
     assert chest.magnification == pytest.approx(1800 / 1550)

@@ -148,7 +148,7 @@ def _collector(taps: int):
 
 
 _samples_2, _samples_3, _samples_4 = _sampler(2), _sampler(3), _sampler(4)
-_collect_3, _collect_5, _collect_8 = _collector(3), _collector(5), _collector(8)
+_collect_3, _collect_4, _collect_8 = _collector(3), _collector(4), _collector(8)
 
 
 @njit(nogil=True, cache=True, inline="always")
@@ -290,8 +290,8 @@ def adjoint_columns(volume, values, rays, axis, first_plane, last_plane):
                                 )
                                 if taps <= 3.0:
                                     _collect_3(target, source, offset, lane_drift, pitch)
-                                elif taps <= 5.0:
-                                    _collect_5(target, source, offset, lane_drift, pitch)
+                                elif taps <= 4.0:
+                                    _collect_4(target, source, offset, lane_drift, pitch)
                                 else:
                                     _collect_8(target, source, offset, lane_drift, pitch)
                         lane = int(np.floor(position))

@@ -139,11 +139,9 @@ def _rays(
 
 def _sample_mm(grid: Grid, geometry: Geometry, poses: Sequence[Pose]) -> np.ndarray:
     """(n, rows, columns) float32: length of ray between two samples."""
-    views = []
-    for pose in poses:
-        fan = fan_mm(geometry, pose)
-        run = fan.end_xy - fan.start_xy
-        planes = np.abs(run / grid.step_mm[:2]).max(axis=1)
-        length_mm = np.hypot(np.linalg.norm(run, axis=1)[None, :], (fan.end_z - fan.start_z)[:, None])
-        views.append((length_mm / planes).astype(np.float32))
-    return np.stack(views) if views else np.zeros((0, geometry.size, geometry.size), np.float32)
+    at_rest = fan_mm(geometry, Pose(0.0))  # no pose changes how long a ray is
+    run_mm = np.linalg.norm(at_rest.end_xy - at_rest.start_xy, axis=1)
+    length_mm = np.hypot(run_mm, (at_rest.end_z - at_rest.start_z)[:, None]).astype(np.float32)
+    fans = [fan_mm(geometry, pose) for pose in poses]
+    planes = [np.abs((fan.end_xy - fan.start_xy) / grid.step_mm[:2]).max(axis=1) for fan in fans]
+    return length_mm / np.array(planes, np.float32).reshape(-1, 1, geometry.size)
