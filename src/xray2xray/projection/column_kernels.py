@@ -9,7 +9,7 @@ length between two planes, which is left to the caller. Three things make it fas
 - Heights of successive rows are about one voxel apart (`columns` sees to it). `LANES` of them therefore fall into
   `LANES` successive voxels, give or take a little *drift*: lane i reads at voxel base + i and corrects for its
   offset d from there with the slopes of the polyline, level + sum_j clamp(d - j, 0, 1) slope_j. Loads are contiguous
-  where other projectors gather.
+  where other projectors gather. (Pixels far from the size of a voxel drift too much; a plain loop serves them.)
 - Planes are worked through in slabs that stay in the second-level cache while all views pass over them.
 
 A ray is a point a + t b with t = 0 at its start and 1 at the pixel, in voxels. Its in-plane part depends on the column
@@ -30,7 +30,6 @@ LANES = 8  # values worked on together: one AVX2 register, half an AVX-512 one, 
 MARGIN = 16  # zeros before and after every z-line and every detector column, so that whole blocks can be read
 TILE = 16  # detector columns worked on together: their z-lines and their sums stay in the first-level cache
 SLAB_BYTES = 1 << 20  # of the volume, worked on with all views before moving on: about the second-level cache
-_DRIFT = 3.0  # voxels over LANES rows; beyond it a plain loop takes over (detector pixels far from voxel size)
 
 
 class ColumnRays(NamedTuple):
@@ -151,11 +150,81 @@ _samples_2, _samples_3, _samples_4 = _sampler(2), _sampler(3), _sampler(4)
 _collect_3, _collect_4, _collect_8 = _collector(3), _collector(4), _collector(8)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(nogil=True, fastmath=True, cache=True)
+def _place(rays, v, c, plane, lanes):
+    """How column c of view v meets a plane.
+
+    Returns:
+        whether it meets it beyond the source and beside a voxel; the lane before it and the share of the next one; the
+        height of row 0 and the step from row to row.
+    """
+    t = (plane - rays.a[v, c]) / rays.b[v, c]
+    position = rays.a_lane[v, c] + t * rays.b_lane[v, c]
+    lane = int(np.floor(position))
+    met = t > 0.0 and position > -1.0 and position < lanes
+    return met, lane, np.float32(position - lane), rays.az[v] + t * rays.bz[v], rays.az_step + t * rays.bz_step
+
+
+@njit(nogil=True, fastmath=True, cache=True)
 def _rows_inside(z, dz, nz, rows):
     """First and last + 1 row r with -1 <= z + r dz <= nz, where dz > 0."""
     first, last = np.ceil((-1.0 - z) / dz), np.floor((nz - z) / dz) + 1.0
     return int(min(max(first, 0.0), rows)), int(max(min(last, rows), 0.0))
+
+
+@njit(nogil=True, fastmath=True, cache=True)
+def _sample(sums, levels, slopes, z, dz):
+    """Add to row r the polyline's value at height z + r dz; `levels` and `slopes` begin with their margin."""
+    top, bottom = _rows_inside(z, dz, len(levels) - 2 * MARGIN, len(sums))
+    drift = (LANES - 1) * (dz - 1.0)
+    if abs(drift) > 3.0:
+        for r in range(top, bottom):
+            height = z + r * dz + MARGIN
+            k = int(height)
+            sums[r] += levels[k] + np.float32(height - k) * slopes[k]
+        return
+    lane_drift, lowest = np.float32(dz - 1.0), min(0.0, drift)
+    at_sums, at_levels, at_slopes = sums.ctypes.data, levels.ctypes.data, slopes.ctypes.data
+    for r in range(top // LANES * LANES, bottom, LANES):
+        height = z + r * dz + MARGIN
+        base = int(height + lowest)
+        offset = np.float32(height - base)
+        target, level, slope = np.uintp(at_sums + 4 * r), np.uintp(at_levels + 4 * base), np.uintp(at_slopes + 4 * base)
+        if abs(drift) <= 1.0:
+            _samples_2(target, level, slope, offset, lane_drift)
+        elif abs(drift) <= 2.0:
+            _samples_3(target, level, slope, offset, lane_drift)
+        else:
+            _samples_4(target, level, slope, offset, lane_drift)
+
+
+@njit(nogil=True, fastmath=True, cache=True)
+def _collect(line, values, z, dz, low, high):
+    """Transpose of `_sample`, to voxels `low` to `high` - 1; `line` and `values` begin with their margin."""
+    drift = (LANES - 1) * (1.0 / dz - 1.0)
+    taps = abs(drift) + 2.0 / dz
+    if taps > 8.0 or dz > 2.0:
+        top, bottom = _rows_inside(z, dz, len(line) - 2 * MARGIN, len(values) - 2 * MARGIN)
+        for r in range(top, bottom):
+            height = z + r * dz + MARGIN
+            k = int(height)
+            share = np.float32(height - k)
+            line[k] += (np.float32(1.0) - share) * values[MARGIN + r]
+            line[k + 1] += share * values[MARGIN + r]
+        return
+    lane_drift, pitch, earliest = np.float32(1.0 / dz - 1.0), np.float32(dz), min(0.0, drift) - 1.0 / dz
+    at_line, at_values = line.ctypes.data, values.ctypes.data
+    for k in range(low, high, LANES):
+        row = (k - z) / dz + MARGIN
+        base = int(row + earliest) + 1
+        offset = np.float32(row - base)
+        target, source = np.uintp(at_line + 4 * (MARGIN + k)), np.uintp(at_values + 4 * base)
+        if taps <= 3.0:
+            _collect_3(target, source, offset, lane_drift, pitch)
+        elif taps <= 4.0:
+            _collect_4(target, source, offset, lane_drift, pitch)
+        else:
+            _collect_8(target, source, offset, lane_drift, pitch)
 
 
 @njit(nogil=True, fastmath=True, cache=True)
@@ -164,18 +233,17 @@ def forward_columns(volume, sums, rays, axis):
 
     Args:
         volume: (nx, ny, nz) float32, contiguous.
-        sums: (views, columns, phases, rows) float32, added to; rows are a multiple of LANES. Row `r` of phase `p` is
-            the detector's row r phases + p, counted in the direction of growing z.
+        sums: (views, columns, phases, rows) float32, added to; rows are a multiple of LANES. Row r of phase p is the
+            detector's row r phases + p, counted in the direction of growing z.
         rays: `ColumnRays`.
         axis: 0 or 1.
     """
-    views, columns, phases, rows = sums.shape
+    views, columns, phases, _ = sums.shape
     ny, nz = volume.shape[1:]
     planes, lanes = volume.shape[axis], volume.shape[1 - axis]
     lines, plane_stride, lane_stride = volume.reshape(-1, nz), (ny, 1)[axis], (1, ny)[axis]
     nothing = np.zeros(nz, np.float32)
     levels, slopes = np.zeros(nz + 2 * MARGIN, np.float32), np.zeros(nz + 2 * MARGIN, np.float32)
-    level_address, slope_address = np.uintp(levels.ctypes.data), np.uintp(slopes.ctypes.data)
     slab = max(1, SLAB_BYTES // (4 * nz * lanes))
     for first_plane in range(0, planes, slab):
         for v in range(views):
@@ -184,45 +252,18 @@ def forward_columns(volume, sums, rays, axis):
                     for c in range(first, min(first + TILE, columns)):
                         if rays.across_x[v, c] != (axis == 0):
                             continue
-                        t = (plane - rays.a[v, c]) / rays.b[v, c]
-                        position = rays.a_lane[v, c] + t * rays.b_lane[v, c]
-                        if t <= 0.0 or position <= -1.0 or position >= lanes:
+                        met, lane, share, z, row_step = _place(rays, v, c, plane, lanes)
+                        if not met:
                             continue
-                        row_step = rays.az_step + t * rays.bz_step
-                        dz = phases * row_step
-                        lane = int(np.floor(position))
-                        weight = np.float32(position - lane)
                         here = plane * plane_stride + lane * lane_stride
                         near = lines[here] if lane >= 0 else nothing
                         far = lines[here + lane_stride] if lane + 1 < lanes else nothing
                         for k in range(nz):
-                            levels[MARGIN + k] = near[k] + weight * (far[k] - near[k])
+                            levels[MARGIN + k] = near[k] + share * (far[k] - near[k])
                         for k in range(MARGIN - 1, MARGIN + nz):
                             slopes[k] = levels[k + 1] - levels[k]
-                        drift = (LANES - 1) * (dz - 1.0)
-                        lowest = min(0.0, drift) + MARGIN
-                        lane_drift = np.float32(dz - 1.0)
                         for p in range(phases):
-                            z = rays.az[v] + t * rays.bz[v] + p * row_step
-                            top, bottom = _rows_inside(z, dz, nz, rows)
-                            if abs(drift) > _DRIFT:
-                                for r in range(top, bottom):
-                                    height = z + r * dz + MARGIN
-                                    k = int(height)
-                                    sums[v, c, p, r] += levels[k] + np.float32(height - k) * slopes[k]
-                                continue
-                            sum_address = np.uintp(sums[v, c, p].ctypes.data)
-                            for r in range(top // LANES * LANES, bottom, LANES):
-                                height = z + r * dz
-                                base = int(height + lowest)
-                                offset = np.float32(height + MARGIN - base)
-                                target, cell = sum_address + np.uintp(4 * r), np.uintp(4 * base)
-                                if abs(drift) <= 1.0:
-                                    _samples_2(target, level_address + cell, slope_address + cell, offset, lane_drift)
-                                elif abs(drift) <= 2.0:
-                                    _samples_3(target, level_address + cell, slope_address + cell, offset, lane_drift)
-                                else:
-                                    _samples_4(target, level_address + cell, slope_address + cell, offset, lane_drift)
+                            _sample(sums[v, c, p], levels, slopes, z + p * row_step, phases * row_step)
 
 
 @njit(nogil=True, fastmath=True, cache=True)
@@ -238,7 +279,6 @@ def adjoint_columns(volume, values, rays, axis, first_plane, last_plane):
         first_plane, last_plane: the planes of `axis` to fill.
     """
     views, columns, phases, rows = values.shape
-    rows -= 2 * MARGIN
     ny, nz = volume.shape[1:]
     lanes = volume.shape[1 - axis]
     lines, plane_stride, lane_stride = volume.reshape(-1, nz), (ny, 1)[axis], (1, ny)[axis]
@@ -251,57 +291,21 @@ def adjoint_columns(volume, values, rays, axis, first_plane, last_plane):
                     for c in range(first, min(first + TILE, columns)):
                         if rays.across_x[v, c] != (axis == 0):
                             continue
-                        t = (plane - rays.a[v, c]) / rays.b[v, c]
-                        position = rays.a_lane[v, c] + t * rays.b_lane[v, c]
-                        if t <= 0.0 or position <= -1.0 or position >= lanes:
-                            continue
-                        row_step = rays.az_step + t * rays.bz_step
+                        met, lane, share, z, row_step = _place(rays, v, c, plane, lanes)
                         dz = phases * row_step
-                        z = rays.az[v] + t * rays.bz[v]
                         low = int(max(np.ceil(z - 1.0), 0.0))
-                        high = int(min(np.floor(z + rows * dz) + 2.0, nz))
-                        if low >= high:
+                        high = int(min(np.floor(z + (rows - 2 * MARGIN) * dz) + 2.0, nz))
+                        if not met or low >= high:
                             continue
                         line[:] = 0.0
-                        pitch = np.float32(dz)
-                        drift = (LANES - 1) * (1.0 / dz - 1.0)
-                        lane_drift = np.float32(1.0 / dz - 1.0)
-                        taps = abs(drift) + 2.0 / dz
                         for p in range(phases):
-                            at = z + p * row_step
-                            if taps > 8.0 or dz > 2.0:
-                                top, bottom = _rows_inside(at, dz, nz, rows)
-                                for r in range(top, bottom):
-                                    height = at + r * dz + MARGIN
-                                    k = int(height)
-                                    given = values[v, c, p, MARGIN + r]
-                                    line[k] += (1.0 - np.float32(height - k)) * given
-                                    line[k + 1] += np.float32(height - k) * given
-                                continue
-                            row_address = np.uintp(values[v, c, p].ctypes.data)
-                            line_address = np.uintp(line.ctypes.data)
-                            for k in range(low, high, LANES):
-                                row = (k - at) / dz + MARGIN
-                                base = int(row + min(0.0, drift) - 1.0 / dz) + 1
-                                offset = np.float32(row - base)
-                                source, target = (
-                                    row_address + np.uintp(4 * base),
-                                    line_address + np.uintp(4 * (MARGIN + k)),
-                                )
-                                if taps <= 3.0:
-                                    _collect_3(target, source, offset, lane_drift, pitch)
-                                elif taps <= 4.0:
-                                    _collect_4(target, source, offset, lane_drift, pitch)
-                                else:
-                                    _collect_8(target, source, offset, lane_drift, pitch)
-                        lane = int(np.floor(position))
-                        weight = np.float32(position - lane)
+                            _collect(line, values[v, c, p], z + p * row_step, dz, low, high)
                         here = plane * plane_stride + lane * lane_stride
                         if lane >= 0:
                             near = lines[here]
                             for k in range(low, high):
-                                near[k] += (np.float32(1) - weight) * line[MARGIN + k]
+                                near[k] += (np.float32(1.0) - share) * line[MARGIN + k]
                         if lane + 1 < lanes:
                             far = lines[here + lane_stride]
                             for k in range(low, high):
-                                far[k] += weight * line[MARGIN + k]
+                                far[k] += share * line[MARGIN + k]
