@@ -15,6 +15,7 @@ from PIL import Image
 import xray2xray
 from xray2xray import api, cli
 from xray2xray.data.store import ViewStore
+from xray2xray.volume.thorax import sample_patient
 
 SIZE = 32
 
@@ -124,6 +125,21 @@ def test_render_uses_processes(cohort: Path, tmp_path: Path) -> None:
     made = api.render(scans, out=tmp_path / "store", size=32, yaw_deg=[0, 90], workers=2)
     assert (made["studies"], made["failed"]) == (2, {})
     assert ViewStore.open(tmp_path / "store").read("thorax-0000041").yaw_deg.tolist() == [0, 90]
+
+
+def test_render_without_the_couch(tmp_path: Path) -> None:
+    seed = 4
+    assert sample_patient(seed).couch
+    laterals = {}
+    for flags in ([], ["--remove-couch"]):
+        out = tmp_path / f"store{len(flags)}"
+        assert run("render", "--procedural", "1", "--seed", str(seed), "--out", out, "--size", "48", *flags) == 0
+        study = ViewStore.open(out).read(f"thorax-{seed:07d}")
+        assert study.labels.get("remove_couch", False) is bool(flags)
+        laterals[len(flags)] = study.views_p[-1]
+    less = laterals[0] - laterals[1]
+    assert less.max() > 0.3
+    assert less[:, 24:].sum() > 0.9 * np.abs(less).sum()  # behind the back: anterior is on the left
 
 
 def test_only_bad_scans_fail(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -138,6 +138,7 @@ def render(
     size: int = 128,
     yaw_deg: list[float] | None = None,
     series: str | None = None,
+    remove_couch: bool = False,
     workers: int | None = None,
     overwrite: bool = False,
 ) -> dict[str, Any]:
@@ -156,6 +157,7 @@ def render(
         size: pixels along each side of a view.
         yaw_deg: angles in degrees (default: the standard arc, -90 to 90 in steps of 5).
         series: SeriesInstanceUID, where a DICOM folder holds several.
+        remove_couch: replace couch, cushions and sheets by air first. The packaged model was trained with couches.
         workers: processes (default: one for each core).
         overwrite: begin anew instead of going on.
     """
@@ -171,8 +173,11 @@ def render(
     if not paths and not procedural:
         raise UsageError("nothing to render: name chest CTs or ask for --procedural N patients")
     check_inputs(paths, out)
-    jobs = [Job(study, str(path), series=series) for study, path in study_names(paths).items()]
-    jobs += [Job(name, name, seed=one) for one in range(seed, seed + procedural) for name in [procedural_study(one)]]
+    names = [procedural_study(one) for one in range(seed, seed + procedural)]
+    jobs = [
+        Job(study, str(path), series=series, remove_couch=remove_couch) for study, path in study_names(paths).items()
+    ]
+    jobs += [Job(name, name, seed=one, remove_couch=remove_couch) for one, name in enumerate(names, seed)]
 
     store = ViewStore.create(out, preset(geometry, size), overwrite, resume=not overwrite)
     write_config(store.folder / "config.yaml", "render", {**options, "inputs": paths, "overwrite": False})

@@ -31,6 +31,7 @@ class Job:
     seed: int | None = None
     series: str | None = None
     volume_size: int = 128
+    remove_couch: bool = False
 
 
 def procedural_study(seed: int) -> str:
@@ -95,6 +96,7 @@ def _start_worker() -> None:
 def render_job(store: ViewStore, job: Job, yaw_deg: tuple[float, ...]) -> str | None:
     """Render one study into the store; returns what was wrong with its input, None if it went well."""
     from .projection.render import render
+    from .volume.couch import remove_couch
 
     labels: dict[str, Any]
     try:
@@ -107,6 +109,8 @@ def render_job(store: ViewStore, job: Job, yaw_deg: tuple[float, ...]) -> str | 
 
             volume = thorax.patient_volume(job.seed, job.volume_size)
             labels = {"seed": job.seed, **thorax.patient_labels(job.seed)}
+        if job.remove_couch:
+            volume, labels = remove_couch(volume), {**labels, "remove_couch": True}
         views_p = render(volume, store.geometry, yaw_deg, threads=1)
     except InputError as error:
         return str(error)
