@@ -3,6 +3,7 @@
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,8 +14,8 @@ ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.M | re.S)
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.M | re.S)
 
 
 def commands() -> list[str]:
@@ -41,7 +42,7 @@ def test_every_module_is_in_the_tree() -> None:
     assert named <= {path.name for path in modules}, "the tree names a file that is gone"
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/method.md", "docs/decisions.md"])
+@pytest.mark.parametrize("document", ["README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md"))])
 def test_links_and_paths_exist(document: str) -> None:
     path = ROOT / document
     text = path.read_text(encoding="utf-8")
@@ -58,10 +59,19 @@ def test_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     api.phantom(tmp_path / "phantom", seed=1_000_001)
     (tmp_path / "phantom" / "thorax-1000001.nii.gz").rename(tmp_path / "scan.nii.gz")
     monkeypatch.chdir(tmp_path)
-    (code,) = blocks("python")
-    names: dict[str, object] = {}
-    exec(compile(code, "README.md", "exec"), names)
-    assert names["views"].shape == (37, 128, 128)  # type: ignore[attr-defined]
-    assert names["lateral"].shape == (128, 128)  # type: ignore[attr-defined]
-    assert names["vectors"].ndim == 2  # type: ignore[attr-defined]
+    first, projection = blocks("python")
+    names: dict[str, Any] = {}
+    exec(compile(first, "README.md", "exec"), names)
+    assert names["views"].shape == (37, 128, 128)
+    assert names["lateral"].shape == (128, 128)
+    assert names["vectors"].ndim == 2
     assert (tmp_path / "volume" / "volume.nii.gz").exists()
+
+    exec(compile(projection, "README.md", "exec"), names)
+    assert names["views_p"].shape == (38, 128, 128)
+    assert names["gradient"].shape == names["mu"].shape
+    assert names["again"].volume.shape == (128, 128, 128)
+    assert (tmp_path / "lateral.png").exists()
+    for code in blocks("python", (ROOT / "docs" / "geometry.md").read_text(encoding="utf-8")):
+        exec(compile(code, "geometry.md", "exec"), names)
+    assert names["views_p"].shape == (3, 128, 128)
