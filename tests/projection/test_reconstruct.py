@@ -4,8 +4,10 @@ import pytest
 from xray2xray.errors import InputError
 from xray2xray.projection.ellipsoids import exact_views
 from xray2xray.projection.forward import project
-from xray2xray.projection.geometry import STANDARD_ARC, preset
-from xray2xray.projection.reconstruct import _far_apart, reconstruct, visual_hull
+from xray2xray.projection.geometry import STANDARD_ARC, as_poses, preset
+from xray2xray.projection.os_sart import _far_apart
+from xray2xray.projection.problem import Problem
+from xray2xray.projection.reconstruct import reconstruct, visual_hull
 from xray2xray.volume.attenuation import mu_to_hu
 
 
@@ -16,7 +18,7 @@ def test_left_is_left(blob):
     mu = sum(weight * scan.mu for weight, scan in scans)
     geometry = preset(size=64)
     views = project(mu, scans[0][1].affine, geometry, STANDARD_ARC, (0, 0, 0))
-    volume = reconstruct(views, geometry, STANDARD_ARC, size=64, iterations=6, show_progress=False)
+    volume = reconstruct(views, geometry, STANDARD_ARC, size=64, iterations=6, show_progress=False).volume
 
     density = np.maximum(volume.hu + 1000, 0)
     index = np.stack(np.meshgrid(*map(np.arange, volume.shape), indexing="ij"), axis=-1)
@@ -31,7 +33,7 @@ def test_chest_comes_back_in_hounsfield_units(chest_scan, chest_ellipsoids):
     """From exact views, which no projector of ours made."""
     geometry, scan = preset(size=64), chest_scan(64)
     views = exact_views(chest_ellipsoids, geometry, STANDARD_ARC, (0, 0, 0))
-    volume = reconstruct(views, geometry, STANDARD_ARC, size=64, show_progress=False)
+    volume = reconstruct(views, geometry, STANDARD_ARC, size=64, show_progress=False).volume
     assert np.allclose(volume.affine, scan.affine)
     truth = mu_to_hu(scan.mu)
     inner = (slice(8, 56),) * 3
@@ -49,7 +51,9 @@ def test_more_iterations_explain_the_views_better(chest_scan):
     views = project(scan.mu, scan.affine, geometry, yaw, (0, 0, 0))
     errors = []
     for iterations in (1, 4, 12):
-        volume = reconstruct(views, geometry, yaw, size=48, iterations=iterations, find_body=False, show_progress=False)
+        volume = reconstruct(
+            views, geometry, yaw, size=48, iterations=iterations, find_body=False, show_progress=False
+        ).volume
         errors.append(np.mean((volume.hu - mu_to_hu(scan.mu)) ** 2))
     assert errors[0] > errors[1] > errors[2]
 
@@ -57,7 +61,7 @@ def test_more_iterations_explain_the_views_better(chest_scan):
 def test_hull_holds_the_body_and_not_the_air(chest_scan):
     geometry, scan, yaw = preset(size=64), chest_scan(64), np.array(STANDARD_ARC)
     views = project(scan.mu, scan.affine, geometry, yaw, (0, 0, 0))
-    hull = visual_hull(views, geometry, yaw, 64, scan.affine)
+    hull = visual_hull(Problem(views, geometry, as_poses(yaw), scan.mu.shape, scan.affine, np.zeros(3)))
     body = scan.mu > 0.002
     assert (body & ~hull).sum() < 0.005 * body.sum()
     assert hull.sum() < 1.5 * body.sum()
@@ -67,14 +71,14 @@ def test_nothing_grows_outside_the_support():
     geometry, support = preset(size=16), np.zeros((16, 16, 16), bool)
     support[4:12, 4:12, 4:12] = True
     views = np.full((3, 16, 16), 2.0)
-    volume = reconstruct(views, geometry, [-90, 0, 90], size=16, support=support, show_progress=False)
+    volume = reconstruct(views, geometry, [-90, 0, 90], size=16, support=support, show_progress=False).volume
     assert (volume.hu[~support] == -1000).all()
     assert volume.hu[support].max() > -900
 
 
 def test_one_view_is_enough_to_run():
     geometry = preset(size=16)
-    volume = reconstruct(np.ones((1, 16, 16)), geometry, [0], size=16, iterations=2, show_progress=False)
+    volume = reconstruct(np.ones((1, 16, 16)), geometry, [0], size=16, iterations=2, show_progress=False).volume
     assert np.isfinite(volume.hu).all()
 
 
