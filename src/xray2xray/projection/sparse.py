@@ -66,7 +66,8 @@ def _operator(
     return in_plane, [_linear(at, nz) for at in rows], grid.order
 
 
-@lru_cache(maxsize=2)  # building it costs as much as some passes over the volume, and an iteration makes hundreds
+# Building it costs as much as some passes over the volume, and an iteration makes hundreds over each subset of views.
+@lru_cache(maxsize=32)
 def _in_plane(
     shape: tuple[int, int],
     step_mm: tuple[float, float],
