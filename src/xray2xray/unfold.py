@@ -127,7 +127,7 @@ def with_volume(unfolded: Unfolded, size: int = VOLUME_VOXELS) -> Unfolded:
     geometry = unfolded.study.geometry
 
     def volume(views_p: np.ndarray) -> Volume:
-        return reconstruct(views_p, geometry, STANDARD_ARC, size, VOLUME_MM, show_progress=False)
+        return reconstruct(views_p, geometry, STANDARD_ARC, size, VOLUME_MM, show_progress=False).volume
 
     truth_p = unfolded.truth_p
     return replace(

@@ -5,7 +5,7 @@
 
 from .forward import backproject, project
 from .geometry import NAMED_VIEWS, PRESETS, STANDARD_ARC, Geometry, Pose, preset
-from .reconstruct import reconstruct
+from .reconstruct import Reconstruction, reconstruct
 from .render import render
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "STANDARD_ARC",
     "Geometry",
     "Pose",
+    "Reconstruction",
     "backproject",
     "preset",
     "project",

@@ -55,18 +55,18 @@ def backproject(
 
 def _operator(
     shape: tuple[int, ...], affine: np.ndarray, geometry: Geometry, poses: Sequence[Pose], isocentre_mm: np.ndarray
-) -> tuple[csr_array, list[csr_array], tuple[int, int, int]]:
+) -> tuple[csr_array, tuple[csr_array, ...], tuple[int, int, int]]:
     grid = axis_aligned(affine)
     assert grid is not None
     nx, ny, nz = (shape[axis] for axis in grid.order)
     isocentre = (isocentre_mm - grid.origin_mm) / grid.step_mm
     step_mm, centre = tuple(map(float, grid.step_mm)), tuple(map(float, isocentre))
     in_plane = _in_plane((nx, ny), step_mm[:2], centre[:2], geometry, tuple(poses))
-    rows = [fan_mm(geometry, pose).end_z / step_mm[2] + centre[2] for pose in poses]
-    return in_plane, [_linear(at, nz) for at in rows], grid.order
+    return in_plane, _heights(nz, step_mm[2], centre[2], geometry, tuple(poses)), grid.order
 
 
-@lru_cache(maxsize=2)  # building it costs as much as some passes over the volume, and an iteration makes hundreds
+# Building it costs as much as some passes over the volume, and an iteration makes hundreds over each subset of views.
+@lru_cache(maxsize=64)
 def _in_plane(
     shape: tuple[int, int],
     step_mm: tuple[float, float],
@@ -100,6 +100,14 @@ def _in_plane(
         return csr_array(size, dtype=np.float32)
     entries = np.concatenate(weights).astype(np.float32), (np.concatenate(rays), np.concatenate(voxels))
     return csr_array(entries, shape=size)
+
+
+@lru_cache(maxsize=64)
+def _heights(
+    nz: int, step_mm: float, centre: float, geometry: Geometry, poses: tuple[Pose, ...]
+) -> tuple[csr_array, ...]:
+    """For every view (rows, nz) float32: how much of each plane of z a row shows."""
+    return tuple(_linear(fan_mm(geometry, pose).end_z / step_mm + centre, nz) for pose in poses)
 
 
 def _linear(at: np.ndarray, size: int) -> csr_array:
