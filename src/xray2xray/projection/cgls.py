@@ -31,15 +31,14 @@ def cgls(
         The volume, float32 per mm, and |A x - p| / |p| after every step; at a restart it may rise.
     """
     x = problem.admissible(initial.astype(np.float32))
+    residual = problem.views_p - problem.forward(x)
     constrained = problem.non_negative or tv > 0
     residuals: list[float] = []
-    direction = None
-    since = 0
+    since = 0  # steps since the last start
     for _ in steps:
-        if direction is None:
-            residual = problem.views_p - problem.forward(x)
+        if since == 0:
             direction = gradient = problem.supported(problem.transpose(residual))
-            size, since = squared(gradient), 0
+            size = squared(gradient)
         views = problem.forward(direction)
         if squared(views) == 0:
             break  # the minimum itself
@@ -48,8 +47,7 @@ def cgls(
         residual -= length * views
         since += 1
         if constrained and since == RESTART:
-            x = _constrain(problem, x, tv)
-            direction = None
+            x, residual, since = *_constrained(problem, x, tv), 0
         else:
             gradient = problem.supported(problem.transpose(residual))
             size, before = squared(gradient), size
@@ -57,8 +55,13 @@ def cgls(
         residuals.append(problem.relative(squared(residual)))
         if settled(residuals, tolerance):
             break
-    return (_constrain(problem, x, tv) if constrained and since < RESTART else x), residuals
+    if constrained and since > 0:
+        x, residual = _constrained(problem, x, tv)
+        residuals[-1] = problem.relative(squared(residual))
+    return x, residuals
 
 
-def _constrain(problem: Problem, x: np.ndarray, tv: float) -> np.ndarray:
-    return problem.admissible(reduce_variation(x, tv, threads=problem.threads))
+def _constrained(problem: Problem, x: np.ndarray, tv: float) -> tuple[np.ndarray, np.ndarray]:
+    """x smoothed and made admissible, and what it leaves unexplained."""
+    x = problem.admissible(reduce_variation(x, tv, threads=problem.threads))
+    return x, problem.views_p - problem.forward(x)
