@@ -23,6 +23,8 @@ def test_blur_keeps_the_quanta_and_has_its_width():
     p[32, 32] = 0  # a hole in a sheet of lead
     intensity = np.exp(-detect(p, 1e14, pixel_mm=0.5, blur_mm=1.0).astype(float))
     assert intensity.sum() == pytest.approx(1, rel=1e-3)
+    rim = np.exp(-detect(np.roll(p, -32, axis=1), 1e14, pixel_mm=0.5, blur_mm=1.0).astype(float))
+    assert rim.sum() == pytest.approx(1, rel=1e-3)  # none is lost at the edge
     along = np.arange(65) - 32
     assert np.average(along**2, weights=intensity.sum(0)) == pytest.approx((1.0 / 0.5) ** 2, rel=0.02)
 

@@ -39,6 +39,6 @@ def detect(
     if p.ndim < 2 or not np.isfinite(p).all():
         raise InputError(f"a detector needs finite line integrals (..., rows, columns), got shape {p.shape}")
     sigma = (0.0,) * (p.ndim - 2) + (blur_mm / pixel_mm,) * 2
-    expected = photons * gaussian_filter(np.exp(-p), sigma, mode="nearest")
+    expected = photons * gaussian_filter(np.exp(-p), sigma, mode="reflect")
     counts = np.random.default_rng(seed).poisson(np.minimum(expected, 1e15))
     return -np.log(np.maximum(counts, 0.5) / photons).astype(np.float32)

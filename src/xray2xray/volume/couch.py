@@ -15,10 +15,10 @@ LUNG_ML = 50.0
 
 
 def remove_couch(volume: Volume) -> Volume:
-    """The same scan with couch, cushions, sheets and cables replaced by air; the patient's own voxels are untouched.
+    """The same scan with couch, cushions, sheets and cables replaced by air; voxels of the body mask are untouched.
 
-    The patient is `body_mask`, arms that lie apart from it, and lungs that the scanner's circle has cut open. One voxel
-    of partial volume is left around the skin.
+    The patient is `body_mask`, arms that lie apart from it, and lungs that the scanner's circle has cut open (of those,
+    a rim at the circle may be lost: about 1 % of the patient). One voxel of partial volume is left around the skin.
     """
     hu, body = volume.hu, body_mask(volume)
     patient = body
