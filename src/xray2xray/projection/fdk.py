@@ -58,7 +58,8 @@ def smear_filtered(problem: Problem, views: np.ndarray) -> np.ndarray:
 
     In the plane of the source it is exact for many views of a full turn. A half turn is approximate in a cone beam:
     some lines are seen twice and some never (they would need half a turn plus the fan, and Parker's weights), which
-    makes the side that the source passes too dense and the other too light. A body that reaches beyond the detector is too dense at its edge.
+    makes the side that the source passes too dense and the other too light. A body that reaches beyond the detector is
+    too dense at its edge.
     """
     geometry, poses, shape = problem.geometry, problem.poses, problem.shape
     if not all(pose.upright for pose in poses):
