@@ -13,8 +13,7 @@ from matplotlib.figure import Figure
 from xray2xray.projection import NAMED_VIEWS, STANDARD_ARC, Geometry, preset, render
 from xray2xray.projection.geometry import rays_mm, source_mm
 from xray2xray.radiograph import radiograph
-from xray2xray.volume import Volume, canonical, isocentre_mm, read_volume
-from xray2xray.volume.couch import remove_couch
+from xray2xray.volume import Volume, canonical, isocentre_mm, read_volume, remove_couch
 
 DRAWN_YAW = 30.0  # the view whose fan is drawn
 TITLES = {

@@ -149,6 +149,13 @@ class Cone:
     def psnr(self, found: Reconstruction) -> float:
         return psnr(found.volume.hu[self.body], self.truth.hu[self.body])
 
+    def shading(self, found: Reconstruction) -> tuple[float, float]:
+        """Mean error in HU of soft tissue in the posterior and in the anterior third of the grid."""
+        soft = self.body & (self.truth.hu > -100) & (self.truth.hu < 200)
+        error = np.where(soft, found.volume.hu - self.truth.hu, np.nan)
+        third = VOXELS // 3
+        return float(np.nanmean(error[:, :third])), float(np.nanmean(error[:, -third:]))
+
 
 def cone_table(volumes: dict[str, Volume]) -> dict[str, dict[str, dict[str, Any]]]:
     """PSNR inside the body, seconds (views included) and residuals of each CT by each of `CONE_METHODS`."""
@@ -171,7 +178,10 @@ def cone_table(volumes: dict[str, Volume]) -> dict[str, dict[str, dict[str, Any]
 
 
 def short_arc_picture(path: Path, volume: Volume) -> None:
-    """One axial and one coronal plane: truth, half a turn and a full turn, by FDK and by OS-SART with TV."""
+    """One axial and one coronal plane: truth, half a turn and a full turn, by FDK and by OS-SART with TV.
+
+    Prints how far each is shaded from back to front.
+    """
     from matplotlib import pyplot
 
     cone = Cone(volume)
@@ -181,6 +191,8 @@ def short_arc_picture(path: Path, volume: Volume) -> None:
         for label in ("fdk", "os_sart+tv"):
             found = cone.reconstruct(yaw, find_body=False, **CONE_METHODS[label])
             shown[f"{label}\n{arc}\n{cone.psnr(found):.1f} dB"] = found.volume.hu
+            back, front = cone.shading(found)
+            print(f"{arc}, {label}: soft tissue {back:+.0f} HU at the back, {front:+.0f} HU at the front", flush=True)
     middle = VOXELS // 2
     figure, axes = pyplot.subplots(2, len(shown), figsize=(2.3 * len(shown), 5.2), layout="constrained")
     for column, (title, hu) in zip(axes.T, shown.items()):

@@ -1,6 +1,7 @@
 """A chest as numbers: volumes in HU from NIfTI and DICOM, and their attenuation."""
 
 from .attenuation import hu_to_mu, mu_to_hu
+from .couch import remove_couch
 from .dicom import read_dicom_series
 from .nifti import read_nifti, write_nifti
 from .read import is_volume, read_volume
@@ -17,5 +18,6 @@ __all__ = [
     "read_dicom_series",
     "read_nifti",
     "read_volume",
+    "remove_couch",
     "write_nifti",
 ]
