@@ -7,54 +7,72 @@ from scipy.spatial import Delaunay, QhullError
 from .volume import ANALYSIS_MM, BODY_HU, Volume, body_mask
 
 AIR_HU = -1000.0
-ARM_RADIUS_MM = 10.0  # what survives so thick an erosion is solid; shells of couches and sheets are not
+SOLID_MM = 10.0  # what survives so thick an erosion is solid; shells, sheets and the mattress under a back are not
 ARM_HU = (-200.0, 150.0)  # the median of muscle, fat and bone; foam lies far below, beams of the couch above
-ARM_ML = 100.0  # an upper arm has four times as much
+ARM_ML = 25.0  # of its solid core; an upper arm has ten times as much in all
 LUNG_HU = (-950.0, BODY_HU)  # the median of a lung; room air lies below
-LUNG_ML = 50.0
+LUNG_ML = 12.5
+LUNG_REACH_MM = 35.0  # how far a lung may go on beyond its solid core
+SHELL_MM = 4.0  # a couch's shell and a necklace are thinner than twice this, the patient is not
 
 
 def remove_couch(volume: Volume) -> Volume:
-    """The same scan with couch, cushions, sheets and cables replaced by air; voxels of the body mask are untouched.
+    """The same scan with couch, cushions, sheets and cables replaced by air; the patient's own voxels are untouched.
 
-    The patient is `body_mask`, arms that lie apart from it, and lungs that the scanner's circle has cut open (of those,
-    a rim at the circle may be lost: about 1 % of the patient). One voxel of partial volume is left around the skin.
+    The patient is `body_mask`, arms that lie apart from it, and lungs that the scanner's circle has cut open, less
+    what is thin: where the back nearly touches the couch, `body_mask` holds pieces of its shell. Around the skin one
+    voxel is left where it is thinner than -500 HU, the skin's partial volume.
     """
     hu, body = volume.hu, body_mask(volume)
+    along_z = int(np.argmax(np.abs(volume.affine[2, :3]) / volume.spacing_mm))
     patient = body
     if body.any():
         stride = [max(1, round(ANALYSIS_MM / mm)) for mm in volume.spacing_mm]
         coarse = tuple(slice(None, None, step) for step in stride)
         millilitres = float(np.prod(volume.spacing_mm * stride)) / 1000
-        few, inside = hu[coarse], body[coarse]
-        along_z = int(np.argmax(np.abs(volume.affine[2, :3]) / volume.spacing_mm))
-        lungs = _large((few < BODY_HU) & ~inside & _hulls(inside, along_z), few, LUNG_HU, LUNG_ML / millilitres)
-        lungs = ndimage.binary_closing(lungs, iterations=3)  # with their vessels
-        arms = _arms(few, ~inside, ARM_ML / millilitres)
+        few, outside = hu[coarse], ~body[coarse]
+        plane = _plane_cross(along_z)
+        arms = _solid(outside & (few > BODY_HU), plane, few, ARM_HU, ARM_ML / millilitres)
+        gas = outside & (few < BODY_HU) & _hulls(~outside, along_z)
+        lungs = _solid(gas, plane, few, LUNG_HU, LUNG_ML / millilitres)
+        # and their vessels, and what bulges out of the hull where the circle has cut the chest wall away
+        reach = round(LUNG_REACH_MM / ANALYSIS_MM)
+        lungs = ndimage.binary_dilation(lungs, iterations=reach, mask=gas | (few > LUNG_HU[0]))
         patient = patient | _refine(lungs, stride, hu.shape)
         patient = patient | (_refine(ndimage.binary_dilation(arms), stride, hu.shape) & (hu > BODY_HU))
-    patient = ndimage.binary_dilation(patient)
-    return Volume(np.where(patient, hu, np.minimum(hu, np.float32(AIR_HU))), volume.affine, volume.source)
+    patient = _without_shells(patient, _plane_cross(along_z), np.delete(volume.spacing_mm, along_z).min())
+    rim = ndimage.binary_dilation(patient) & (hu <= BODY_HU)
+    return Volume(np.where(patient | rim, hu, np.minimum(hu, np.float32(AIR_HU))), volume.affine, volume.source)
 
 
-def _arms(hu: np.ndarray, where: np.ndarray, voxels: float) -> np.ndarray:
-    """bool: parts that are thick and as dense as tissue."""
-    steps = max(1, round(ARM_RADIUS_MM / ANALYSIS_MM))
-    dense = (hu > BODY_HU) & where
-    # the ends of the scan cut arms off: nothing is eroded from there
-    core = ndimage.binary_erosion(dense, iterations=steps, border_value=1)
-    return ndimage.binary_dilation(_large(core, hu, ARM_HU, voxels / 4), iterations=steps, mask=dense)
+def _plane_cross(axis: int) -> np.ndarray:
+    """Neighbours within a plane across `axis`: what is thick there may be cut short by the ends of the scan."""
+    cross = ndimage.generate_binary_structure(3, 1)
+    np.moveaxis(cross, axis, 0)[[0, 2]] = False
+    return cross
 
 
-def _large(mask: np.ndarray, hu: np.ndarray, bounds: tuple[float, float], voxels: float) -> np.ndarray:
-    """The connected parts of `mask` of at least so many voxels whose median lies within `bounds`."""
-    parts, count = ndimage.label(mask)
-    numbers = np.arange(1, count + 1)
+def _solid(
+    mask: np.ndarray, plane: np.ndarray, hu: np.ndarray, bounds: tuple[float, float], voxels: float
+) -> np.ndarray:
+    """The parts of `mask` with a core of at least so many voxels that is thick and whose median lies in `bounds`."""
+    steps = max(1, round(SOLID_MM / ANALYSIS_MM))
+    # the sides of the scan cut the patient: nothing is eroded from there
+    parts, count = ndimage.label(ndimage.binary_erosion(mask, plane, iterations=steps, border_value=1))
     if count == 0:
-        return mask
+        return np.zeros_like(mask)
+    numbers = np.arange(1, count + 1)
     median = ndimage.median(hu, parts, numbers)
-    sizes = np.bincount(parts.ravel(), minlength=count + 1)[1:]
-    return np.isin(parts, numbers[(bounds[0] < median) & (median < bounds[1]) & (sizes >= voxels)])
+    large = np.bincount(parts.ravel(), minlength=count + 1)[1:] >= voxels
+    core = np.isin(parts, numbers[large & (bounds[0] < median) & (median < bounds[1])])
+    return ndimage.binary_dilation(core, iterations=steps, mask=mask)
+
+
+def _without_shells(mask: np.ndarray, plane: np.ndarray, spacing_mm: float) -> np.ndarray:
+    """The mask less what is thin within its planes; a voxel beside what is thick stays, as skin is rough."""
+    steps = max(1, round(SHELL_MM / spacing_mm))
+    core = ndimage.binary_erosion(mask, plane, iterations=steps, border_value=1)
+    return ndimage.binary_dilation(core, plane, iterations=steps + 1) & mask
 
 
 def _hulls(mask: np.ndarray, axis: int) -> np.ndarray:
