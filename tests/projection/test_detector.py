@@ -50,5 +50,8 @@ def test_bad_input_is_refused():
     for bad in ({"photons": 0}, {"photons": np.nan}, {"photons": 1e3, "blur_mm": -1}, {"photons": 1, "pixel_mm": 0}):
         with pytest.raises(InputError, match="photons and pixel_mm"):
             detect(np.ones((4, 4)), **bad)
+    for p, photons in ((0.0, 1e17), (-30.0, 1e5)):  # clipped, they would read as attenuation
+        with pytest.raises(InputError, match="lower photons"):
+            detect(np.full((4, 4), p), photons)
     with pytest.raises(InputError, match="finite"):
         detect(np.full((4, 4), np.nan), 1e3)
