@@ -25,40 +25,32 @@ def remove_couch(volume: Volume) -> Volume:
     """
     hu, body = volume.hu, body_mask(volume)
     along_z = int(np.argmax(np.abs(volume.affine[2, :3]) / volume.spacing_mm))
+    in_plane = [axis for axis in range(3) if axis != along_z]
     patient = body
     if body.any():
         stride = [max(1, round(ANALYSIS_MM / mm)) for mm in volume.spacing_mm]
         coarse = tuple(slice(None, None, step) for step in stride)
         millilitres = float(np.prod(volume.spacing_mm * stride)) / 1000
         few, outside = hu[coarse], ~body[coarse]
-        plane = _plane_cross(along_z)
-        arms = _solid(outside & (few > BODY_HU), plane, few, ARM_HU, ARM_ML / millilitres)
+        arms = _solid(outside & (few > BODY_HU), in_plane, few, ARM_HU, ARM_ML / millilitres)
         gas = outside & (few < BODY_HU) & _hulls(~outside, along_z)
-        lungs = _solid(gas, plane, few, LUNG_HU, LUNG_ML / millilitres)
+        lungs = _solid(gas, in_plane, few, LUNG_HU, LUNG_ML / millilitres)
         # and their vessels, and what bulges out of the hull where the circle has cut the chest wall away
         reach = round(LUNG_REACH_MM / ANALYSIS_MM)
         lungs = ndimage.binary_dilation(lungs, iterations=reach, mask=gas | (few > LUNG_HU[0]))
         patient = patient | _refine(lungs, stride, hu.shape)
         patient = patient | (_refine(ndimage.binary_dilation(arms), stride, hu.shape) & (hu > BODY_HU))
-    patient = _without_shells(patient, _plane_cross(along_z), np.delete(volume.spacing_mm, along_z).min())
-    rim = ndimage.binary_dilation(patient) & (hu <= BODY_HU)
+    patient = _without_shells(patient, in_plane, volume.spacing_mm[in_plane].min())
+    rim = _grown(patient, [0, 1, 2]) & (hu <= BODY_HU)
     return Volume(np.where(patient | rim, hu, np.minimum(hu, np.float32(AIR_HU))), volume.affine, volume.source)
 
 
-def _plane_cross(axis: int) -> np.ndarray:
-    """Neighbours within a plane across `axis`: what is thick there may be cut short by the ends of the scan."""
-    cross = ndimage.generate_binary_structure(3, 1)
-    np.moveaxis(cross, axis, 0)[[0, 2]] = False
-    return cross
-
-
 def _solid(
-    mask: np.ndarray, plane: np.ndarray, hu: np.ndarray, bounds: tuple[float, float], voxels: float
+    mask: np.ndarray, in_plane: list[int], hu: np.ndarray, bounds: tuple[float, float], voxels: float
 ) -> np.ndarray:
     """The parts of `mask` with a core of at least so many voxels that is thick and whose median lies in `bounds`."""
     steps = max(1, round(SOLID_MM / ANALYSIS_MM))
-    # the sides of the scan cut the patient: nothing is eroded from there
-    parts, count = ndimage.label(ndimage.binary_erosion(mask, plane, iterations=steps, border_value=1))
+    parts, count = ndimage.label(_shrunk(mask, in_plane, steps))
     if count == 0:
         return np.zeros_like(mask)
     numbers = np.arange(1, count + 1)
@@ -68,11 +60,30 @@ def _solid(
     return ndimage.binary_dilation(core, iterations=steps, mask=mask)
 
 
-def _without_shells(mask: np.ndarray, plane: np.ndarray, spacing_mm: float) -> np.ndarray:
+def _without_shells(mask: np.ndarray, in_plane: list[int], spacing_mm: float) -> np.ndarray:
     """The mask less what is thin within its planes; a voxel beside what is thick stays, as skin is rough."""
     steps = max(1, round(SHELL_MM / spacing_mm))
-    core = ndimage.binary_erosion(mask, plane, iterations=steps, border_value=1)
-    return ndimage.binary_dilation(core, plane, iterations=steps + 1) & mask
+    return _grown(_shrunk(mask, in_plane, steps), in_plane, steps + 1) & mask
+
+
+def _shrunk(mask: np.ndarray, axes: list[int], steps: int = 1) -> np.ndarray:
+    """Erosion by the neighbours along `axes`, a hundred times as fast as SciPy's on a whole scan.
+
+    Nothing is taken off at the sides of the scan: they cut the patient. What is thick within its planes may be cut
+    short by the ends of the scan, which is why z is left out of most `axes`.
+    """
+    for _ in range(steps):
+        before, mask = mask, mask.copy()
+        for axis in axes:
+            given, left = np.moveaxis(before, axis, 0), np.moveaxis(mask, axis, 0)
+            left[1:] &= given[:-1]
+            left[:-1] &= given[1:]
+    return mask
+
+
+def _grown(mask: np.ndarray, axes: list[int], steps: int = 1) -> np.ndarray:
+    """Dilation by the neighbours along `axes`."""
+    return ~_shrunk(~mask, axes, steps)
 
 
 def _hulls(mask: np.ndarray, axis: int) -> np.ndarray:
