@@ -78,7 +78,7 @@ def measure(case: Case, exact: np.ndarray, engines: list[Engine], threads: int, 
             "threads": threads,
             "operation": operation,
             "ms_per_view": 1e3 * float(np.median(spent)) / (1 if operation == "read" else len(case.yaw_deg)),
-            "rel_error": None if operation == "read" else error(engine, operation),
+            "rel_error": 0.0 if operation == "read" else error(engine, operation),
         }
         for (engine, operation), spent in times.items()
     ]
@@ -97,7 +97,7 @@ def show(rows: list[dict], console: Console) -> None:
             for row in some:
                 ms = row["ms_per_view"]
                 slower = f"{ms / ours[row['operation']]:.1f}" if row["operation"] in ours else ""
-                error = "" if row["rel_error"] is None else f"{row['rel_error']:.2e}"
+                error = "" if row["operation"] == "read" else f"{row['rel_error']:.2e}"
                 table.add_row(row["engine"], row["operation"], f"{ms:.2f}", slower, f"{ms / floor:.1f}", error)
             console.print(table)
 
