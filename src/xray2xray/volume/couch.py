@@ -40,6 +40,8 @@ def remove_couch(volume: Volume) -> Volume:
         lungs = ndimage.binary_dilation(lungs, iterations=reach, mask=gas | (few > LUNG_HU[0]))
         patient = patient | _refine(lungs, stride, hu.shape)
         patient = patient | (_refine(ndimage.binary_dilation(arms), stride, hu.shape) & (hu > BODY_HU))
+        # the body mask may end a coarse step before the last plane of a scan that is filled up with air
+        patient = patient | (_grown(patient, [along_z], stride[along_z]) & (hu > BODY_HU))
     patient = _without_shells(patient, in_plane, volume.spacing_mm[in_plane].min())
     rim = _grown(patient, [0, 1, 2]) & (hu <= BODY_HU)
     return Volume(np.where(patient | rim, hu, np.minimum(hu, np.float32(AIR_HU))), volume.affine, volume.source)
