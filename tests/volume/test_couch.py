@@ -60,12 +60,13 @@ def test_air_is_not_made_denser():
     assert (remove_couch(volume).hu[:3] == -2048).all()
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2, 35])  # the circle cuts the lungs of 0, 2 and 35 open; 0 and 35 have a couch
-def test_virtual_patients_lose_their_couch_and_nothing_else(seed):
-    volume, tissue = make_volume(sample_patient(seed), 96)
+# the circle cuts the lungs of 0, 2 and 16 open; 0 and 4 have a couch; the last plane of 4 is filled up with air above
+@pytest.mark.parametrize(("seed", "size"), [(0, 96), (1, 96), (2, 96), (0, 128), (4, 128), (16, 128)])
+def test_virtual_patients_lose_their_couch_and_nothing_else(seed, size):
+    volume, tissue = make_volume(sample_patient(seed), size)
     bare = remove_couch(volume)
     body = (tissue != COUCH) & (tissue != 0)
-    assert (bare.hu != volume.hu)[body].mean() < 3e-4
+    assert (bare.hu != volume.hu)[body].mean() < 1e-3
     assert not (bare.hu[tissue == COUCH] > -900).any()
 
 

@@ -7,7 +7,7 @@ from scipy.spatial import Delaunay, QhullError
 from .volume import ANALYSIS_MM, BODY_HU, Volume, body_mask
 
 AIR_HU = -1000.0
-SOLID_MM = 10.0  # what survives so thick an erosion is solid; shells, sheets and the mattress under a back are not
+SOLID_MM = 5.0  # what survives so thick an erosion is solid; shells, sheets and the mattress under a back are not
 ARM_HU = (-200.0, 150.0)  # the median of muscle, fat and bone; foam lies far below, beams of the couch above
 ARM_ML = 25.0  # of its solid core; an upper arm has ten times as much in all
 LUNG_HU = (-950.0, BODY_HU)  # the median of a lung; room air lies below
@@ -39,6 +39,7 @@ def remove_couch(volume: Volume) -> Volume:
         reach = round(LUNG_REACH_MM / ANALYSIS_MM)
         lungs = ndimage.binary_dilation(lungs, iterations=reach, mask=gas | (few > LUNG_HU[0]))
         patient = patient | _refine(lungs, stride, hu.shape)
+        patient = patient | (_refine(ndimage.binary_dilation(lungs), stride, hu.shape) & (hu > LUNG_HU[0]))
         patient = patient | (_refine(ndimage.binary_dilation(arms), stride, hu.shape) & (hu > BODY_HU))
         # the body mask may end a coarse step before the last plane of a scan that is filled up with air
         patient = patient | (_grown(patient, [along_z], stride[along_z]) & (hu > BODY_HU))
