@@ -78,6 +78,15 @@ def _prepare(padded, nz, start, run, axes, axis, u, v, walk, planes):
     return earliest, latest
 
 
+@njit(nogil=True, fastmath=True, cache=True, inline="always")
+def _cell(walk, r, plane, plane_stride, u_stride, v_stride):
+    """Where ray r meets a plane: the index of the voxel before it, and how far it is on the way to the next ones."""
+    at_u, at_v = walk[r, 0] + plane * walk[r, 1], walk[r, 2] + plane * walk[r, 3]
+    u, v = int(at_u), int(at_v)
+    corner = np.uint64(plane * plane_stride + u * u_stride + v * v_stride)
+    return corner, np.float32(at_u - u), np.float32(at_v - v)
+
+
 @njit(nogil=True, fastmath=True, cache=True)
 def forward_rays(padded, nz, sums, start, run, axes):
     """Add up the samples along every ray of one view, without the length between them.
@@ -95,17 +104,14 @@ def forward_rays(padded, nz, sums, start, run, axes):
     walk, planes = np.empty((rows, 4)), np.empty((rows, 2), np.int64)
     for axis in range(3):
         u, v = (1 if axis == 0 else 0), (1 if axis == 2 else 2)
-        plane_stride, u_stride, v_stride = strides[axis], np.uint64(strides[u]), np.uint64(strides[v])
+        u_stride, v_stride = np.uint64(strides[u]), np.uint64(strides[v])
         for c in range(columns):
             first, last = _prepare(padded, nz, start[c], run[c], axes[c], axis, u, v, walk, planes)
             for plane in range(first, last):
                 for r in range(rows):
                     if plane < planes[r, 0] or plane >= planes[r, 1]:
                         continue
-                    at_u, at_v = walk[r, 0] + plane * walk[r, 1], walk[r, 2] + plane * walk[r, 3]
-                    cell_u, cell_v = int(at_u), int(at_v)
-                    fu, fv = np.float32(at_u - cell_u), np.float32(at_v - cell_v)
-                    corner = np.uint64(plane * plane_stride + cell_u * strides[u] + cell_v * strides[v])
+                    corner, fu, fv = _cell(walk, r, plane, strides[axis], strides[u], strides[v])
                     beside = corner + u_stride
                     near = flat[corner] + fv * (flat[corner + v_stride] - flat[corner])
                     far = flat[beside] + fv * (flat[beside + v_stride] - flat[beside])
@@ -124,17 +130,14 @@ def adjoint_rays(padded, nz, values, start, run, axes):
     walk, planes = np.empty((rows, 4)), np.empty((rows, 2), np.int64)
     for axis in range(3):
         u, v = (1 if axis == 0 else 0), (1 if axis == 2 else 2)
-        plane_stride, u_stride, v_stride = strides[axis], np.uint64(strides[u]), np.uint64(strides[v])
+        u_stride, v_stride = np.uint64(strides[u]), np.uint64(strides[v])
         for c in range(columns):
             first, last = _prepare(padded, nz, start[c], run[c], axes[c], axis, u, v, walk, planes)
             for plane in range(first, last):
                 for r in range(rows):
                     if plane < planes[r, 0] or plane >= planes[r, 1]:
                         continue
-                    at_u, at_v = walk[r, 0] + plane * walk[r, 1], walk[r, 2] + plane * walk[r, 3]
-                    cell_u, cell_v = int(at_u), int(at_v)
-                    fu, fv = np.float32(at_u - cell_u), np.float32(at_v - cell_v)
-                    corner = np.uint64(plane * plane_stride + cell_u * strides[u] + cell_v * strides[v])
+                    corner, fu, fv = _cell(walk, r, plane, strides[axis], strides[u], strides[v])
                     beside = corner + u_stride
                     far = fu * values[c, r]
                     near = values[c, r] - far

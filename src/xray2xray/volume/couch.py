@@ -4,7 +4,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import Delaunay, QhullError
 
-from .volume import ANALYSIS_MM, BODY_HU, Volume, body_mask
+from .volume import ANALYSIS_MM, BODY_HU, Volume, body_mask, refine
 
 AIR_HU = -1000.0
 SOLID_MM = 5.0  # what survives so thick an erosion is solid; shells, sheets and the mattress under a back are not
@@ -38,9 +38,9 @@ def remove_couch(volume: Volume) -> Volume:
         # and their vessels, and what bulges out of the hull where the circle has cut the chest wall away
         reach = round(LUNG_REACH_MM / ANALYSIS_MM)
         lungs = ndimage.binary_dilation(lungs, iterations=reach, mask=gas | (few > LUNG_HU[0]))
-        patient = patient | _refine(lungs, stride, hu.shape)
-        patient = patient | (_refine(ndimage.binary_dilation(lungs), stride, hu.shape) & (hu > LUNG_HU[0]))
-        patient = patient | (_refine(ndimage.binary_dilation(arms), stride, hu.shape) & (hu > BODY_HU))
+        patient = patient | refine(lungs, stride, hu.shape)
+        patient = patient | (refine(ndimage.binary_dilation(lungs), stride, hu.shape) & (hu > LUNG_HU[0]))
+        patient = patient | (refine(ndimage.binary_dilation(arms), stride, hu.shape) & (hu > BODY_HU))
         # the body mask may end a coarse step before the last plane of a scan that is filled up with air
         patient = patient | (_grown(patient, [along_z], stride[along_z]) & (hu > BODY_HU))
     patient = _without_shells(patient, in_plane, volume.spacing_mm[in_plane].min())
@@ -99,9 +99,3 @@ def _hulls(mask: np.ndarray, axis: int) -> np.ndarray:
         except (QhullError, ValueError):  # fewer than three voxels, or all on one line: nothing is between them
             continue
     return hulls
-
-
-def _refine(mask: np.ndarray, stride: list[int], shape: tuple[int, ...]) -> np.ndarray:
-    """Nearest neighbour back to the full grid; coarse voxel n sits on fine voxel n x stride."""
-    index = [np.minimum((np.arange(n) + step // 2) // step, few - 1) for n, step, few in zip(shape, stride, mask.shape)]
-    return mask[np.ix_(*index)]

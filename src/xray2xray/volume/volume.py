@@ -1,5 +1,6 @@
 """A chest as numbers: Hounsfield units on a grid, and where the grid stands in the patient."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import nibabel as nib
@@ -100,8 +101,8 @@ def body_mask(volume: Volume) -> np.ndarray:
     hu, orientation = _as_canonical(volume)
     stride = _stride(volume, orientation)
     coarse = _coarse_body(hu[tuple(slice(None, None, step) for step in stride)])
-    sure = _refine(ndimage.binary_erosion(coarse, _PLANE_CROSS, border_value=1), stride, hu.shape)
-    near = _refine(ndimage.binary_dilation(coarse, _PLANE_CROSS), stride, hu.shape)
+    sure = refine(ndimage.binary_erosion(coarse, _PLANE_CROSS, border_value=1), stride, hu.shape)
+    near = refine(ndimage.binary_dilation(coarse, _PLANE_CROSS), stride, hu.shape)
     mask = sure | (near & (hu > BODY_HU))
     back = nib.orientations.ornt_transform([[0, 1], [1, 1], [2, 1]], orientation)
     return np.ascontiguousarray(nib.orientations.apply_orientation(mask, back))
@@ -175,7 +176,7 @@ def _largest(mask: np.ndarray) -> np.ndarray:
     return parts == sizes.argmax()
 
 
-def _refine(mask: np.ndarray, stride: tuple[int, int, int], shape: tuple[int, ...]) -> np.ndarray:
+def refine(mask: np.ndarray, stride: Sequence[int], shape: tuple[int, ...]) -> np.ndarray:
     """Nearest neighbour back to the full grid; coarse voxel n sits on fine voxel n x stride."""
     index = [
         np.minimum((np.arange(size) + step // 2) // step, coarse - 1)
