@@ -36,11 +36,11 @@ class Case:
 
 @dataclass(frozen=True)
 class Engine:
-    """`forward(case, threads)` and `adjoint(case, threads)` return what is to be timed; None where there is none."""
+    """`forward(case, threads)` and `adjoint(case, threads)` return what is to be timed."""
 
     name: str
     forward: Callable[[Case, int], Run]
-    adjoint: Callable[[Case, int], Run] | None = None
+    adjoint: Callable[[Case, int], Run]
 
 
 def installed() -> list[Engine]:

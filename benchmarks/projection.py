@@ -55,8 +55,7 @@ def measure(case: Case, exact: np.ndarray, engines: list[Engine], threads: int, 
     runs = {("floor: stream", "read"): lambda: np.array(case.mu.sum())}
     for engine in engines:
         runs[engine.name, "forward"] = engine.forward(case, threads)
-        if engine.adjoint:
-            runs[engine.name, "adjoint"] = engine.adjoint(case, threads)
+        runs[engine.name, "adjoint"] = engine.adjoint(case, threads)
     times: dict[tuple[str, str], list[float]] = {key: [] for key in runs}
     made = {key: run() for key, run in runs.items()}  # the first call compiles and fills caches; it is not timed
     for _ in range(rounds):

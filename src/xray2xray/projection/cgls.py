@@ -31,7 +31,7 @@ def cgls(
         The volume, float32 per mm, and |A x - p| / |p| after every step; at a restart it may rise.
     """
     x = problem.admissible(initial.astype(np.float32))
-    residual = problem.views_p - problem.forward(x)
+    residual = problem.residual(x)
     constrained = problem.non_negative or tv > 0
     residuals: list[float] = []
     since = 0  # steps since the last start
@@ -64,4 +64,4 @@ def cgls(
 def _constrained(problem: Problem, x: np.ndarray, tv: float) -> tuple[np.ndarray, np.ndarray]:
     """x smoothed and made admissible, and what it leaves unexplained."""
     x = problem.admissible(reduce_variation(x, tv, threads=problem.threads))
-    return x, problem.views_p - problem.forward(x)
+    return x, problem.residual(x)

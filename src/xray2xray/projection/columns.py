@@ -32,20 +32,22 @@ def project(
     mu = mu.transpose(grid.order)
     box = attenuating_box(mu)
     volume = np.ascontiguousarray(mu[box], np.float32)
-    rows = _rows(grid, geometry)
-    sums = np.zeros((len(poses), geometry.size, rows.phases, rows.padded), np.float32)
+    views = np.zeros((len(poses), geometry.size, geometry.size), np.float32)
     if volume.size == 0 or len(poses) == 0:
-        return np.zeros((len(poses), geometry.size, geometry.size), np.float32)
+        return views
+    rows = _rows(grid, geometry)
     start = np.array([part.start for part in box])
 
-    def share(views: np.ndarray) -> None:
-        rays = _rays(grid, start, isocentre_mm, geometry, [poses[v] for v in views], rows)
+    def share(some: np.ndarray) -> None:
+        rays = _rays(grid, start, isocentre_mm, geometry, [poses[v] for v in some], rows)
+        sums = np.zeros((len(some), geometry.size, rows.phases, rows.padded), np.float32)
         for axis in (0, 1):
-            kernels.forward_columns(volume, sums[views[0] : views[-1] + 1], rays, axis)
+            kernels.forward_columns(volume, sums, rays, axis)
+        upwards = sums.transpose(0, 3, 2, 1).reshape(len(some), -1, geometry.size)[:, : geometry.size]
+        views[some] = rows.hung(upwards) * _sample_mm(geometry, rays)
 
     on_threads(share, np.array_split(np.arange(len(poses)), min(workers(threads), len(poses))), threads)
-    views = sums.transpose(0, 3, 2, 1).reshape(len(poses), -1, geometry.size)[:, : geometry.size]
-    return rows.hung(views) * _sample_mm(grid, geometry, poses)
+    return views
 
 
 def backproject(
@@ -60,23 +62,24 @@ def backproject(
     """See `forward.backproject`."""
     grid = axis_aligned(affine)
     assert grid is not None
+    if len(poses) == 0:
+        return np.zeros(shape, np.float32)
     volume = np.zeros([shape[axis] for axis in grid.order], np.float32)
     rows = _rows(grid, geometry)
+    rays = _rays(grid, np.zeros(3), isocentre_mm, geometry, poses, rows)
     values = np.zeros((len(poses), geometry.size, rows.phases, rows.padded + 2 * kernels.MARGIN), np.float32)
     given = np.zeros((len(poses), rows.phases * rows.padded, geometry.size), np.float32)
-    given[:, : geometry.size] = rows.hung(views * _sample_mm(grid, geometry, poses))
+    given[:, : geometry.size] = rows.hung(views * _sample_mm(geometry, rays))
     values[..., kernels.MARGIN : -kernels.MARGIN] = given.reshape(
         len(poses), rows.padded, rows.phases, geometry.size
     ).transpose(0, 3, 2, 1)
-    if len(poses):
-        rays = _rays(grid, np.zeros(3), isocentre_mm, geometry, poses, rows)
-        for axis in (0, 1):
+    for axis in (0, 1):
 
-            def fill(planes: np.ndarray, axis: int = axis) -> None:
-                kernels.adjoint_columns(volume, values, rays, axis, int(planes[0]), int(planes[-1]) + 1)
+        def fill(planes: np.ndarray, axis: int = axis) -> None:
+            kernels.adjoint_columns(volume, values, rays, axis, int(planes[0]), int(planes[-1]) + 1)
 
-            planes = np.arange(volume.shape[axis])
-            on_threads(fill, np.array_split(planes, min(4 * workers(threads), len(planes))), threads)
+        planes = np.arange(volume.shape[axis])
+        on_threads(fill, np.array_split(planes, min(4 * workers(threads), len(planes))), threads)
     return np.ascontiguousarray(volume.transpose(np.argsort(grid.order)))
 
 
@@ -137,11 +140,9 @@ def _rays(
     )
 
 
-def _sample_mm(grid: Grid, geometry: Geometry, poses: Sequence[Pose]) -> np.ndarray:
+def _sample_mm(geometry: Geometry, rays: kernels.ColumnRays) -> np.ndarray:
     """(n, rows, columns) float32: length of ray between two samples."""
     at_rest = fan_mm(geometry, Pose(0.0))  # no pose changes how long a ray is
     run_mm = np.linalg.norm(at_rest.end_xy - at_rest.start_xy, axis=1)
     length_mm = np.hypot(run_mm, (at_rest.end_z - at_rest.start_z)[:, None]).astype(np.float32)
-    fans = [fan_mm(geometry, pose) for pose in poses]
-    planes = [np.abs((fan.end_xy - fan.start_xy) / grid.step_mm[:2]).max(axis=1) for fan in fans]
-    return length_mm / np.array(planes, np.float32).reshape(-1, 1, geometry.size)
+    return length_mm / np.abs(rays.b).astype(np.float32)[:, None, :]

@@ -37,12 +37,12 @@ def fdk(
         InputError: a pose has pitch or roll, so that the source leaves the circle.
     """
     x = problem.admissible(initial.astype(np.float32))
-    missing = problem.views_p - problem.forward(x)
+    missing = problem.residual(x)
     residuals: list[float] = []
     for _ in passes:
         x += smear_filtered(problem, missing)
         x = problem.admissible(reduce_variation(x, tv, threads=problem.threads))
-        missing = problem.views_p - problem.forward(x)
+        missing = problem.residual(x)
         residuals.append(problem.relative(squared(missing)))
         if settled(residuals, tolerance):
             break

@@ -51,7 +51,7 @@ def os_sart(
     for _ in passes:
         left = 0.0
         for group, weight in zip(groups, voxel_weight, strict=True):
-            residual = problem.views_p[group] - problem.forward(mu, group)
+            residual = problem.residual(mu, group)
             left += squared(residual)
             mu += weight * problem.transpose(residual * ray_weight[group], group)
             if problem.non_negative:

@@ -54,6 +54,10 @@ class Problem:
             self.threads,
         )
 
+    def residual(self, mu: np.ndarray, which: Which = ALL) -> np.ndarray:
+        """p - A x: what `mu` leaves unexplained of all views or of some."""
+        return self.views_p[which] - self.forward(mu, which)
+
     def supported(self, mu: np.ndarray) -> np.ndarray:
         """`mu`, set to zero in place outside the support."""
         if self.support is not None:

@@ -4,7 +4,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import Delaunay, QhullError
 
-from .volume import ANALYSIS_MM, BODY_HU, Volume, body_mask, refine
+from .volume import ANALYSIS_MM, BODY_HU, Volume, analysis_stride, body_mask, refine
 
 AIR_HU = -1000.0
 SOLID_MM = 5.0  # what survives so thick an erosion is solid; shells, sheets and the mattress under a back are not
@@ -28,7 +28,7 @@ def remove_couch(volume: Volume) -> Volume:
     in_plane = [axis for axis in range(3) if axis != along_z]
     patient = body
     if body.any():
-        stride = [max(1, round(ANALYSIS_MM / mm)) for mm in volume.spacing_mm]
+        stride = analysis_stride(volume)
         coarse = tuple(slice(None, None, step) for step in stride)
         millilitres = float(np.prod(volume.spacing_mm * stride)) / 1000
         few, outside = hu[coarse], ~body[coarse]

@@ -99,7 +99,7 @@ def body_mask(volume: Volume) -> np.ndarray:
     False where nothing is denser than air.
     """
     hu, orientation = _as_canonical(volume)
-    stride = _stride(volume, orientation)
+    stride = analysis_stride(volume, orientation)
     coarse = _coarse_body(hu[tuple(slice(None, None, step) for step in stride)])
     sure = refine(ndimage.binary_erosion(coarse, _PLANE_CROSS, border_value=1), stride, hu.shape)
     near = refine(ndimage.binary_dilation(coarse, _PLANE_CROSS), stride, hu.shape)
@@ -115,7 +115,7 @@ def isocentre_mm(volume: Volume) -> np.ndarray:
     one patient with different range meet; the middle of the scan where no lung is found. DESIGN section 3.
     """
     volume = canonical(volume)
-    stride = _stride(volume)
+    stride = analysis_stride(volume)
     hu = volume.hu[tuple(slice(None, None, step) for step in stride)]
     body = _coarse_body(hu)
     centre = (np.array(volume.shape) - 1) / 2
@@ -133,7 +133,7 @@ def _as_canonical(volume: Volume) -> tuple[np.ndarray, np.ndarray]:
     return nib.orientations.apply_orientation(volume.hu, orientation), orientation
 
 
-def _stride(volume: Volume, orientation: np.ndarray | None = None) -> tuple[int, int, int]:
+def analysis_stride(volume: Volume, orientation: np.ndarray | None = None) -> tuple[int, int, int]:
     spacing = volume.spacing_mm
     if orientation is not None:
         spacing = spacing[np.argsort(orientation[:, 0])]
