@@ -79,7 +79,7 @@ def test_phantom(cohort: Path) -> None:
     with (cohort / "cohort.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["study"] for row in rows] == ["thorax-0000040", "thorax-0000041"]
-    assert {"seed", "volume", "cvd", "edema"} <= set(rows[0])
+    assert {"seed", "volume", "cvd_prevalent", "edema"} <= set(rows[0])
     volume = nib.load(cohort / rows[0]["volume"])
     tissue = nib.load(cohort / "thorax-0000040_tissue.nii.gz")
     assert volume.shape == tissue.shape == (64, 64, 64)

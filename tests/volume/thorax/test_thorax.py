@@ -5,7 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from xray2xray.volume.thorax import LABELS, TISSUES, Findings, Patient, make_volume, patient_labels, sample_patient
+from xray2xray.volume.thorax import (
+    LABELS,
+    TISSUES,
+    Burden,
+    Findings,
+    Patient,
+    make_volume,
+    patient_labels,
+    sample_patient,
+)
 
 SIZE = 64
 TISSUE = {name: i for i, name in enumerate(TISSUES)}
@@ -15,22 +24,23 @@ def healthy(seed: int = 3) -> Patient:
     """A patient with no finding, scanned whole: findings are then the only difference."""
     patient = sample_patient(seed)
     linear = tuple(tuple(float(i == j) for j in range(3)) for i in range(3))
-    return replace(
-        patient,
-        findings=Findings(),
-        heart=1.0,
-        aorta_mm=14.0,
-        calcified=0.0,
-        blood_hu=45.0,
+    whole = replace(
+        patient.scan,
         supine=False,
-        affine=linear,
-        warp_mm=1.0,
+        blood_hu=45.0,
         field_of_view_mm=400.0,
-        scan_top_mm=170.0,
-        scan_bottom_mm=190.0,
+        top_mm=170.0,
+        bottom_mm=190.0,
         couch=False,
         noise_hu=2.0,
     )
+    body = replace(patient.body, heart=1.0, aorta_mm=14.0, affine=linear, warp_mm=1.0)
+    return replace(patient, findings=Findings(), burden=Burden(), body=body, scan=whole)
+
+
+def changed(patient: Patient, group: str, **numbers: object) -> Patient:
+    """The patient with other numbers in one of its groups."""
+    return replace(patient, **{group: replace(getattr(patient, group), **numbers)})
 
 
 def build(patient: Patient, size: int = SIZE) -> tuple[np.ndarray, np.ndarray]:
@@ -72,16 +82,9 @@ def test_every_patient_is_a_chest(seed: int) -> None:
 
 
 def test_cardiomegaly_widens_the_heart() -> None:
-    sizes = [(build(replace(healthy(), heart=heart))[1] == TISSUE["heart"]) for heart in (1.0, 1.3)]
+    sizes = [(build(changed(healthy(), "findings", cardiomegaly=c))[1] == TISSUE["heart"]) for c in (0.0, 0.8)]
     widths = [np.ptp(np.flatnonzero(mask.any(axis=(1, 2)))) for mask in sizes]
     assert widths[1] > 1.1 * widths[0]
-
-
-def test_cardiomegaly_is_drawn_with_a_larger_heart() -> None:
-    patients = [sample_patient(seed) for seed in range(400)]
-    large = [p.heart for p in patients if p.findings.cardiomegaly]
-    normal = [p.heart for p in patients if not p.findings.cardiomegaly]
-    assert np.mean(large) > np.mean(normal) + 2 * np.std(normal)
 
 
 @pytest.mark.parametrize(("side", "lung"), [(1, "lung_right"), (-1, "lung_left")])
@@ -95,7 +98,7 @@ def test_effusion_fills_the_base_of_its_side(side: int, lung: str) -> None:
 
 
 def test_effusion_layers_behind_when_supine() -> None:
-    patient = replace(healthy(), supine=True, findings=Findings(pleural_effusion=0.7))
+    patient = changed(changed(healthy(), "scan", supine=True), "findings", pleural_effusion=0.7)
     tissue = build(patient)[1]
     assert centroid(tissue == TISSUE["fluid"])[1] < centroid(tissue == TISSUE["lung_right"])[1] - 5
 
@@ -124,8 +127,8 @@ def test_consolidation_and_atelectasis_stay_on_their_side(side: int) -> None:
     assert lost[side] > lost[-side], "the collapsed side loses volume"
 
 
-def test_cvd_calcifies() -> None:
-    vessels = [build(replace(healthy(), calcified=c, aorta_mm=14 * (1 + 0.35 * c)), 96) for c in (0.0, 1.0)]
+def test_aortic_burden_calcifies() -> None:
+    vessels = [build(changed(healthy(), "burden", aortic=c), 96) for c in (0.0, 1.0)]
     plaques = [((hu > 300) & (tissue == TISSUE["vessel"])).sum() for hu, tissue in vessels]
     assert plaques[0] == 0
     assert plaques[1] > 10
@@ -139,10 +142,10 @@ def test_labels_follow_findings_without_building() -> None:
 
 
 def test_the_scanner_cuts() -> None:
-    patient = replace(healthy(), field_of_view_mm=150.0, scan_top_mm=100.0, scan_bottom_mm=110.0)
+    patient = changed(healthy(), "scan", field_of_view_mm=150.0, top_mm=100.0, bottom_mm=110.0)
     hu = build(patient)[0]
     mm = (np.arange(SIZE) - (SIZE - 1) / 2) * 384 / SIZE
-    radius = np.hypot(mm[:, None] - patient.field_shift_mm[0], mm[None, :] - patient.field_shift_mm[1])
+    radius = np.hypot(mm[:, None] - patient.scan.field_shift_mm[0], mm[None, :] - patient.scan.field_shift_mm[1])
     assert (hu[radius > 156] == -1000).all()
-    assert (hu[:, :, mm > 101 * patient.height] == -1000).all()
-    assert (hu[:, :, mm < -111 * patient.height] == -1000).all()
+    assert (hu[:, :, mm > 101 * patient.body.height] == -1000).all()
+    assert (hu[:, :, mm < -111 * patient.body.height] == -1000).all()

@@ -1,15 +1,25 @@
 """Procedural patients: seeded virtual chests with exact 3D truth. Everything made from them is a virtual trial."""
 
+from .body import Body
 from .build import EXTENT_MM, make_volume, patient_labels, patient_volume
-from .painter import TISSUES
-from .patient import LABELS, Findings, Patient, sample_patient
+from .burden import Burden
+from .findings import PATHOLOGIES, Findings
+from .patient import Patient, sample_patient
+from .scan import Scan
+from .tissues import TISSUES
+
+LABELS = (*PATHOLOGIES, "cvd_prevalent")
 
 __all__ = [
     "EXTENT_MM",
     "LABELS",
+    "PATHOLOGIES",
     "TISSUES",
+    "Body",
+    "Burden",
     "Findings",
     "Patient",
+    "Scan",
     "make_volume",
     "patient_labels",
     "patient_volume",

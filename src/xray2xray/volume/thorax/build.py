@@ -1,14 +1,16 @@
 """A patient becomes a volume: deform, paint, add tubes and lesions, then scan it the way a CT scanner would."""
 
 import numpy as np
-from scipy.ndimage import gaussian_filter, zoom
+from scipy.ndimage import zoom
 
 from ..volume import Volume
 from . import tubes
-from .painter import AIR, COUCH, LUNG_LEFT, LUNG_RIGHT, paint, paint_capsules
+from .painter import paint, paint_capsules
 from .patient import Patient, sample_patient
+from .scan import acquire
 from .shape import CAGE_BACK, CAGE_FRONT, Shape, at, profiles, shape
 from .texture import texture
+from .tissues import LUNG_LEFT, LUNG_RIGHT
 
 EXTENT_MM = 384.0  # edge of the cube that every virtual patient is built in
 _COARSE = 17  # grid of the smooth displacement
@@ -25,7 +27,7 @@ def make_volume(patient: Patient, size: int = 128) -> tuple[Volume, np.ndarray]:
     table = profiles(patient)
     s = shape(patient, table)
     to_canonical = _to_canonical(patient, size, voxel)
-    displacement = _smooth_displacement(rng, patient.warp_mm)
+    displacement = _smooth_displacement(rng, patient.body.warp_mm)
     step = -(-size // (_COARSE - 1))
     noise = texture(rng, size)
     hu = np.empty((size, size, size), np.float32)
@@ -43,7 +45,7 @@ def make_volume(patient: Patient, size: int = 128) -> tuple[Volume, np.ndarray]:
     paint_capsules(hu, tissue, tubes.pulmonary_tree(tissue, hila, voxel, rng), voxel)
     paint_capsules(hu, tissue, _rows(chains, place, voxel), voxel)
     _opacities(hu, tissue, patient, s, table, place, noise, rng, voxel)
-    _scan(hu, tissue, patient, s, voxel, rng)
+    acquire(hu, tissue, patient.scan, patient.body.height, voxel, rng)
     affine = np.diag([voxel, voxel, voxel, 1.0])
     affine[:3, 3] = -(size - 1) / 2 * voxel
     return Volume(hu=hu, affine=affine, source=f"thorax-{patient.seed:07d}"), tissue
@@ -55,13 +57,14 @@ def patient_volume(seed: int, size: int = 128) -> Volume:
 
 
 def patient_labels(seed: int) -> dict[str, int]:
-    """The six binary labels of a seed's patient, without building the volume."""
-    return sample_patient(seed).findings.labels()
+    """The binary labels of a seed's patient, without building the volume."""
+    patient = sample_patient(seed)
+    return {**patient.findings.labels(), "cvd_prevalent": int(patient.burden.coronary > 0)}
 
 
 def _to_canonical(patient: Patient, size: int, voxel: float) -> np.ndarray:
     """(3, 4): voxel index -> canonical mm, through the patient's extra linear deformation."""
-    linear = np.linalg.inv(np.array(patient.affine))
+    linear = np.linalg.inv(np.array(patient.body.affine))
     matrix = np.zeros((3, 4))
     matrix[:, :3] = linear * voxel
     matrix[:, 3] = linear @ np.full(3, -(size - 1) / 2 * voxel)
@@ -149,34 +152,3 @@ def _opacities(
         lung = (tissue[box] == LUNG_RIGHT) | (tissue[box] == LUNG_LEFT)
         share *= lung
         hu[box] += share * (np.float32(25.0) - hu[box]) * 0.93
-
-
-def _scan(
-    hu: np.ndarray, tissue: np.ndarray, patient: Patient, s: Shape, voxel: float, rng: np.random.Generator
-) -> None:
-    """What a scanner does to a body, in place: couch, noise, a limited circle and a limited range."""
-    n = hu.shape[0]
-    mm = (np.arange(n) - (n - 1) / 2) * voxel
-    x, y = mm[:, None], mm[None, :]
-    if patient.couch:
-        back = np.flatnonzero((tissue != AIR).any(axis=(0, 2)))
-        top = mm[back[0]] - 3.0 if len(back) else mm[0]
-        sag = rng.uniform(2e-4, 9e-4)
-        surface = top - 14.0 + sag * x**2
-        depth = surface - y
-        board = np.clip(0.5 + (1.8 - np.abs(depth)) / voxel, 0, 1) * rng.uniform(250, 500)
-        foam = ((depth > 0) & (depth < 22)) * rng.uniform(10, 60)
-        padding = ((depth < 0) & (y < top)) * rng.uniform(0, 60)
-        add = (board + foam + padding).astype(np.float32)
-        empty = tissue == AIR
-        hu += np.where(empty, add[:, :, None], 0)
-        tissue[empty & (board > 100)[:, :, None]] = COUCH
-    hu += rng.standard_normal(hu.shape, dtype=np.float32) * np.float32(patient.noise_hu)
-    if rng.random() < 0.3:
-        hu[:] = gaussian_filter(hu, (0, 0, rng.uniform(0.4, 1.1)))  # thick slices
-    circle = (x - patient.field_shift_mm[0]) ** 2 + (y - patient.field_shift_mm[1]) ** 2 > patient.field_of_view_mm**2
-    outside = np.broadcast_to(circle[:, :, None], hu.shape).copy()
-    outside |= (mm > patient.scan_top_mm * patient.height) | (mm < -patient.scan_bottom_mm * patient.height)
-    hu[outside] = -1000.0
-    tissue[outside] = AIR
-    np.clip(hu, -1000.0, 3071.0, out=hu)

@@ -23,22 +23,17 @@ from .shape import (
     Z_MIN,
     Shape,
 )
-
-AIR, SOFT, FAT, BONE, LUNG_RIGHT, LUNG_LEFT, HEART, MEDIASTINUM, ABDOMEN, FLUID, VESSEL, AIRWAY, COUCH = range(13)
-TISSUES = (
-    "air",
-    "soft_tissue",
-    "fat",
-    "bone",
-    "lung_right",
-    "lung_left",
-    "heart",
-    "mediastinum",
-    "abdomen",
-    "fluid",
-    "vessel",
-    "airway",
-    "couch",
+from .tissues import (
+    ABDOMEN,
+    AIR,
+    BONE,
+    FAT,
+    FLUID,
+    HEART,
+    LUNG_LEFT,
+    LUNG_RIGHT,
+    MEDIASTINUM,
+    SOFT,
 )
 
 

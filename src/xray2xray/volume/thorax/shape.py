@@ -70,7 +70,7 @@ def _curve(points: list[tuple[float, float]], scale: float, smooth_mm: float = 1
 
 def profiles(patient: Patient) -> np.ndarray:
     """The (n_z, 9) float32 table of curves, one column each as named above."""
-    p, s = patient, patient.height
+    p, s = patient.body, patient.body.height
     spine_y = (
         -58 * p.depth * s + p.kyphosis * np.where(Z > 10, 20 * ((Z - 10) / 100) ** 2, 6 * ((Z - 10) / 100) ** 2) * 1.1
     )
@@ -90,10 +90,11 @@ def profiles(patient: Patient) -> np.ndarray:
     cage_w = cage_w * p.width * s
     back = spine_y - 26 * s * np.clip(opening * 1.15, 0, 1)
     # Skin: cage, muscle and fat; the shoulder girdle above, the neck at last.
-    shoulders = 172 if p.arms_up else 205
+    arms_up = patient.scan.arms_up
+    shoulders = 172 if arms_up else 205
     wide = _curve([(-260, 12), (-60, 14), (0, 22), (50, 42), (85, 66), (240, 70)], s) * p.muscle
     girdle = _curve(
-        [(-260, 0), (35, 0), (95, shoulders), (150, shoulders - (10 if p.arms_up else 40)), (175, 95), (240, 68)], s, 10
+        [(-260, 0), (35, 0), (95, shoulders), (150, shoulders - (10 if arms_up else 40)), (175, 95), (240, 68)], s, 10
     )
     body_w = _curve([(-260, 126), (-90, 138), (-30, 134), (30, 124), (75, 112), (100, 96), (240, 40)], s) * p.width * s
     skin_w = np.maximum(body_w + wide, girdle * p.width * s * 0.97) + p.fat_mm
@@ -117,14 +118,15 @@ def at(table: np.ndarray, column: int, z: float) -> float:
 
 def shape(patient: Patient, table: np.ndarray) -> Shape:
     """The painter's scalars for a patient whose profiles are `table`."""
-    p, f, s = patient, patient.findings, patient.height
-    supine_lift = 10.0 if p.supine else -4.0  # the abdomen pushes the diaphragm up when lying
+    p, f, s = patient.body, patient.findings, patient.body.height
+    supine = patient.scan.supine
+    supine_lift = 10.0 if supine else -4.0  # the abdomen pushes the diaphragm up when lying
     base = -72 * s - p.inspiration_mm + supine_lift
     right, left = base + 0.5 * p.dome_gap_mm, base - 0.5 * p.dome_gap_mm
     collapse = 34 * f.atelectasis
     right, left = (right + collapse, left) if f.atelectasis_side > 0 else (right, left + collapse)
     tilt, swing = np.radians(p.heart_tilt_deg), np.radians(35.0)
-    size = 52 * s * p.heart
+    size = 52 * s * p.heart * (1 + 0.32 * f.cardiomegaly**0.7)
     heart_z = left - 2 + 0.5 * size  # it rests on the diaphragm and is flattened by it
     front = at(table, CAGE_FRONT, heart_z)
     midline = p.heart_shift_mm * 0.5 + 14 * f.atelectasis * f.atelectasis_side
@@ -134,7 +136,7 @@ def shape(patient: Patient, table: np.ndarray) -> Shape:
         cage_power=p.boxiness,
         skin_power=float(np.clip(p.boxiness + 0.1, 2.0, 3.0)),
         fat=p.fat_mm,
-        bone=p.bone,
+        bone=patient.burden.bone,
         spacing=p.rib_spacing_mm * s,
         rib_phase=p.rib_phase,
         rib_drop=76 * s * p.rib_drop,
@@ -157,14 +159,14 @@ def shape(patient: Patient, table: np.ndarray) -> Shape:
         midline=midline,
         hilum_y=at(table, SPINE_Y, 10) + 46 * s * p.depth,
         hilum_z=14 * s,
-        breast=p.breast_mm * (0.75 if p.supine else 1.0),
-        breast_z=-8 * s - 0.35 * p.breast_mm * (0.4 if p.supine else 1.0),
-        breast_x=(82 if p.supine else 74) * s * p.width,
+        breast=p.breast_mm * (0.75 if supine else 1.0),
+        breast_z=-8 * s - 0.35 * p.breast_mm * (0.4 if supine else 1.0),
+        breast_x=(82 if supine else 74) * s * p.width,
         lung_hu=p.lung_hu,
-        blood_hu=p.blood_hu,
+        blood_hu=patient.scan.blood_hu,
         effusion=f.pleural_effusion,
         effusion_side=float(f.effusion_side),
-        supine=float(p.supine),
+        supine=float(supine),
         edema=f.edema,
         scapula=s,
         sternum_top=88 * s,

@@ -2,20 +2,21 @@
 
 import numpy as np
 
-from .painter import AIRWAY, BONE, LUNG_LEFT, LUNG_RIGHT, VESSEL
 from .patient import Patient
 from .shape import CAGE_FRONT, SPINE_Y, Shape, at
+from .tissues import AIRWAY, BONE, LUNG_LEFT, LUNG_RIGHT, VESSEL
 
 Chain = tuple[np.ndarray, np.ndarray, float, int]  # points (n, 3) mm, radii (n,) mm, HU, tissue
 
 
 def great_vessels(patient: Patient, s: Shape, table: np.ndarray) -> list[Chain]:
     """Chains in canonical mm: aorta with its arch, pulmonary trunk and arteries, superior vena cava."""
-    p, v, m = patient, patient.height, s.midline
-    r, blood = p.aorta_mm * v, s.blood_hu
-    arch_z = (58 + 8 * p.findings.cvd) * v
+    p, v, m = patient.body, patient.body.height, s.midline
+    ageing = patient.burden.aortic
+    r, blood = p.aorta_mm * (1 + 0.3 * ageing) * v, s.blood_hu
+    arch_z = (58 + 8 * ageing) * v
     spine = [at(table, SPINE_Y, z) for z in (arch_z - 12, 20, -60, -140)]
-    wander = 10 * p.findings.cvd  # an ageing aorta unfolds to the left
+    wander = 10 * ageing  # an ageing aorta unfolds to the left
     aorta = [
         (m + 6, s.heart_y - 4, s.heart_z + 0.45 * s.heart_wide),
         (m + 14, s.heart_y + 2, 0.55 * arch_z),
@@ -42,7 +43,7 @@ def great_vessels(patient: Patient, s: Shape, table: np.ndarray) -> list[Chain]:
         (m + 26, s.hilum_y + 16, 30.0),
         (m + 24, s.hilum_y + 14, s.heart_z + 12),
     ]
-    pulmonary = 11.0 * v * (1 + 0.15 * p.findings.edema)
+    pulmonary = 11.0 * v * (1 + 0.15 * patient.findings.edema)
     chains: list[Chain] = [
         (np.array(aorta), radii, blood, VESSEL),
         (np.array(lungs), np.array([13.0, 11.5, 9.0]) * v, blood, VESSEL),
@@ -54,7 +55,7 @@ def great_vessels(patient: Patient, s: Shape, table: np.ndarray) -> list[Chain]:
 
 def airways(patient: Patient, s: Shape, table: np.ndarray) -> list[Chain]:
     """Trachea and main bronchi."""
-    v, m = patient.height, s.midline
+    v, m = patient.body.height, s.midline
     carina = (m + 2, at(table, SPINE_Y, 40) + 34 * v, 38.0 * v)
     top = (m * 0.4, at(table, SPINE_Y, 170) + 40 * v, 190.0 * v)
     mid = (m + 1, at(table, SPINE_Y, 95) + 36 * v, 95.0 * v)
@@ -68,8 +69,8 @@ def airways(patient: Patient, s: Shape, table: np.ndarray) -> list[Chain]:
 
 def shoulder_bones(patient: Patient, s: Shape, table: np.ndarray) -> list[Chain]:
     """Clavicles and humeral heads; raised arms lift and steepen them."""
-    v = patient.height
-    rise = 34.0 if patient.arms_up else 10.0
+    v = patient.body.height
+    rise = 34.0 if patient.scan.arms_up else 10.0
     chains: list[Chain] = []
     for side in (-1.0, 1.0):
         inner = (side * 20 * v, at(table, CAGE_FRONT, 88 * v) + 4, 90 * v)
@@ -77,7 +78,7 @@ def shoulder_bones(patient: Patient, s: Shape, table: np.ndarray) -> list[Chain]
         outer = (side * 138 * v, at(table, CAGE_FRONT, 88 * v) - 46, (98 + rise) * v)
         chains.append((np.array([inner, bend, outer]), np.array([7.0, 5.0, 6.0]) * v, 430.0 * s.bone, BONE))
         head = (side * 168 * v, outer[1] - 8, (92 + rise) * v)
-        far = (side * (188 if patient.arms_up else 196) * v, head[1], (170 if patient.arms_up else 30) * v)
+        far = (side * (188 if patient.scan.arms_up else 196) * v, head[1], (170 if patient.scan.arms_up else 30) * v)
         chains.append((np.array([head, far]), np.array([21.0, 12.0]) * v, 320.0 * s.bone, BONE))
     return chains
 
@@ -86,8 +87,8 @@ def calcifications(patient: Patient, s: Shape, aorta: Chain, rng: np.random.Gene
     """Plaques on the wall of the aorta and along the coronaries, in number by severity."""
     chains: list[Chain] = []
     points, radii = aorta[0], aorta[1]
-    for _ in range(round(26 * patient.calcified)):
-        if rng.random() < 0.65:
+    for _ in range(round(26 * (patient.burden.aortic + patient.burden.coronary))):
+        if rng.random() < 0.5:
             i, t = rng.integers(1, len(points) - 1), rng.random()
             centre = points[i] * (1 - t) + points[i + 1] * t
             place = centre + _direction(rng) * radii[i] * 0.95
