@@ -5,7 +5,7 @@ from scipy.ndimage import zoom
 
 from ..volume import Volume
 from . import tubes
-from .painter import paint, paint_capsules
+from .painter import paint, paint_capsules, unit_norm
 from .patient import Patient, sample_patient
 from .scan import acquire
 from .shape import CAGE_BACK, CAGE_FRONT, Shape, at, profiles, shape
@@ -32,7 +32,9 @@ def make_volume(patient: Patient, size: int = 128) -> tuple[Volume, np.ndarray]:
     noise = texture(rng, size)
     hu = np.empty((size, size, size), np.float32)
     tissue = np.empty((size, size, size), np.uint8)
-    paint(displacement, step, to_canonical, voxel, table, s, noise, hu, tissue)
+    powers = (np.clip(patient.body.boxiness + 0.1, 2.0, 3.0), patient.body.boxiness, patient.body.boxiness + 0.5)
+    units = np.stack([unit_norm(power) for power in powers])
+    paint(displacement, step, to_canonical, voxel, table, s, units, noise, hu, tissue)
 
     place = _Placer(to_canonical, displacement, step)
     aorta, *vessels = tubes.great_vessels(patient, s, table)
@@ -45,7 +47,7 @@ def make_volume(patient: Patient, size: int = 128) -> tuple[Volume, np.ndarray]:
     paint_capsules(hu, tissue, tubes.pulmonary_tree(tissue, hila, voxel, rng), voxel)
     paint_capsules(hu, tissue, _rows(chains, place, voxel), voxel)
     _opacities(hu, tissue, patient, s, table, place, noise, rng, voxel)
-    acquire(hu, tissue, patient.scan, patient.body.height, voxel, rng)
+    acquire(hu, tissue, patient.scan, (s.base, s.apex), voxel, rng)
     affine = np.diag([voxel, voxel, voxel, 1.0])
     affine[:3, 3] = -(size - 1) / 2 * voxel
     return Volume(hu=hu, affine=affine, source=f"thorax-{patient.seed:07d}"), tissue

@@ -37,6 +37,12 @@ from .tissues import (
 )
 
 
+def unit_norm(power: float) -> np.ndarray:
+    """(129,): the p-norm of (t, 1 - t) for t from 0 to 1, of which every other p-norm in the plane is a multiple."""
+    t = np.linspace(0, 1, 129)
+    return (t**power + (1 - t) ** power) ** (1 / power)
+
+
 @njit(inline="always")
 def _inside(distance: float, voxel: float) -> float:
     """Occupancy of a voxel whose centre lies `distance` mm inside a surface."""
@@ -49,11 +55,27 @@ def _mix(old: float, new: float, occupancy: float) -> float:
 
 
 @njit(inline="always")
-def _superellipse(x: float, y: float, a: float, b: float, power: float) -> float:
-    """Approximate distance (mm) inside a superellipse with half axes a, b: along the ray from the centre."""
+def _superellipse(x: float, y: float, a: float, b: float, unit: np.ndarray) -> float:
+    """Approximate distance (mm) inside a superellipse with half axes a, b: along the ray from the centre.
+
+    `unit` is `unit_norm(power)`: a look-up instead of three powers a voxel.
+    """
     if a < 1e-3:
         return -1e3
-    r = (abs(x / a) ** power + abs(y / b) ** power) ** (1.0 / power)
+    u, v = abs(x) / a, abs(y) / b
+    total = u + v
+    if total < 1e-6:
+        return min(a, b)
+    t = u / total * (unit.shape[0] - 1)
+    k = min(int(t), unit.shape[0] - 2)
+    r = total * (unit[k] + (unit[k + 1] - unit[k]) * (t - k))
+    return math.sqrt(x * x + y * y) * (1.0 / r - 1.0)
+
+
+@njit(inline="always")
+def _ellipse(x: float, y: float, a: float, b: float) -> float:
+    """As `_superellipse`, of power 2."""
+    r = math.sqrt((x / a) ** 2 + (y / b) ** 2)
     if r < 1e-6:
         return min(a, b)
     return math.sqrt(x * x + y * y) * (1.0 / r - 1.0)
@@ -76,6 +98,13 @@ def _step(t: float) -> float:
 
 
 @njit(inline="always")
+def _join(a: float, b: float, width: float) -> float:
+    """The larger of two distances, with the crease between the two bodies filled over `width` mm."""
+    overlap = max(width - abs(a - b), 0.0) / width
+    return max(a, b) + 0.25 * width * overlap * overlap
+
+
+@njit(inline="always")
 def _heart(x: float, y: float, z: float, s: Shape) -> float:
     """Distance inside the heart: a tilted ellipsoid for the ventricles joined with the right atrium."""
     dx, dy, dz = x - s.heart_x, y - s.heart_y, z - s.heart_z
@@ -87,7 +116,7 @@ def _heart(x: float, y: float, z: float, s: Shape) -> float:
     ventricles = _ellipsoid(along, deep, thick, s.heart_long, s.heart_deep, s.heart_wide * 0.78)
     k = s.heart_wide
     atrium = _ellipsoid(dx - 0.62 * k, dy + 0.1 * k, dz - 0.28 * k, 0.62 * k, 0.72 * s.heart_deep, 0.82 * k)
-    return max(ventricles, atrium)
+    return _join(ventricles, atrium, 16.0)
 
 
 @njit(inline="always")
@@ -96,13 +125,13 @@ def _vertebra(x: float, y: float, z: float, s: Shape, hu: float, voxel: float) -
     v = s.vertebra
     level = (z / s.spacing + s.rib_phase) % 1.0
     size = v * (1.0 - 0.0012 * z)  # bodies grow downwards
-    body = _superellipse(x, y, 18.5 * size, 15.0 * size, 2.4)
+    body = _ellipse(x, y, 18.5 * size, 15.0 * size)
     occupancy = _inside(body, voxel)
     bone = 0.0
     if occupancy > 0:
         disc = level > 0.80
         shell = min(body, min(level, 0.80 - level) * s.spacing) if not disc else 5.0
-        value = 85.0 if disc else (520.0 if shell < 2.0 else 175.0) * s.bone
+        value = 85.0 if disc else (420.0 if shell < 2.0 else 165.0) * s.bone
         hu = _mix(hu, value, occupancy)
         bone = occupancy
     back = y + 27.0 * v
@@ -110,7 +139,7 @@ def _vertebra(x: float, y: float, z: float, s: Shape, hu: float, voxel: float) -
     if arch > -voxel:
         canal = 9.0 * v - math.sqrt(x * x + back * back)
         if level < 0.72:
-            hu = _mix(hu, 330.0 * s.bone, _inside(arch, voxel))
+            hu = _mix(hu, 260.0 * s.bone, _inside(arch, voxel))
             bone = max(bone, _inside(arch, voxel))
         hu = _mix(hu, 30.0, _inside(canal, voxel))
     spinous = min(3.4 * v - abs(x), min(y + 62.0 * v, -40.0 * v - y))
@@ -120,7 +149,7 @@ def _vertebra(x: float, y: float, z: float, s: Shape, hu: float, voxel: float) -
         min(spinous, (0.30 - abs(slope - 0.4)) * s.spacing), min(transverse, (0.2 - abs(level - 0.4)) * s.spacing)
     )
     occupancy = _inside(process, voxel)
-    return _mix(hu, 330.0 * s.bone, occupancy), max(bone, occupancy)
+    return _mix(hu, 260.0 * s.bone, occupancy), max(bone, occupancy)
 
 
 @njit(inline="always")
@@ -133,23 +162,31 @@ def _ribs(outside: float, side: float, front: float, z: float, s: Shape) -> tupl
     if number < 0 or number > 11 or (number > 9 and angle > 10.0):
         return -1e3, 0.0
     height = (phase - number) * s.spacing
-    r = math.sqrt((height / 6.2) ** 2 + ((outside - 5.5) / 4.2) ** 2)
-    distance = (1.0 - r) * 4.6
+    r = math.sqrt((height / 7.0) ** 2 + ((outside - 5.5) / 4.2) ** 2)
+    distance = (1.0 - r) * 4.8
     cartilage = _step((angle - 42.0) / 14.0)
-    value = (330.0 if distance > 1.6 else 640.0) * s.bone
+    value = (260.0 if distance > 1.6 else 540.0) * s.bone
     return distance, value + (110.0 - value) * cartilage
 
 
 @njit(inline="always")
-def _diaphragm(x: float, y: float, half: float, s: Shape) -> float:
-    """Height (mm) of the diaphragm under a lung at (x, y): two domes, with deep lateral and posterior sulci."""
-    right = _step(0.5 + (x - s.midline) / 50.0)
-    dome = s.dome_left + (s.dome_right - s.dome_left) * right
-    u = (abs(x - s.midline) - 0.46 * half) / (0.54 * half + 1e-3)
-    behind = max(0.0, s.dome_y + 8.0 - y) / 60.0
-    before = max(0.0, y - s.dome_y - 8.0) / 60.0
-    sulcus = 34.0 * u * u * (1.0 if u > 0 else 0.15) + 40.0 * behind * behind + 13.0 * before * before
-    return dome - s.dome_curve * sulcus
+def _diaphragm(x: float, y: float, row: np.ndarray, s: Shape) -> float:
+    """Height (mm) of the diaphragm at (x, y): two domes, flat on top, that fall ever more steeply to deep sulci."""
+    side = x - s.midline
+    right = _step(0.5 + side / 50.0)
+    top = s.dome_left + (s.dome_right - s.dome_left) * right
+    centre = 0.42 * row[CAGE_W]
+    out = abs(side) - centre
+    u = out / max(row[CAGE_W] - centre, 1.0) if out > 0 else out / max(centre, 1.0)
+    peak = row[CAGE_BACK] + s.dome_y * (row[CAGE_FRONT] - row[CAGE_BACK])
+    ahead = y - peak
+    v = ahead / max(row[CAGE_FRONT] - peak if ahead > 0 else peak - row[CAGE_BACK], 1.0)
+    uu, vv = u * u, v * v
+    r2 = uu + vv
+    if r2 < 1e-6:
+        return top
+    fall = (uu * (s.sulcus_side if out > 0 else 8.0) + vv * (s.sulcus_front if ahead > 0 else s.sulcus_back)) / r2
+    return top - fall * (1.0 - math.sqrt(max(1.0 - 0.96 * min(r2, 1.0), 0.0))) * 1.25
 
 
 @njit(nogil=True, cache=True, fastmath=True)
@@ -160,6 +197,7 @@ def paint(
     voxel: float,
     table: np.ndarray,
     s: Shape,
+    units: np.ndarray,
     texture: np.ndarray,
     hu: np.ndarray,
     tissue: np.ndarray,
@@ -167,38 +205,39 @@ def paint(
     """Fill `hu` (float32) and `tissue` (uint8), both (n, n, n), in place.
 
     `coarse` (m, m, m, 3) is the smooth displacement in mm on a grid `coarse_step` voxels apart; `to_canonical` (3, 4)
-    takes voxel indices to canonical mm; `texture` (n, n, n) is unit-variance noise with the spectrum of tissue.
+    takes voxel indices to canonical mm; `units` (3, 129) are the `unit_norm` of skin, front and back of the cage; `texture` (n, n, n) is unit-variance noise with the spectrum of tissue.
     """
     n = hu.shape[0]
+    skin, cage_front, cage_back = units[0], units[1], units[2]
     row = np.empty(table.shape[1], np.float32)
+    knots = np.empty((coarse.shape[2], 3))
     for i in range(n):
         ci, fi = i // coarse_step, (i % coarse_step) / coarse_step
         for j in range(n):
             cj, fj = j // coarse_step, (j % coarse_step) / coarse_step
+            for c in range(coarse.shape[2]):
+                for axis in range(3):
+                    near = coarse[ci, cj, c, axis] * (1 - fj) + coarse[ci, cj + 1, c, axis] * fj
+                    far = coarse[ci + 1, cj, c, axis] * (1 - fj) + coarse[ci + 1, cj + 1, c, axis] * fj
+                    knots[c, axis] = near * (1 - fi) + far * fi
             for k in range(n):
                 ck, fk = k // coarse_step, (k % coarse_step) / coarse_step
                 x = to_canonical[0, 0] * i + to_canonical[0, 1] * j + to_canonical[0, 2] * k + to_canonical[0, 3]
                 y = to_canonical[1, 0] * i + to_canonical[1, 1] * j + to_canonical[1, 2] * k + to_canonical[1, 3]
                 z = to_canonical[2, 0] * i + to_canonical[2, 1] * j + to_canonical[2, 2] * k + to_canonical[2, 3]
-                for a in range(2):
-                    wa = fi if a else 1.0 - fi
-                    for b in range(2):
-                        wb = wa * (fj if b else 1.0 - fj)
-                        for c in range(2):
-                            w = wb * (fk if c else 1.0 - fk)
-                            x += w * coarse[ci + a, cj + b, ck + c, 0]
-                            y += w * coarse[ci + a, cj + b, ck + c, 1]
-                            z += w * coarse[ci + a, cj + b, ck + c, 2]
+                x += knots[ck, 0] + (knots[ck + 1, 0] - knots[ck, 0]) * fk
+                y += knots[ck, 1] + (knots[ck + 1, 1] - knots[ck, 1]) * fk
+                z += knots[ck, 2] + (knots[ck + 1, 2] - knots[ck, 2]) * fk
                 zi = min(max(z - Z_MIN, 0.0), float(Z_MAX - Z_MIN) - 1e-3)
                 lower = int(zi)
                 t = zi - lower
                 for c in range(row.shape[0]):
-                    row[c] = table[lower, c] * (1.0 - t) + table[lower + 1, c] * t
+                    row[c] = table[lower, c] + (table[lower + 1, c] - table[lower, c]) * t
 
                 # --- outline -------------------------------------------------------------------------------------
                 centre = 0.45 * row[SKIN_FRONT] + 0.55 * row[SKIN_BACK]
                 half = row[SKIN_FRONT] - centre if y > centre else centre - row[SKIN_BACK]
-                depth = _superellipse(x, y - centre, row[SKIN_W], half, s.skin_power)
+                depth = _superellipse(x, y - centre, row[SKIN_W], half, skin)
                 if s.breast > 0:
                     lean = s.breast_x - 6.0
                     breast = _ellipsoid(
@@ -230,8 +269,7 @@ def paint(
                 # --- rib cage ------------------------------------------------------------------------------------
                 yc = 0.5 * (row[CAGE_FRONT] + row[CAGE_BACK])
                 hc = 0.5 * (row[CAGE_FRONT] - row[CAGE_BACK])
-                power = s.cage_power + (0.5 if y < yc else 0.0)
-                cage = _superellipse(x - row[SPINE_X] * 0.5, y - yc, row[CAGE_W], hc, power)
+                cage = _superellipse(x - row[SPINE_X] * 0.5, y - yc, row[CAGE_W], hc, cage_back if y < yc else cage_front)
                 if -13.0 - voxel < cage < voxel:
                     value = _mix(value, 42.0, _inside(cage + 9.0, voxel))
                     rib, density = _ribs(-cage, x - row[SPINE_X] * 0.5, (y - yc) * row[CAGE_W] / max(hc, 1.0), z, s)
@@ -258,7 +296,7 @@ def paint(
                     ridge = min(5.0 - abs(up - 34.0 - 0.12 * across), min(50.0 - abs(across), 6.5 - abs(cage + 25.0)))
                     occupancy = _inside(max(plate, ridge), voxel)
                     if occupancy > 0:
-                        value = _mix(value, 420.0 * s.bone, occupancy)
+                        value = _mix(value, 300.0 * s.bone, occupancy)
                         if occupancy > 0.5:
                             label = BONE
 
@@ -267,29 +305,30 @@ def paint(
                 dy = y - row[SPINE_Y]
                 if cage > -voxel:
                     pleura = cage - 1.0
-                    above = z - _diaphragm(x, y, row[CAGE_W], s)
+                    above = z - _diaphragm(x, y, row, s)
                     heart = _heart(x, y, z, s)
                     middle = 0.52 * row[SPINE_Y] + 0.48 * row[CAGE_FRONT] + 6.0
                     stretch = 0.52 * (row[CAGE_FRONT] - row[SPINE_Y]) * (1.0 if z > 45 else 0.85)
-                    column = _superellipse(x - s.midline, y - middle, row[MEDIA_W], max(stretch, 20.0), 2.0)
+                    column = _ellipse(x - s.midline, y - middle, row[MEDIA_W], max(stretch, 20.0))
                     column -= 30.0 * _step((s.heart_z + 10.0 - z) / 45.0)  # gives way to the heart below
-                    gutter = _superellipse(dx, dy + 6.0, 25.0 * s.vertebra, 27.0 * s.vertebra, 2.2)
+                    gutter = _ellipse(dx, dy + 6.0, 25.0 * s.vertebra, 27.0 * s.vertebra)
                     septum = min(5.0 - abs(x - s.midline + 4.0), y - middle) if z > s.heart_z else -1e3
                     esophagus = 15.0 - math.sqrt((x - s.midline + 4.0) ** 2 + (dy - 26.0 * s.vertebra) ** 2)
                     hilum_y, hilum_z = y - s.hilum_y, z - s.hilum_z
                     hila = max(
-                        _ellipsoid(x - s.midline - 40.0, hilum_y, hilum_z, 17.0, 13.0, 24.0),
-                        _ellipsoid(x - s.midline + 40.0, hilum_y, hilum_z - 8.0, 17.0, 13.0, 22.0),
+                        _ellipsoid(x - s.midline - 40.0, hilum_y, hilum_z, 14.0, 11.0, 20.0),
+                        _ellipsoid(x - s.midline + 40.0, hilum_y, hilum_z - 8.0, 14.0, 11.0, 18.0),
                     )
-                    media = max(max(column, gutter), max(max(septum, esophagus), max(hila, heart + 2.0)))
+                    media = max(max(_join(column, heart + 2.0, 24.0), gutter), max(max(septum, esophagus), hila))
                     chest = _inside(pleura, voxel)
                     if above < voxel:  # belly: liver, stomach with its bubble, spleen, the rest fat and bowel
                         organ = -20.0 + 45.0 * noise
-                        liver = _ellipsoid(x - 62.0, y - s.dome_y - 10.0, z - s.dome_right + 68.0, 105.0, 92.0, 72.0)
-                        spleen = _ellipsoid(x + 98.0, y - s.dome_y + 45.0, z - s.dome_left + 46.0, 38.0, 48.0, 42.0)
-                        stomach = _ellipsoid(x + 58.0, y - s.dome_y - 22.0, z - s.dome_left + 40.0, 46.0, 48.0, 36.0)
+                        belly_y = 0.5 * (row[CAGE_FRONT] + row[CAGE_BACK]) + 14.0
+                        liver = _ellipsoid(x - 62.0, y - belly_y - 10.0, z - s.dome_right + 68.0, 105.0, 92.0, 72.0)
+                        spleen = _ellipsoid(x + 98.0, y - belly_y + 45.0, z - s.dome_left + 46.0, 38.0, 48.0, 42.0)
+                        stomach = _ellipsoid(x + 58.0, y - belly_y - 22.0, z - s.dome_left + 40.0, 46.0, 48.0, 36.0)
                         organ = _mix(organ, 25.0 + 14.0 * noise, _inside(stomach, voxel))
-                        level = (y - s.dome_y - 34.0) if s.supine > 0.5 else (z - s.dome_left + 24.0)
+                        level = (y - belly_y - 34.0) if s.supine > 0.5 else (z - s.dome_left + 24.0)
                         organ = _mix(organ, -950.0, _inside(min(stomach - 4.0, level), voxel))
                         organ = _mix(organ, 52.0 + 6.0 * noise, _inside(spleen, voxel))
                         organ = _mix(organ, 58.0 + 6.0 * noise, _inside(liver, voxel))
@@ -308,7 +347,7 @@ def paint(
                         if chest > 0.5 and above > 0:
                             label = HEART if beat > 0.5 else MEDIASTINUM
                     if occupancy > 0:
-                        slope = (y - s.dome_y) if s.supine > 0.5 else (z - 20.0)
+                        slope = (y - 0.5 * (row[CAGE_FRONT] + row[CAGE_BACK])) if s.supine > 0.5 else (z - 20.0)
                         air = s.lung_hu - 0.42 * slope + 26.0 * noise
                         if s.edema > 0:
                             side = abs(x - s.midline) - 40.0

@@ -15,8 +15,8 @@ class Scan:
     supine: bool
     arms_up: bool
     blood_hu: float  # enhanced or not
-    top_mm: float  # end of the scan above the mid-lung plane, for a body of height 1
-    bottom_mm: float  # and below it
+    above_mm: float  # how far beyond the apices the scan goes; negative cuts them
+    below_mm: float  # and beyond the deepest sulcus
     field_of_view_mm: float  # radius of the scanned circle
     field_shift_mm: tuple[float, float]
     couch: bool
@@ -32,10 +32,10 @@ def sample_scan(rng: np.random.Generator) -> Scan:
 
     return Scan(
         supine=supine,
-        arms_up=bool(rng.random() < 0.8),
+        arms_up=bool(rng.random() < (0.93 if supine else 0.1)),
         blood_hu=float(rng.uniform(120, 320)) if rng.random() < 0.35 else normal(42, 6, 28, 58),
-        top_mm=float(rng.uniform(98, 168)),
-        bottom_mm=float(rng.uniform(105, 200)),
+        above_mm=normal(24, 15, -25, 60),
+        below_mm=float(rng.uniform(-20, 45) if rng.random() < 0.7 else rng.uniform(45, 150)),
         field_of_view_mm=float(rng.uniform(150, 192)) if rng.random() < 0.5 else 260.0,
         field_shift_mm=(normal(0, 8, -20, 20), normal(0, 10, -25, 25)),
         couch=bool(rng.random() < 0.7) and supine,
@@ -44,9 +44,17 @@ def sample_scan(rng: np.random.Generator) -> Scan:
 
 
 def acquire(
-    hu: np.ndarray, tissue: np.ndarray, scan: Scan, height: float, voxel: float, rng: np.random.Generator
+    hu: np.ndarray,
+    tissue: np.ndarray,
+    scan: Scan,
+    lungs_mm: tuple[float, float],
+    voxel: float,
+    rng: np.random.Generator,
 ) -> None:
-    """What a scanner does to a body, in place: couch, noise, thick slices, a limited circle and a limited range."""
+    """What a scanner does to a body, in place: couch, noise, thick slices, a limited circle and a limited range.
+
+    `lungs_mm`: heights of the deepest sulcus and of the apices.
+    """
     n = hu.shape[0]
     mm = (np.arange(n) - (n - 1) / 2) * voxel
     x, y = mm[:, None], mm[None, :]
@@ -68,7 +76,7 @@ def acquire(
         hu[:] = gaussian_filter(hu, (0, 0, rng.uniform(0.4, 1.1)))  # thick slices
     circle = (x - scan.field_shift_mm[0]) ** 2 + (y - scan.field_shift_mm[1]) ** 2 > scan.field_of_view_mm**2
     outside = np.broadcast_to(circle[:, :, None], hu.shape).copy()
-    outside |= (mm > scan.top_mm * height) | (mm < -scan.bottom_mm * height)
+    outside |= (mm > lungs_mm[1] + scan.above_mm) | (mm < lungs_mm[0] - scan.below_mm)
     hu[outside] = -1000.0
     tissue[outside] = AIR
     np.clip(hu, -1000.0, 3071.0, out=hu)

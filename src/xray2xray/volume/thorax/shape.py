@@ -15,6 +15,8 @@ from .patient import Patient
 Z_MIN, Z_MAX = -260, 240  # the range of every profile, mm
 Z = np.arange(Z_MIN, Z_MAX + 1, dtype=np.float64)
 
+APEX_MM = 126.0  # of the lungs above the mid-lung plane, in a body of height 1
+
 # Columns of the profile table, in this order.
 SPINE_X, SPINE_Y, CAGE_W, CAGE_FRONT, CAGE_BACK, SKIN_W, SKIN_FRONT, SKIN_BACK, MEDIA_W = range(9)
 
@@ -22,8 +24,6 @@ SPINE_X, SPINE_Y, CAGE_W, CAGE_FRONT, CAGE_BACK, SKIN_W, SKIN_FRONT, SKIN_BACK, 
 class Shape(NamedTuple):
     """Scalars of the painter (a NamedTuple of floats, because numba can take it apart). mm and HU."""
 
-    cage_power: float
-    skin_power: float
     fat: float
     bone: float
     spacing: float
@@ -33,7 +33,9 @@ class Shape(NamedTuple):
     vertebra: float
     dome_right: float
     dome_left: float
-    dome_curve: float
+    sulcus_side: float
+    sulcus_front: float
+    sulcus_back: float
     dome_y: float
     heart_x: float
     heart_y: float
@@ -45,6 +47,8 @@ class Shape(NamedTuple):
     tilt_sin: float
     swing_cos: float
     swing_sin: float
+    apex: float
+    base: float
     midline: float
     hilum_y: float
     hilum_z: float
@@ -76,15 +80,13 @@ def profiles(patient: Patient) -> np.ndarray:
     )
     spine_x = p.scoliosis_mm * np.sin(Z / 95.0 + p.rib_phase * 6.28)
     # Retrosternal to prevertebral depth: shallow at the inlet, deepest above the diaphragm.
-    inlet = 76 - 22 * (p.taper - 1)
     depth = (
-        _curve([(-260, 142), (-110, 140), (-60, 136), (0, 125), (50, 106), (90, inlet), (130, 52), (240, 46)], s)
+        _curve([(-260, 142), (-110, 140), (-60, 136), (0, 125), (50, 106), (90, p.inlet_mm), (130, 0.7 * p.inlet_mm), (240, 46)], s)
         * p.depth
         * s
     )
-    front = spine_y + 15 * s + depth
-    apex = 126 * s
-    dome = np.clip((apex - Z) / (112 * s), 0, None)  # 0 at the apex, then opening like a dome
+    front = spine_y + 15 * s + depth + p.sternum_mm * s * np.exp(-((Z / s - 10) ** 2) / (2 * 55**2))
+    dome = np.clip((APEX_MM * s - Z) / (112 * s), 0, None)  # 0 at the apex, then opening like a dome
     opening = np.where(dome < 1, np.sqrt(np.clip(1 - (1 - np.clip(dome, 0, 1)) ** 2.2, 0, 1)), 1.0) ** p.taper
     cage_w = opening * _curve([(-260, 126), (-150, 134), (-90, 139), (-30, 134), (30, 124), (80, 112), (240, 100)], s)
     cage_w = cage_w * p.width * s
@@ -97,7 +99,7 @@ def profiles(patient: Patient) -> np.ndarray:
         [(-260, 0), (35, 0), (95, shoulders), (150, shoulders - (10 if arms_up else 40)), (175, 95), (240, 68)], s, 10
     )
     body_w = _curve([(-260, 126), (-90, 138), (-30, 134), (30, 124), (75, 112), (100, 96), (240, 40)], s) * p.width * s
-    skin_w = np.maximum(body_w + wide, girdle * p.width * s * 0.97) + p.fat_mm
+    skin_w = np.maximum(body_w + wide, girdle * p.shoulders * p.width * s * 0.97) + p.fat_mm
     belly = _curve([(-260, 26), (-160, 20), (-90, 8), (-40, 0), (240, 0)], s) * p.belly
     skin_front = front + 15 * s + (6 + 6 * p.muscle) * (95 * s > Z) + 0.75 * p.fat_mm + belly
     skin_front = gaussian_filter1d(skin_front, 8, mode="nearest")
@@ -131,10 +133,8 @@ def shape(patient: Patient, table: np.ndarray) -> Shape:
     front = at(table, CAGE_FRONT, heart_z)
     midline = p.heart_shift_mm * 0.5 + 14 * f.atelectasis * f.atelectasis_side
     back = at(table, SPINE_Y, heart_z)
-    heart_deep = min(0.86 * size, 0.46 * (front - back - 26 * s))
+    heart_deep = min(0.86 * size * p.heart_depth, 0.46 * (front - back - 26 * s))
     return Shape(
-        cage_power=p.boxiness,
-        skin_power=float(np.clip(p.boxiness + 0.1, 2.0, 3.0)),
         fat=p.fat_mm,
         bone=patient.burden.bone,
         spacing=p.rib_spacing_mm * s,
@@ -144,8 +144,10 @@ def shape(patient: Patient, table: np.ndarray) -> Shape:
         vertebra=s,
         dome_right=right,
         dome_left=left,
-        dome_curve=p.dome_curve,
-        dome_y=0.5 * (at(table, CAGE_FRONT, base) + at(table, CAGE_BACK, base)) + 14,
+        sulcus_side=p.sulcus_side_mm * s,
+        sulcus_front=p.sulcus_front_mm * s,
+        sulcus_back=p.sulcus_back_mm * s,
+        dome_y=p.dome_y,
         heart_x=midline + p.heart_shift_mm - 20 * s,
         heart_y=front - 10 - heart_deep,
         heart_z=heart_z,
@@ -156,6 +158,8 @@ def shape(patient: Patient, table: np.ndarray) -> Shape:
         tilt_sin=float(np.sin(tilt)),
         swing_cos=float(np.cos(swing)),
         swing_sin=float(np.sin(swing)),
+        apex=APEX_MM * s,
+        base=min(left, right) - p.sulcus_back_mm * s,
         midline=midline,
         hilum_y=at(table, SPINE_Y, 10) + 46 * s * p.depth,
         hilum_z=14 * s,
