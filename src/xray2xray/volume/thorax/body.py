@@ -65,13 +65,17 @@ class JointShape(NamedTuple):
     correlation: np.ndarray
 
 
+def read_joint_shape(text: str) -> JointShape:
+    """From the text of a file such as `joint_shape.json`."""
+    stored = json.loads(text)
+    columns = (np.array([row[key] for row in stored["numbers"].values()]) for key in ("mean", "sd", "low", "high"))
+    return JointShape(tuple(stored["numbers"]), *columns, np.array(stored["correlation"]))
+
+
 @cache
 def joint_shape() -> JointShape:
     """The distribution that bodies are drawn from."""
-    stored = json.loads(files(__package__).joinpath("joint_shape.json").read_text(encoding="utf-8"))
-    numbers = stored["numbers"]
-    columns = (np.array([row[key] for row in numbers.values()]) for key in ("mean", "sd", "low", "high"))
-    return JointShape(tuple(numbers), *columns, np.array(stored["correlation"]))
+    return read_joint_shape(files(__package__).joinpath("joint_shape.json").read_text(encoding="utf-8"))
 
 
 def sample_shape(rng: np.random.Generator, joint: JointShape, wider: float = WIDER) -> dict[str, float]:

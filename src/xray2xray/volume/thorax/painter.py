@@ -269,7 +269,9 @@ def paint(
                 # --- rib cage ------------------------------------------------------------------------------------
                 yc = 0.5 * (row[CAGE_FRONT] + row[CAGE_BACK])
                 hc = 0.5 * (row[CAGE_FRONT] - row[CAGE_BACK])
-                cage = _superellipse(x - row[SPINE_X] * 0.5, y - yc, row[CAGE_W], hc, cage_back if y < yc else cage_front)
+                cage = _superellipse(
+                    x - row[SPINE_X] * 0.5, y - yc, row[CAGE_W], hc, cage_back if y < yc else cage_front
+                )
                 if -13.0 - voxel < cage < voxel:
                     value = _mix(value, 42.0, _inside(cage + 9.0, voxel))
                     rib, density = _ribs(-cage, x - row[SPINE_X] * 0.5, (y - yc) * row[CAGE_W] / max(hc, 1.0), z, s)

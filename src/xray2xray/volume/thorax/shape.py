@@ -81,7 +81,19 @@ def profiles(patient: Patient) -> np.ndarray:
     spine_x = p.scoliosis_mm * np.sin(Z / 95.0 + p.rib_phase * 6.28)
     # Retrosternal to prevertebral depth: shallow at the inlet, deepest above the diaphragm.
     depth = (
-        _curve([(-260, 142), (-110, 140), (-60, 136), (0, 125), (50, 106), (90, p.inlet_mm), (130, 0.7 * p.inlet_mm), (240, 46)], s)
+        _curve(
+            [
+                (-260, 142),
+                (-110, 140),
+                (-60, 136),
+                (0, 125),
+                (50, 106),
+                (90, p.inlet_mm),
+                (130, 0.7 * p.inlet_mm),
+                (240, 46),
+            ],
+            s,
+        )
         * p.depth
         * s
     )
@@ -102,7 +114,7 @@ def profiles(patient: Patient) -> np.ndarray:
     skin_w = np.maximum(body_w + wide, girdle * p.shoulders * p.width * s * 0.97) + p.fat_mm
     belly = _curve([(-260, 26), (-160, 20), (-90, 8), (-40, 0), (240, 0)], s) * p.belly
     skin_front = front + 15 * s + (6 + 6 * p.muscle) * (95 * s > Z) + 0.75 * p.fat_mm + belly
-    skin_front = gaussian_filter1d(skin_front, 8, mode="nearest")
+    skin_front = gaussian_filter1d(skin_front, 14, mode="nearest")
     skin_back = spine_y - (50 * s + 6 * p.muscle) - 0.7 * p.fat_mm
     media_w = (
         _curve([(-260, 24), (-40, 24), (0, 27), (40, 32), (65, 28), (90, 27), (115, 34), (150, 44), (240, 60)], s)

@@ -1,6 +1,7 @@
 """Everything tube-shaped: great vessels, airways, clavicles, and the vascular tree of each lung."""
 
 import numpy as np
+from numba import njit
 
 from .patient import Patient
 from .shape import CAGE_FRONT, SPINE_Y, Shape, at
@@ -107,6 +108,25 @@ def _direction(rng: np.random.Generator) -> np.ndarray:
     return d / np.linalg.norm(d)
 
 
+@njit(cache=True)
+def _parents(nodes: np.ndarray) -> np.ndarray:
+    """For each of `nodes` (n, 3), the earlier node whose gap to it and way to the root are short together."""
+    parent = np.zeros(len(nodes), np.int64)
+    way = np.zeros(len(nodes))
+    for i in range(1, len(nodes)):
+        least, best = np.inf, 0.0
+        for j in range(i):
+            gap = 0.0
+            for axis in range(3):
+                gap += (nodes[j, axis] - nodes[i, axis]) ** 2
+            gap = np.sqrt(gap)
+            if gap + 0.35 * way[j] < least:
+                least, best = gap + 0.35 * way[j], gap
+                parent[i] = j
+        way[i] = way[parent[i]] + best
+    return parent
+
+
 def lung_tree(points: np.ndarray, hilum: np.ndarray, thinnest: float) -> tuple[np.ndarray, np.ndarray]:
     """Grow a vascular tree from the hilum to `points` (n, 3), nearest first, each joined where its way home is short.
 
@@ -115,12 +135,7 @@ def lung_tree(points: np.ndarray, hilum: np.ndarray, thinnest: float) -> tuple[n
     """
     order = np.argsort(np.linalg.norm(points - hilum, axis=1))
     nodes = np.concatenate([hilum[None], points[order]])
-    parent = np.zeros(len(nodes), int)
-    way = np.zeros(len(nodes))
-    for i in range(1, len(nodes)):
-        gap = np.linalg.norm(nodes[:i] - nodes[i], axis=1)
-        parent[i] = np.argmin(gap + 0.35 * way[:i])
-        way[i] = way[parent[i]] + gap[parent[i]]
+    parent = _parents(nodes)
     leaves = np.ones(len(nodes))
     for i in range(len(nodes) - 1, 0, -1):
         leaves[parent[i]] += leaves[i]
