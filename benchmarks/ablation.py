@@ -1,8 +1,8 @@
 """What each part of the virtual cohort is worth for real chests: `python -m benchmarks.ablation CT... --out DIR`.
 
-Each lever is taken out of the cohort, everything else left as it is, and `ridge_pca`, fitted on what remains, predicts the
-views of real CTs that had no part in the cohort. Ridge regression has no seed and no training time of its own, so what
-changes is the cohort. 64 pixels and 64 voxels; PSNR over the views beyond 30 degrees from the frontal.
+Each lever is taken out of the cohort, everything else left as it is, and `ridge_pca`, fitted on what remains, predicts
+the views of real CTs that had no part in the cohort. Ridge regression has no seed and no training time of its own, so
+what changes is the cohort. 64 pixels and 64 voxels; PSNR over the views beyond 30 degrees from the frontal.
 """
 
 import argparse

@@ -1,13 +1,13 @@
-"""Fit the joint shape of the virtual patients to real two-view cases: `python -m benchmarks.fit_shape PAIRS --out DIR`.
+"""Fit the joint shape of virtual patients to real two-view cases: `python -m benchmarks.fit_shape PAIRS --out DIR`.
 
-Analysis by synthesis, for a population. Each round draws bodies from the present distribution, synthesises their frontal
-and lateral, learns the way back from the two images to the body's numbers, and reads the numbers off the real cases.
+Analysis by synthesis, for a population. Each round draws bodies from the present distribution, synthesises their
+frontal and lateral, learns the way back from the two images to the body's numbers, and reads the numbers off the real cases.
 The new mean is the mean of what was read; the new covariance is that of what was read plus what the images leave open,
 the covariance of the error on held-out virtual patients (law of total covariance). Iterated, this is expectation
 maximisation with an amortised E step: what two projections cannot tell keeps the spread that it began with.
 
-Images are compared as ranks of their grey values: the real ones were stretched one by one, and ranks do not see that. The
-check is synthesis: the estimated bodies are built, and their images correlated with the real ones.
+Images are compared as ranks of their grey values: the real ones were stretched one by one, and ranks do not see that.
+The check is synthesis: the estimated bodies are built, and their images correlated with the real ones.
 """
 
 import argparse
@@ -51,7 +51,7 @@ def crop(grey: np.ndarray) -> np.ndarray:
 
 
 def load_pairs(folder: Path) -> tuple[list[str], np.ndarray]:
-    """Names and prepared images (n, 2, SIZE, SIZE): frontal with the patient's right on the left, lateral at yaw +90."""
+    """Names, and prepared images (n, 2, SIZE, SIZE): frontal with the patient's right on the left, left lateral."""
     names = sorted(f.name[:-7] for f in folder.glob("*_ap.png") if f.name[:-7] not in LEFT_OUT)
     images = np.empty((len(names), 2, SIZE, SIZE), np.float32)
     for i, name in enumerate(names):

@@ -205,10 +205,11 @@ def paint(
     """Fill `hu` (float32) and `tissue` (uint8), both (n, n, n), in place.
 
     `coarse` (m, m, m, 3) is the smooth displacement in mm on a grid `coarse_step` voxels apart; `to_canonical` (3, 4)
-    takes voxel indices to canonical mm; `units` (3, 129) are the `unit_norm` of skin, front and back of the cage; `texture` (n, n, n) is unit-variance noise with the spectrum of tissue.
+    takes voxel indices to canonical mm; `units` (3, 129) are the `unit_norm` of the skin, the front and the back of the
+    cage; `texture` (n, n, n) is unit-variance noise with the spectrum of tissue.
     """
     n = hu.shape[0]
-    skin, cage_front, cage_back = units[0], units[1], units[2]
+    skin, front, back = units[0], units[1], units[2]
     row = np.empty(table.shape[1], np.float32)
     knots = np.empty((coarse.shape[2], 3))
     for i in range(n):
@@ -269,9 +270,7 @@ def paint(
                 # --- rib cage ------------------------------------------------------------------------------------
                 yc = 0.5 * (row[CAGE_FRONT] + row[CAGE_BACK])
                 hc = 0.5 * (row[CAGE_FRONT] - row[CAGE_BACK])
-                cage = _superellipse(
-                    x - row[SPINE_X] * 0.5, y - yc, row[CAGE_W], hc, cage_back if y < yc else cage_front
-                )
+                cage = _superellipse(x - row[SPINE_X] * 0.5, y - yc, row[CAGE_W], hc, back if y < yc else front)
                 if -13.0 - voxel < cage < voxel:
                     value = _mix(value, 42.0, _inside(cage + 9.0, voxel))
                     rib, density = _ribs(-cage, x - row[SPINE_X] * 0.5, (y - yc) * row[CAGE_W] / max(hc, 1.0), z, s)

@@ -80,23 +80,8 @@ def profiles(patient: Patient) -> np.ndarray:
     )
     spine_x = p.scoliosis_mm * np.sin(Z / 95.0 + p.rib_phase * 6.28)
     # Retrosternal to prevertebral depth: shallow at the inlet, deepest above the diaphragm.
-    depth = (
-        _curve(
-            [
-                (-260, 142),
-                (-110, 140),
-                (-60, 136),
-                (0, 125),
-                (50, 106),
-                (90, p.inlet_mm),
-                (130, 0.7 * p.inlet_mm),
-                (240, 46),
-            ],
-            s,
-        )
-        * p.depth
-        * s
-    )
+    inlet = [(90, p.inlet_mm), (130, 0.7 * p.inlet_mm), (240, 46)]
+    depth = _curve([(-260, 142), (-110, 140), (-60, 136), (0, 125), (50, 106), *inlet], s) * p.depth * s
     front = spine_y + 15 * s + depth + p.sternum_mm * s * np.exp(-((Z / s - 10) ** 2) / (2 * 55**2))
     dome = np.clip((APEX_MM * s - Z) / (112 * s), 0, None)  # 0 at the apex, then opening like a dome
     opening = np.where(dome < 1, np.sqrt(np.clip(1 - (1 - np.clip(dome, 0, 1)) ** 2.2, 0, 1)), 1.0) ** p.taper
