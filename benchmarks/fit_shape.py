@@ -1,9 +1,9 @@
 """Fit the joint shape of virtual patients to real two-view cases: `python -m benchmarks.fit_shape PAIRS --out DIR`.
 
 Analysis by synthesis, for a population. Each round draws bodies from the present distribution, synthesises their
-frontal and lateral, learns the way back from the two images to the body's numbers, and reads the numbers off the real cases.
-The new mean is the mean of what was read; the new covariance is that of what was read plus what the images leave open,
-the covariance of the error on held-out virtual patients (law of total covariance). Iterated, this is expectation
+frontal and lateral, learns the way back from the two images to the body's numbers, and reads the numbers off the real
+cases. The new mean is the mean of what was read; the new covariance is that of what was read plus what the images leave
+open, the covariance of the error on held-out virtual patients (law of total covariance). Iterated, this is expectation
 maximisation with an amortised E step: what two projections cannot tell keeps the spread that it began with.
 
 Images are compared as ranks of their grey values: the real ones were stretched one by one, and ranks do not see that.
