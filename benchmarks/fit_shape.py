@@ -1,13 +1,13 @@
 """Fit the joint shape of virtual patients to real two-view cases: `python -m benchmarks.fit_shape PAIRS --out DIR`.
 
-Analysis by synthesis, for a population. Each round draws bodies from the present distribution, synthesises their
-frontal and lateral, learns the way back from the two images to the body's numbers, and reads the numbers off the real
-cases. The new mean is the mean of what was read; the new covariance is that of what was read plus what the images leave
-open, the covariance of the error on held-out virtual patients (law of total covariance). Iterated, this is expectation
-maximisation with an amortised E step: what two projections cannot tell keeps the spread that it began with.
+Analysis by synthesis for a population, as approximate Bayesian computation by population Monte Carlo (Beaumont et al.,
+Biometrika 96:983, 2009). Bodies are drawn, their frontal and lateral synthesised, and every real case takes the bodies
+whose two images correlate best with its own. The next round draws around the bodies that were taken, so that the bank
+grows where real chests are. The fitted mean and covariance are those of all that the real cases took: the spread between
+cases and, as each takes several, what two projections leave open.
 
 Images are compared as ranks of their grey values: the real ones were stretched one by one, and ranks do not see that.
-The check is synthesis: the estimated bodies are built, and their images correlated with the real ones.
+Nothing is learned from virtual images, so that what no virtual chest has (noise, tables, tubes) cannot mislead.
 """
 
 import argparse
@@ -20,10 +20,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from sklearn.decomposition import PCA
-from sklearn.neural_network import MLPRegressor
 
-from xray2xray.files import atomic_path, progress
+from xray2xray.files import atomic_path, progress, write_json
 from xray2xray.projection import preset, render
 from xray2xray.volume.thorax import make_volume, sample_patient
 from xray2xray.volume.thorax.body import Body, JointShape, joint_shape, sample_shape
@@ -32,7 +30,10 @@ from xray2xray.volume.thorax.findings import Findings
 LEFT_OUT = {"LIDC-IDRI-0001", "LIDC-IDRI-0138"}  # 0001 is a test CT; 0138 repeats 0029
 N_FIT = 498  # sorted cases that are fitted; the rest only test
 SIZE = 48  # pixels of a prepared image
-EXPLORE = 1.4  # spread of the simulated bodies against the present distribution's
+EXPLORE = 1.4  # spread of the first bodies against the distribution to begin with
+TAKEN = 8  # bodies that a real case takes
+SOFTNESS = 0.02  # in correlation: how much better a body must be to count e times as much
+KERNEL = 0.5  # scatter of the next bodies, in spreads of those taken
 
 
 def prepare(content: np.ndarray) -> np.ndarray:
@@ -83,80 +84,60 @@ def synthesise(numbers: dict[str, float], seed: int) -> np.ndarray:
     return np.stack(found)
 
 
-def _simulate_one(joint: JointShape, wider: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng([seed, 77])
-    numbers = sample_shape(rng, joint, wider)
-    if rng.random() < 0.55:
-        numbers["breast_mm"] = 0.0
-    return np.array(list(numbers.values())), synthesise(numbers, seed)
+def _synthesise_row(job: tuple[tuple[str, ...], np.ndarray, int]) -> np.ndarray:
+    names, row, seed = job
+    return synthesise(dict(zip(names, row.tolist(), strict=True)), seed)
 
 
-def simulate(joint: JointShape, count: int, first_seed: int, workers: int) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers (count, n) and prepared images (count, 2, SIZE, SIZE) of bodies drawn from `joint`, more widely."""
-    jobs = ((joint, EXPLORE, seed) for seed in range(first_seed, first_seed + count))
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        made = list(progress(pool.map(_star, jobs, chunksize=8), "synthesising", count))
-    return np.stack([m[0] for m in made]), np.stack([m[1] for m in made])
+def first_bodies(joint: JointShape, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Numbers (count, n) drawn from `joint`, more widely; half of them have no breasts."""
+    rows = np.array([list(sample_shape(rng, joint, EXPLORE).values()) for _ in range(count)])
+    rows[rng.random(count) < 0.55, joint.names.index("breast_mm")] = 0.0
+    return rows
 
 
-def _star(job: tuple[JointShape, float, int]) -> tuple[np.ndarray, np.ndarray]:
-    return _simulate_one(*job)
-
-
-def read_bodies(
-    numbers: np.ndarray, images: np.ndarray, real: np.ndarray, seed: int = 0
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Learn images -> numbers on virtual bodies and read the real cases.
+def take(bank: np.ndarray, real: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What each real case takes from the bank, both (m, 2, SIZE, SIZE).
 
     Returns:
-        numbers of the real cases (m, n); covariance of what the images leave open (n, n), in units of the virtual
-        bodies' spread; R2 of each number on held-out virtual bodies (n,).
+        the bodies taken (m, TAKEN), their weights, which add up to 1, and the correlations (m, bank).
     """
-    mean, spread = numbers.mean(0), numbers.std(0)
-    target = (numbers - mean) / spread
-    components = PCA(120, svd_solver="randomized", random_state=seed).fit(images.reshape(len(images), -1))
-    scale = np.sqrt(components.explained_variance_)
-    inputs = components.transform(images.reshape(len(images), -1)) / scale
-    held = len(inputs) // 6
-    network = MLPRegressor(
-        hidden_layer_sizes=(256, 128), alpha=3e-3, early_stopping=True, max_iter=200, random_state=seed
-    )
-    network.fit(inputs[held:], target[held:])
-    error = network.predict(inputs[:held]) - target[:held]
-    skill = 1 - (error**2).mean(0) / target[:held].var(0)
-    # A real image may lie beyond the virtual ones in many directions: bound it, and what is read of it.
-    found = np.clip(components.transform(real.reshape(len(real), -1)) / scale, -3.5, 3.5)
-    return mean + spread * np.clip(network.predict(found), -3, 3), np.cov(error.T), skill
+    flat = [x.reshape(*x.shape[:2], -1) - x.reshape(*x.shape[:2], -1).mean(-1, keepdims=True) for x in (bank, real)]
+    bank_unit, real_unit = (x / np.linalg.norm(x, axis=-1, keepdims=True) for x in flat)
+    alike = np.einsum("rvp,bvp->rb", real_unit, bank_unit, optimize=True) / 2
+    taken = np.argsort(-alike, axis=1)[:, :TAKEN]
+    best = np.take_along_axis(alike, taken, axis=1)
+    weights = np.exp((best - best[:, :1]) / SOFTNESS)
+    return taken, weights / weights.sum(1, keepdims=True), alike
 
 
-def update(joint: JointShape, read: np.ndarray, left_open: np.ndarray, spread: np.ndarray) -> JointShape:
-    """The distribution of the next round; `left_open` is a covariance in units of `spread` (see `read_bodies`)."""
+def next_bodies(
+    bodies: np.ndarray, taken: np.ndarray, weights: np.ndarray, joint: JointShape, count: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Numbers (count, n) scattered about bodies that were taken."""
+    cases = rng.integers(len(taken), size=count)
+    choice = [rng.choice(TAKEN, p=weights[case]) for case in cases]
+    centre = bodies[taken[cases, choice]]
+    spread = np.cov(bodies[taken.ravel()].T, aweights=weights.ravel())
+    moved = centre + KERNEL * rng.multivariate_normal(np.zeros(len(spread)), spread, size=count)
+    moved = np.clip(moved, joint.low, joint.high)
     breast = joint.names.index("breast_mm")
-    covariance = np.cov(read.T) + left_open * np.outer(spread, spread) / EXPLORE**2
+    moved[centre[:, breast] == 0, breast] = 0.0
+    return moved
+
+
+def population(bodies: np.ndarray, taken: np.ndarray, weights: np.ndarray, joint: JointShape) -> JointShape:
+    """The Gaussian of the bodies that were taken; of breasts, of those who have them."""
+    rows, shares = bodies[taken.ravel()], weights.ravel()
+    breast = joint.names.index("breast_mm")
+    mean = shares @ rows / shares.sum()
+    covariance = np.cov(rows.T, aweights=shares)
     sd = np.sqrt(np.diag(covariance))
-    correlation = covariance / np.outer(sd, sd)
-    correlation = 0.95 * correlation + 0.05 * np.eye(len(sd))  # of 500 cases, not of all
-    mean = np.clip(read.mean(0), joint.low, joint.high)
-    mean[breast], sd[breast] = joint.mean[breast], joint.sd[breast]  # women's only, and not known who is one
+    correlation = 0.95 * covariance / np.outer(sd, sd) + 0.05 * np.eye(len(sd))  # of 500 cases, not of all
+    having = rows[:, breast] > 0
+    mean[breast] = np.average(rows[having, breast], weights=shares[having])
+    sd[breast] = np.sqrt(np.cov(rows[having, breast], aweights=shares[having]))
     return joint._replace(mean=mean, sd=sd, correlation=correlation)
-
-
-def correlate(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Rank correlation of images (m, 2, SIZE, SIZE), of each view (m, 2)."""
-    a, b = (x.reshape(*x.shape[:2], -1) for x in (a, b))
-    a, b = (x - x.mean(-1, keepdims=True) for x in (a, b))
-    return (a * b).sum(-1) / np.sqrt((a**2).sum(-1) * (b**2).sum(-1))
-
-
-def check(joint: JointShape, read: np.ndarray, real: np.ndarray, cases: int = 60) -> dict[str, float]:
-    """How well the bodies that were read, and the mean body, explain real images: mean rank correlations."""
-    pick = np.linspace(0, len(read) - 1, cases).astype(int)
-    limited = np.clip(read[pick], joint.low, joint.high)
-    own = np.stack([synthesise(dict(zip(joint.names, row.tolist(), strict=True)), 5) for row in limited])
-    plain = dict(zip(joint.names, joint.mean.tolist(), strict=True)) | {"breast_mm": 0.0}
-    average = np.broadcast_to(synthesise(plain, 5), own.shape)
-    found = {"read": correlate(own, real[pick]), "mean": correlate(average, real[pick])}
-    return {f"{name}_{view}": float(c.mean(0)[k]) for name, c in found.items() for k, view in enumerate(("pa", "lat"))}
 
 
 def write(joint: JointShape, path: Path) -> None:
@@ -183,19 +164,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
     real = load_pairs(options.pairs)[1]
-    joint, log = joint_shape(), []
-    seen: list[tuple[np.ndarray, np.ndarray]] = []  # every round learns from all that was synthesised
+    joint, rng, log = joint_shape(), np.random.default_rng(0), []
+    bodies = first_bodies(joint, options.count, rng)
+    bank = np.empty((0, *real.shape[1:]), np.float32)
     for turn in range(options.rounds):
-        seen.append(simulate(joint, options.count, 3_000_000 + turn * options.count, options.workers))
-        numbers, images = (np.concatenate(parts) for parts in zip(*seen, strict=True))
-        read, left_open, skill = read_bodies(numbers, images, real)
-        joint = update(joint, read[:N_FIT], left_open, numbers.std(0))
-        row = {"round": turn + 1, **check(joint, read, real)}
-        log.append(row | {"r2": dict(zip(joint.names, skill.round(2).tolist(), strict=True))})
-        print(" ".join(f"{k} {v:.3f}" for k, v in row.items()), flush=True)
-        write(joint, options.out / "joint_shape.json")
-        np.savez(options.out / f"round{turn + 1}.npz", read=read, skill=skill)
-        (options.out / "fit.json").write_text(json.dumps(log, indent=1), encoding="utf-8")
+        jobs = [(joint.names, row, 3_000_000 + seed) for seed, row in enumerate(bodies) if seed >= len(bank)]
+        with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
+            made = list(progress(pool.map(_synthesise_row, jobs, chunksize=8), "synthesising", len(jobs)))
+        bank = np.concatenate([bank, np.stack(made)])
+        taken, weights, alike = take(bank, real[:N_FIT])
+        fitted = population(bodies, taken, weights, joint)
+        unseen = take(bank, real[N_FIT:])[2]
+        best = {"fitted": alike.max(1).mean(), "unseen": unseen.max(1).mean(), "average": unseen.mean()}
+        log.append({"round": turn + 1, "bodies": len(bank), **{name: float(value) for name, value in best.items()}})
+        print(log[-1], flush=True)
+        write(fitted, options.out / "joint_shape.json")
+        write_json(options.out / "fit.json", {"rounds": log})
+        np.savez(options.out / "bank.npz", bodies=bodies, images=(bank * 127).astype(np.int8))
+        bodies = np.concatenate([bodies, next_bodies(bodies, taken, weights, joint, options.count, rng)])
 
 
 if __name__ == "__main__":

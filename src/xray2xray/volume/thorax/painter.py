@@ -232,6 +232,12 @@ def paint(
                 zi = min(max(z - Z_MIN, 0.0), float(Z_MAX - Z_MIN) - 1e-3)
                 lower = int(zi)
                 t = zi - lower
+                beyond = abs(x) - table[lower, SKIN_W] - 12.0  # air, whatever the breasts and the step of the table
+                beyond = max(beyond, max(y - table[lower, SKIN_FRONT] - 80.0, table[lower, SKIN_BACK] - 10.0 - y))
+                if beyond > 0:
+                    hu[i, j, k] = -1000.0
+                    tissue[i, j, k] = AIR
+                    continue
                 for c in range(row.shape[0]):
                     row[c] = table[lower, c] + (table[lower + 1, c] - table[lower, c]) * t
 
@@ -285,7 +291,7 @@ def paint(
                         plate = min(broad - abs(x), 5.0 - abs(cage + 5.5)) if y > yc else -1e3
                         occupancy = _inside(plate, voxel)
                         if occupancy > 0:
-                            value = _mix(value, 260.0 * s.bone, occupancy)
+                            value = _mix(value, 190.0 * s.bone, occupancy)
                             if occupancy > 0.5:
                                 label = BONE
 
@@ -323,7 +329,7 @@ def paint(
                     media = max(max(_join(column, heart + 2.0, 24.0), gutter), max(max(septum, esophagus), hila))
                     chest = _inside(pleura, voxel)
                     if above < voxel:  # belly: liver, stomach with its bubble, spleen, the rest fat and bowel
-                        organ = -20.0 + 45.0 * noise
+                        organ = 12.0 + 40.0 * noise
                         belly_y = 0.5 * (row[CAGE_FRONT] + row[CAGE_BACK]) + 14.0
                         liver = _ellipsoid(x - 62.0, y - belly_y - 10.0, z - s.dome_right + 68.0, 105.0, 92.0, 72.0)
                         spleen = _ellipsoid(x + 98.0, y - belly_y + 45.0, z - s.dome_left + 46.0, 38.0, 48.0, 42.0)

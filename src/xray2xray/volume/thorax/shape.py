@@ -88,6 +88,10 @@ def profiles(patient: Patient) -> np.ndarray:
     cage_w = opening * _curve([(-260, 126), (-150, 134), (-90, 139), (-30, 134), (30, 124), (80, 112), (240, 100)], s)
     cage_w = cage_w * p.width * s
     back = spine_y - 26 * s * np.clip(opening * 1.15, 0, 1)
+    # The apex is a dome in depth as well, round its own middle, which lies towards the back.
+    middle = 0.6 * back + 0.4 * front
+    closing = np.where(dome < 1, np.clip(opening, 0, 1) ** 0.7, 1.0)
+    lung_front, back = middle + (front - middle) * closing, middle + (back - middle) * closing
     # Skin: cage, muscle and fat; the shoulder girdle above, the neck at last.
     arms_up = patient.scan.arms_up
     shoulders = 172 if arms_up else 205
@@ -106,7 +110,7 @@ def profiles(patient: Patient) -> np.ndarray:
         * p.mediastinum
         * s
     )
-    columns = (spine_x, spine_y, cage_w, front, back, skin_w, skin_front, skin_back, media_w)
+    columns = (spine_x, spine_y, cage_w, lung_front, back, skin_w, skin_front, skin_back, media_w)
     return np.stack(columns, axis=1).astype(np.float32)
 
 
