@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,7 @@ HABITUS = ("fat_mm", "belly", "muscle", "shoulders", "breast_mm", "lung_hu")
 
 
 def _textbook(patient: Patient) -> Patient:
-    numbers = sample_shape(np.random.default_rng([patient.seed, 79]), TEXTBOOK)
+    numbers: dict[str, Any] = sample_shape(np.random.default_rng([patient.seed, 79]), TEXTBOOK)
     if not patient.female:
         numbers["breast_mm"] = 0.0
     return replace(patient, body=replace(patient.body, **numbers))
@@ -45,7 +46,7 @@ def _whole(patient: Patient) -> Patient:
 
 
 def _one_habitus(patient: Patient) -> Patient:
-    plain = {name: float(TEXTBOOK.mean[TEXTBOOK.names.index(name)]) for name in HABITUS}
+    plain: dict[str, Any] = {name: float(TEXTBOOK.mean[TEXTBOOK.names.index(name)]) for name in HABITUS}
     return replace(patient, body=replace(patient.body, **plain))
 
 

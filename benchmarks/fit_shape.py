@@ -3,8 +3,8 @@
 Analysis by synthesis for a population, as approximate Bayesian computation by population Monte Carlo (Beaumont et al.,
 Biometrika 96:983, 2009). Bodies are drawn, their frontal and lateral synthesised, and every real case takes the bodies
 whose two images correlate best with its own. The next round draws around the bodies that were taken, so that the bank
-grows where real chests are. The fitted mean and covariance are those of all that the real cases took: the spread between
-cases and, as each takes several, what two projections leave open.
+grows where real chests are. The fitted mean and covariance are those of all that the real cases took: the spread
+between cases and, as each takes several, what two projections leave open.
 
 Images are compared as ranks of their grey values: the real ones were stretched one by one, and ranks do not see that.
 Nothing is learned from virtual images, so that what no virtual chest has (noise, tables, tubes) cannot mislead.

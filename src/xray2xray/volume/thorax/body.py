@@ -68,8 +68,9 @@ class JointShape(NamedTuple):
 def read_joint_shape(text: str) -> JointShape:
     """From the text of a file such as `joint_shape.json`."""
     stored = json.loads(text)
-    columns = (np.array([row[key] for row in stored["numbers"].values()]) for key in ("mean", "sd", "low", "high"))
-    return JointShape(tuple(stored["numbers"]), *columns, np.array(stored["correlation"]))
+    numbers = stored["numbers"]
+    mean, sd, low, high = np.array([[row[key] for key in ("mean", "sd", "low", "high")] for row in numbers.values()]).T
+    return JointShape(tuple(numbers), mean, sd, low, high, np.array(stored["correlation"]))
 
 
 @cache
