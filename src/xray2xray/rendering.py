@@ -7,24 +7,32 @@ because numba's threads do not survive a fork.
 import csv
 import signal
 import sys
+import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from .data.groups import SOURCE_CT
 from .data.store import ViewStore
 from .errors import InputError
 from .files import atomic_path, progress
+from .seeds import FIRST_PROBE_SEED
+
+if TYPE_CHECKING:
+    from .volume.thorax.warp import Outline
+    from .volume.volume import Volume
 
 FAILED = "failed.csv"
 
 
 @dataclass(frozen=True)
 class Job:
-    """One study to render: a scan on disk, or a procedural patient by its seed."""
+    """One study to render: a scan on disk, a procedural patient by its seed, or a scan warped to that one's shape."""
 
     study: str
     source: str
@@ -32,11 +40,21 @@ class Job:
     series: str | None = None
     volume_size: int = 128
     remove_couch: bool = False
+    warped_from: str | None = None  # the study of the scan itself
 
 
 def procedural_study(seed: int) -> str:
     """The name under which the procedural patient of a seed is stored, so that the seed can be told from the name."""
     return f"thorax-{seed:07d}"
+
+
+def warp_job(job: Job, number: int) -> Job:
+    """A scan's warped copy. Its shape follows from its name: no two copies of any scans share one.
+
+    The shapes are those of patients that world models are trained on: none of a test.
+    """
+    study = f"{job.study}-warp-{number:04d}"
+    return replace(job, study=study, seed=zlib.crc32(study.encode()) % FIRST_PROBE_SEED, warped_from=job.study)
 
 
 def render_jobs(store: ViewStore, jobs: Sequence[Job], yaw_deg: Sequence[float], workers: int) -> dict[str, str]:
@@ -55,8 +73,9 @@ def render_jobs(store: ViewStore, jobs: Sequence[Job], yaw_deg: Sequence[float],
     failed: dict[str, str] = {}
     for job, problem in progress(_finished(store, waiting, tuple(yaw_deg), workers), "rendering", len(waiting)):
         if problem:
+            said_before = problem in failed.values()  # of the same scan, for another of its warps
             failed[job.study] = problem
-            if len(jobs) > 1:  # the only one is the caller's to report
+            if len(jobs) > 1 and not said_before:  # the only one is the caller's to report
                 said = problem if problem.startswith(job.source) else f"{job.study}: {problem}"
                 print(f"xray2xray: left out {said}", file=sys.stderr, flush=True)
     _list_failed(store.folder / FAILED, jobs, failed)
@@ -96,21 +115,9 @@ def _start_worker() -> None:
 def render_job(store: ViewStore, job: Job, yaw_deg: tuple[float, ...]) -> str | None:
     """Render one study into the store; returns what was wrong with its input, None if it went well."""
     from .projection.render import render
-    from .volume.couch import remove_couch
 
-    labels: dict[str, Any]
     try:
-        if job.seed is None:
-            from .volume.read import read_volume
-
-            volume, labels = read_volume(job.source, job.series), {}
-        else:
-            from .volume import thorax
-
-            volume = thorax.patient_volume(job.seed, job.volume_size)
-            labels = {"seed": job.seed, **thorax.patient_labels(job.seed)}
-        if job.remove_couch:
-            volume, labels = remove_couch(volume), {**labels, "remove_couch": True}
+        volume, labels = _volume_of(job)
         views_p = render(volume, store.geometry, yaw_deg, threads=1)
     except InputError as error:
         return str(error)
@@ -120,6 +127,43 @@ def render_job(store: ViewStore, job: Job, yaw_deg: tuple[float, ...]) -> str | 
         return f"{job.source}: {type(error).__name__}: {' '.join(str(error).split())}"
     store.write(job.study, views_p, yaw_deg, labels)
     return None
+
+
+def _volume_of(job: Job) -> tuple["Volume", dict[str, Any]]:
+    """What a job renders, and its labels."""
+    from .volume.couch import remove_couch
+
+    labels: dict[str, Any]
+    if job.warped_from is not None:
+        from .volume.thorax.warp import patient_outline, warp
+
+        assert job.seed is not None
+        volume, source = _bare_scan(job.source, job.series)
+        labels = {SOURCE_CT: job.warped_from, "warp_seed": job.seed, "remove_couch": True}
+        return warp(volume, source, patient_outline(job.seed), job.seed), labels
+    if job.seed is None:
+        from .volume.read import read_volume
+
+        volume, labels = read_volume(job.source, job.series), {}
+    else:
+        from .volume import thorax
+
+        volume = thorax.patient_volume(job.seed, job.volume_size)
+        labels = {"seed": job.seed, **thorax.patient_labels(job.seed)}
+    if job.remove_couch:
+        volume, labels = remove_couch(volume), {**labels, "remove_couch": True}
+    return volume, labels
+
+
+@lru_cache(maxsize=1)
+def _bare_scan(path: str, series: str | None) -> tuple["Volume", "Outline"]:
+    """A scan without its couch, and its outline; kept for the next of its warps."""
+    from .volume.couch import remove_couch
+    from .volume.read import read_volume
+    from .volume.thorax.warp import outline
+
+    volume = remove_couch(read_volume(path, series))
+    return volume, outline(volume)
 
 
 def _list_failed(path: Path, jobs: Sequence[Job], failed: dict[str, str]) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 import yaml
 
+from ..data.groups import group_of
 from ..data.store import ViewStore
 from ..errors import InputError, UsageError
 from ..files import atomic_path
@@ -77,7 +78,8 @@ def train(
     for name in wanted:
         if (out / name / CHECKPOINT).exists() and not resume:
             raise UsageError(f"{out / name} was trained before; pass --resume to go on, or choose another --out")
-    stored, key = _read(views, chosen, limit)
+    stored, groups, key = _read(views, chosen, limit)
+    held_out = _held_out(groups, chosen)
     _save_recipe(out, chosen, seed)
     machine = Machine(device=device, precision=precision, seed=seed)
     notes: dict[str, Any] = {"preset": chosen.name, "seed": seed, "patients": len(stored)}
@@ -85,17 +87,23 @@ def train(
         goes_on = resume and (out / name / CHECKPOINT).exists()
         torch.manual_seed(seed)  # the weights a stage starts from; its batches have their own generators
         if name == "vision":
-            _train_vision(stored, chosen, machine, out, goes_on, notes)
+            _train_vision(stored, held_out, chosen, machine, out, goes_on, notes)
         else:
-            _train_transition(name, stored, key, chosen, machine, out, goes_on, notes)
+            _train_transition(name, stored, held_out, key, chosen, machine, out, goes_on, notes)
     return out / "model"
 
 
 def _train_vision(
-    stored: np.ndarray, chosen: Preset, machine: Machine, out: Path, resume: bool, notes: dict[str, Any]
+    stored: np.ndarray,
+    held_out: int,
+    chosen: Preset,
+    machine: Machine,
+    out: Path,
+    resume: bool,
+    notes: dict[str, Any],
 ) -> None:
-    learned, held_out = _split(stored, chosen)
-    looked_at = held_out if len(held_out) else learned
+    learned = stored[: len(stored) - held_out]
+    looked_at = stored[-held_out:] if held_out else learned
     flat = looked_at.reshape(-1, *looked_at.shape[2:])
     seen = flat[np.linspace(0, len(flat) - 1, min(chosen.held_out_views, len(flat))).astype(int)]
     model = VisionModel(chosen.vision)
@@ -107,6 +115,7 @@ def _train_vision(
 def _train_transition(
     name: str,
     stored: np.ndarray,
+    held_out: int,
     key: str,
     chosen: Preset,
     machine: Machine,
@@ -122,7 +131,6 @@ def _train_transition(
     vision.to(machine.device).eval()
     key = f"{sha256(out / 'model' / 'vision.safetensors')} {key}"
     latents, tokens = cached_latents(out / "latents", key, vision, stored)
-    held_out = len(_split(stored, chosen)[1])
     objective: DirectObjective | AutoregressiveObjective
     if name == "direct":
         direct, loop = DirectTransition(chosen.direct), chosen.direct_loop
@@ -136,8 +144,11 @@ def _train_transition(
     write_part(out / "model", name, objective.average, notes)
 
 
-def _read(views: str | Path, chosen: Preset, limit: int | None) -> tuple[np.ndarray, str]:
-    """Stored views (patients, 37, size, size) uint16, and a name for exactly these."""
+def _read(views: str | Path, chosen: Preset, limit: int | None) -> tuple[np.ndarray, list[str], str]:
+    """Stored views (studies, 37, size, size) uint16, whose studies they are (see `group_of`), a name for just these.
+
+    The studies of one patient are neighbours.
+    """
     store = ViewStore.open(views)
     studies = store.studies()[:limit]
     if not studies:
@@ -147,15 +158,22 @@ def _read(views: str | Path, chosen: Preset, limit: int | None) -> tuple[np.ndar
             f"{views} holds views of {store.geometry.size} px, the preset {chosen.name} wants {chosen.vision.size};"
             " render the store at that size or choose another preset"
         )
+    patient_of = {study: group_of(store.read_labels(study), study) for study in studies}
+    studies.sort(key=lambda study: (patient_of[study], study))
     stored = store.read_standard(studies)
     sample = int(stored[:, :, :: max(1, chosen.vision.size // 8), chosen.vision.size // 2].astype(np.int64).sum())
-    return stored, f"{len(studies)} {studies[0]} {studies[-1]} {sample}"
+    return stored, [patient_of[study] for study in studies], f"{len(studies)} {studies[0]} {studies[-1]} {sample}"
 
 
-def _split(stored: np.ndarray, chosen: Preset) -> tuple[np.ndarray, np.ndarray]:
-    """The last patients are held out, at most a fifth of them."""
-    held_out = min(chosen.held_out, len(stored) // 5)
-    return stored[: len(stored) - held_out], stored[len(stored) - held_out :]
+def _held_out(groups: Sequence[str], chosen: Preset) -> int:
+    """How many studies at the end are held out: a fifth of them at most, and then the rest of the first one's patient.
+
+    None where all studies are one patient's.
+    """
+    first = len(groups) - min(chosen.held_out, len(groups) // 5)
+    while 0 < first < len(groups) and groups[first - 1] == groups[first]:
+        first -= 1
+    return len(groups) - first if first else 0
 
 
 def _save_recipe(out: Path, chosen: Preset, seed: int) -> None:

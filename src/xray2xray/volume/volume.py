@@ -122,9 +122,9 @@ def isocentre_mm(volume: Volume) -> np.ndarray:
     if body.any():
         centre[0] = np.average(np.arange(hu.shape[0]), weights=body.sum((1, 2))) * stride[0]
         centre[1] = np.average(np.arange(hu.shape[1]), weights=body.sum((0, 2))) * stride[1]
-    planes = _lung_planes(hu, body, float(np.prod(volume.spacing_mm * stride)) / 1000)
-    if planes is not None:
-        centre[2] = min((planes[0] + planes[1]) / 2 * stride[2], volume.shape[2] - 1)
+    planes = lung_planes(lung_mask(hu, body, float(np.prod(volume.spacing_mm * stride)) / 1000))
+    if len(planes):
+        centre[2] = min((planes[0] + planes[-1]) / 2 * stride[2], volume.shape[2] - 1)
     return volume.affine[:3, :3] @ centre + volume.affine[:3, 3]
 
 
@@ -151,20 +151,23 @@ def _coarse_body(hu: np.ndarray) -> np.ndarray:
     return body
 
 
-def _lung_planes(hu: np.ndarray, body: np.ndarray, voxel_ml: float) -> tuple[int, int] | None:
-    """First and last plane of the lungs: the largest gas inside the body, and a second part where it is lung-sized."""
-    parts, count = ndimage.label((hu < BODY_HU) & body)
-    if count == 0:
-        return None
+def lung_mask(hu: np.ndarray, body: np.ndarray, voxel_ml: float) -> np.ndarray:
+    """bool, hu's shape: the largest gas inside the body, and a second part where it is lung-sized; False if none is."""
+    parts, _ = ndimage.label((hu < BODY_HU) & body)
     sizes = np.bincount(parts.ravel())
     sizes[0] = 0
     if sizes.max() * voxel_ml < MIN_LUNG_ML:
-        return None
-    lungs = np.isin(parts, np.flatnonzero(sizes > 0.2 * sizes.max()))
+        return np.zeros(hu.shape, bool)
+    return np.isin(parts, np.flatnonzero(sizes > 0.2 * sizes.max()))
+
+
+def lung_planes(lungs: np.ndarray) -> np.ndarray:
+    """Indices of the planes across the last axis that hold lung; empty where there is none.
+
+    The trachea above the apex is gas too: planes with hardly any of it do not count.
+    """
     area = lungs.sum((0, 1))
-    # the trachea above the apex is gas too: planes with hardly any of it do not count
-    planes = np.flatnonzero(area > 0.05 * area.max())
-    return int(planes[0]), int(planes[-1])
+    return np.flatnonzero(area > 0.05 * area.max())
 
 
 def _largest(mask: np.ndarray) -> np.ndarray:

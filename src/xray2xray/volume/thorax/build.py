@@ -27,7 +27,7 @@ def make_volume(patient: Patient, size: int = 128) -> tuple[Volume, np.ndarray]:
     table = profiles(patient)
     s = shape(patient, table)
     to_canonical = _to_canonical(patient, size, voxel)
-    displacement = _smooth_displacement(rng, patient.body.warp_mm)
+    displacement = smooth_displacement(rng, patient.body.warp_mm)
     step = -(-size // (_COARSE - 1))
     noise = texture(rng, size)
     hu = np.empty((size, size, size), np.float32)
@@ -73,7 +73,7 @@ def _to_canonical(patient: Patient, size: int, voxel: float) -> np.ndarray:
     return matrix
 
 
-def _smooth_displacement(rng: np.random.Generator, amplitude_mm: float) -> np.ndarray:
+def smooth_displacement(rng: np.random.Generator, amplitude_mm: float) -> np.ndarray:
     """(m, m, m, 3) float32 displacement in mm, smooth over roughly a quarter of the body."""
     knots = rng.normal(size=(5, 5, 5, 3))
     fine = np.stack([zoom(knots[..., a], (_COARSE + 1) / 5, order=3, mode="nearest") for a in range(3)], axis=-1)

@@ -1,0 +1,34 @@
+"""Which studies are one patient's, so that a split never has the same patient on both sides."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import InputError
+
+SOURCE_CT = "source_ct"  # the label that names the CT a study was warped from
+
+
+def group_of(labels: Mapping[str, Any], study: str) -> str:
+    """The patient of a study: the CT that it was warped from, else the study itself."""
+    return str(labels.get(SOURCE_CT, study))
+
+
+def check_groups(split: Mapping[str, str], labels: Mapping[str, Mapping[str, Any]]) -> None:
+    """Make sure that no patient is in two parts of a split.
+
+    Args:
+        split: the part (train, test, ...) of every study.
+        labels: the labels of every study.
+
+    Raises:
+        InputError: a CT and its warps, or two warps of it, lie in different parts.
+    """
+    first: dict[str, str] = {}
+    for study, part in split.items():
+        group = group_of(labels[study], study)
+        other = first.setdefault(group, study)
+        if split[other] != part:
+            raise InputError(
+                f"{study} is in {part} and {other} in {split[other]}, but both come from the CT {group}; "
+                "keep a CT and all its warps in one part"
+            )
