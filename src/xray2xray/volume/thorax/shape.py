@@ -121,7 +121,8 @@ def shape(patient: Patient, table: np.ndarray) -> Shape:
     p, f, s = patient.body, patient.findings, patient.body.height
     supine = patient.scan.supine
     supine_lift = 10.0 if supine else -4.0  # the abdomen pushes the diaphragm up when lying
-    base = -72 * s - p.inspiration_mm + supine_lift
+    hyperinflation = 1.4 * patient.burden.emphysema  # up to 0.56: the diaphragm is low and flat
+    base = -72 * s - p.inspiration_mm + supine_lift - 40 * hyperinflation
     right, left = base + 0.5 * p.dome_gap_mm, base - 0.5 * p.dome_gap_mm
     collapse = 34 * f.atelectasis
     right, left = (right + collapse, left) if f.atelectasis_side > 0 else (right, left + collapse)
@@ -144,7 +145,7 @@ def shape(patient: Patient, table: np.ndarray) -> Shape:
         vertebra=s,
         dome_right=right,
         dome_left=left,
-        dome_curve=p.dome_curve,
+        dome_curve=p.dome_curve * (1 - hyperinflation),
         dome_y=0.5 * (at(table, CAGE_FRONT, base) + at(table, CAGE_BACK, base)) + 14,
         heart_x=midline + p.heart_shift_mm - 20 * s,
         heart_y=front - 10 - heart_deep,
