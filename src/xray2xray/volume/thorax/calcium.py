@@ -107,7 +107,7 @@ def _plaques(
     """Plaques on courses (n, 3) until their volume is that of the score."""
     chains: list[Chain] = []
     left = MM3_PER_SCORE * score
-    typical = 3.0 * score**0.35  # mm3 of one plaque: 1 in 10 of a score of 30, 1 in 60 of one of 2000
+    typical = 10.0 * score**0.2  # mm3 of one plaque: a score of 100 is three of them, one of 2000 about thirty
     while left > 0.05:
         volume = min(left, typical * rng.lognormal(0.0, 0.5))
         left -= volume
