@@ -95,8 +95,8 @@ def phantom(
 
     Writes one thorax-SEED.nii.gz a patient; cohort.csv, a row for each with findings, calcium, split, and outcome; and
     columns.csv, which says what every column means. The same seed is the same patient on every machine. Seeds from
-    1,000,000 are never used for training and are all of the split test; below, a hash of the seed deals 70 % to train,
-    10 % to validation and 20 % to test. To render views without keeping volumes, use `render --procedural`.
+    1,000,000 are never used for training and are all of the split test; below, a hash of the seed deals seven in ten to
+    train, one to validation and two to test. To render views without keeping volumes, use `render --procedural`.
 
     Args:
         out: the output folder.

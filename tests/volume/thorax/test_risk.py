@@ -1,6 +1,7 @@
 """The hazard: what its dial says is what it is, its events follow the formula, and nobody changes it unnoticed."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -179,3 +180,8 @@ def test_splits() -> None:
         assert dealt.count(name) / len(dealt) == pytest.approx(share, abs=0.01)
     assert {split_of(seed) for seed in range(FIRST_TEST_SEED, FIRST_TEST_SEED + 100)} == {"test"}
     assert [split_of(seed) for seed in range(6)] == dealt[:6]
+
+
+def test_the_page_on_risk_has_the_fingerprint() -> None:
+    page = Path(__file__).parents[3] / "docs" / "risk.md"
+    assert risk.FINGERPRINT in page.read_text(encoding="utf-8")

@@ -128,7 +128,7 @@ def test_consolidation_and_atelectasis_stay_on_their_side(side: int) -> None:
 
 
 def test_aortic_burden_calcifies() -> None:
-    vessels = [build(changed(healthy(), "burden", aortic=c), 96) for c in (0.0, 2000.0)]
+    vessels = [build(changed(healthy(), "burden", aortic=c), 96) for c in (0.0, 4000.0)]
     plaques = [((hu > 200) & (tissue == TISSUE["vessel"])).sum() for hu, tissue in vessels]
     assert plaques[0] == 0
     assert plaques[1] > 10

@@ -25,7 +25,7 @@ def calcifications(burden: Burden, s: Shape, aorta: Chain, rng: np.random.Genera
         s: where the heart is.
         aorta: from the valve to the abdomen, as `tubes.great_vessels` gives it.
     """
-    coronary, wall, valve, mitral = (np.random.default_rng(seed) for seed in rng.integers(0, 2**63, 4))
+    coronary, wall, valve, mitral = rng.spawn(4)  # one site's plaques leave the others, and `rng`, as they were
     courses = coronary_courses(s)
     pick = coronary.multinomial(100, [share for share, _ in _VESSELS]) / 100
     chains: list[Chain] = []

@@ -184,7 +184,10 @@ def sample_outcome(rng: np.random.Generator, patient: Patient, dial: Dial = DIAL
 
 
 def outcome(patient: Patient, dial: Dial = DIAL) -> Outcome:
-    """The follow-up of a patient: always the same for a seed and a dial."""
+    """The follow-up of a patient: always the same for a seed and a dial.
+
+    Another dial meets the same chances, so that outcomes under two dials can be compared in pairs.
+    """
     return sample_outcome(np.random.default_rng([patient.seed, _OUTCOME]), patient, dial)
 
 
