@@ -20,9 +20,9 @@ F, D and H have mean 0 and variance 1 and are uncorrelated with each other and w
 Depth is a matter of degree. A projection blurs what lies in the depth and does not erase it: dense plaques reach a
 frontal view, and ribs thin with the vertebrae. D says where the information is, not that a frontal holds none of it.
 
-The coefficients are of the size that cohorts report (coronary calcium: Detrano 2008; emphysema: Oelsner 2014) but the
-whole is a model for experiments, not a risk calculator. It is frozen: `fingerprint` is the hash of every number in it,
-and a change is a new `VERSION`, not an edit.
+With the default dial a doubling of 1 + coronary score multiplies the hazard by 1.20; cohorts report 1.15 to 1.35
+(Detrano 2008). The other weights are set by hand. The whole is a model for experiments, not a risk calculator. It is
+frozen: `fingerprint` is the hash of every number in it, and a change is a new `VERSION`, not an edit.
 """
 
 import hashlib
