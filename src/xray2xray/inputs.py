@@ -60,7 +60,8 @@ class Study:
         isocentre_mm: (3,) RAS mm in the scan's own coordinates; the origin where there is no scan.
         calibrated: whether `view_p` are line integrals, or grey values that were given their distribution.
         notes: what was assumed or changed on the way, one sentence each.
-        labels: findings that are known to be there (1) or not (0): the planted ones of a virtual patient.
+        labels: what is known of the patient, by name: findings that are there (1) or not (0), and the outcome of a
+            virtual patient.
     """
 
     name: str
@@ -73,7 +74,7 @@ class Study:
     isocentre_mm: np.ndarray = field(default_factory=lambda: np.zeros(3))
     calibrated: bool = True
     notes: tuple[str, ...] = ()
-    labels: Mapping[str, int] = field(default_factory=dict)
+    labels: Mapping[str, float] = field(default_factory=dict)
 
     def truth_p(self, yaw_deg: Sequence[float] = STANDARD_ARC) -> np.ndarray | None:
         """The true views at these angles, float32 (n, size, size) line integrals; None where there is no scan."""

@@ -1,19 +1,11 @@
-"""Rendering many studies into a view store, on many processes, so that an interrupted run can go on.
-
-Processes, not threads: making a procedural patient is numpy and holds the interpreter. They are spawned, never forked,
-because numba's threads do not survive a fork.
-"""
+"""Rendering many studies into a view store, on many processes, so that an interrupted run can go on."""
 
 import csv
-import signal
 import sys
 import zlib
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from multiprocessing import get_context
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +13,7 @@ from .data.groups import SOURCE_CT
 from .data.store import ViewStore
 from .errors import InputError
 from .files import atomic_path, progress
+from .processes import on_processes
 from .seeds import FIRST_PROBE_SEED
 
 if TYPE_CHECKING:
@@ -71,7 +64,8 @@ def render_jobs(store: ViewStore, jobs: Sequence[Job], yaw_deg: Sequence[float],
     """
     waiting = [job for job in jobs if job.study not in store]
     failed: dict[str, str] = {}
-    for job, problem in progress(_finished(store, waiting, tuple(yaw_deg), workers), "rendering", len(waiting)):
+    work = partial(render_job, store, tuple(yaw_deg))
+    for job, problem in progress(on_processes(work, waiting, workers), "rendering", len(waiting)):
         if problem:
             said_before = problem in failed.values()  # of the same scan, for another of its warps
             failed[job.study] = problem
@@ -82,37 +76,7 @@ def render_jobs(store: ViewStore, jobs: Sequence[Job], yaw_deg: Sequence[float],
     return failed
 
 
-def _finished(
-    store: ViewStore, jobs: list[Job], yaw_deg: tuple[float, ...], workers: int
-) -> Iterator[tuple[Job, str | None]]:
-    """Jobs in the order in which they are done, each with what went wrong."""
-    if workers <= 1 or len(jobs) <= 1:
-        for job in jobs:
-            yield job, render_job(store, job, yaw_deg)
-        return
-    pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn"), initializer=_start_worker)
-    try:
-        futures = {pool.submit(render_job, store, job, yaw_deg): job for job in jobs}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
-    except BrokenProcessPool:
-        raise InputError(
-            "a rendering process was killed, perhaps for want of memory; run the same command again with fewer "
-            "--workers: what is rendered stays"
-        ) from None
-    finally:  # also on Ctrl-C: what waits is dropped, what runs ends its study
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _start_worker() -> None:
-    """One thread, as the processes share the cores already; and Ctrl-C is the parent's to handle, or the pool hangs."""
-    from threadpoolctl import threadpool_limits
-
-    threadpool_limits(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def render_job(store: ViewStore, job: Job, yaw_deg: tuple[float, ...]) -> str | None:
+def render_job(store: ViewStore, yaw_deg: tuple[float, ...], job: Job) -> str | None:
     """Render one study into the store; returns what was wrong with its input, None if it went well."""
     from .projection.render import render
 

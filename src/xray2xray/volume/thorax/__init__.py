@@ -1,8 +1,9 @@
 """Procedural patients: seeded virtual chests with exact 3D truth. Everything made from them is a virtual trial."""
 
 from .body import Body
-from .build import EXTENT_MM, make_volume, patient_labels, patient_volume
+from .build import EXTENT_MM, make_volume, patient_volume
 from .burden import Burden
+from .cohort import COLUMNS, cohort_row, patient_labels
 from .findings import PATHOLOGIES, Findings
 from .patient import Patient, sample_patient
 from .scan import Scan
@@ -11,6 +12,7 @@ from .tissues import TISSUES
 LABELS = (*PATHOLOGIES, "cvd_prevalent")
 
 __all__ = [
+    "COLUMNS",
     "EXTENT_MM",
     "LABELS",
     "PATHOLOGIES",
@@ -20,6 +22,7 @@ __all__ = [
     "Findings",
     "Patient",
     "Scan",
+    "cohort_row",
     "make_volume",
     "patient_labels",
     "patient_volume",

@@ -5,6 +5,8 @@ from scipy.ndimage import zoom
 
 from ..volume import Volume
 from . import tubes
+from .calcium import calcifications
+from .emphysema import add_emphysema
 from .painter import paint, paint_capsules, unit_norm
 from .patient import Patient, sample_patient
 from .scan import acquire
@@ -35,11 +37,12 @@ def make_volume(patient: Patient, size: int = 128) -> tuple[Volume, np.ndarray]:
     powers = (np.clip(patient.body.boxiness + 0.1, 2.0, 3.0), patient.body.boxiness, patient.body.boxiness + 0.5)
     units = np.stack([unit_norm(power) for power in powers])
     paint(displacement, step, to_canonical, voxel, table, s, units, noise, hu, tissue)
+    add_emphysema(hu, tissue, patient.burden.emphysema, noise)
 
     place = _Placer(to_canonical, displacement, step)
     aorta, *vessels = tubes.great_vessels(patient, s, table)
     chains = [aorta, *vessels, *tubes.airways(patient, s, table), *tubes.shoulder_bones(patient, s, table)]
-    chains += tubes.calcifications(patient, s, aorta, rng)
+    chains += calcifications(patient.burden, s, aorta, rng)
     hila = {
         LUNG_RIGHT: place(np.array([[s.midline + 40, s.hilum_y, s.hilum_z]]))[0],
         LUNG_LEFT: place(np.array([[s.midline - 40, s.hilum_y, s.hilum_z + 8]]))[0],
@@ -56,12 +59,6 @@ def make_volume(patient: Patient, size: int = 128) -> tuple[Volume, np.ndarray]:
 def patient_volume(seed: int, size: int = 128) -> Volume:
     """The volume of a seed's patient."""
     return make_volume(sample_patient(seed), size)[0]
-
-
-def patient_labels(seed: int) -> dict[str, int]:
-    """The binary labels of a seed's patient, without building the volume."""
-    patient = sample_patient(seed)
-    return {**patient.findings.labels(), "cvd_prevalent": int(patient.burden.coronary > 0)}
 
 
 def _to_canonical(patient: Patient, size: int, voxel: float) -> np.ndarray:
@@ -98,16 +95,11 @@ class _Placer:
 
 
 def _rows(chains: list[tubes.Chain], place: _Placer, voxel: float) -> np.ndarray:
-    """Chains in mm -> capsule rows in voxels, corners rounded by a quadratic subdivision."""
+    """Chains in mm -> capsule rows in voxels, corners rounded."""
     rows = []
     for points, radii, hu, tissue in chains:
-        fine = np.linspace(0, len(points) - 1, 6 * (len(points) - 1) + 1)
-        knots = np.arange(len(points))
-        curve = np.stack([np.interp(fine, knots, points[:, a]) for a in range(3)], axis=1)
-        for _ in range(3):
-            curve[1:-1] = 0.25 * curve[:-2] + 0.5 * curve[1:-1] + 0.25 * curve[2:]
-        radius = np.interp(fine, knots, radii) / voxel
-        curve = place(curve)
+        centre, radius = tubes.rounded(points, radii)
+        curve, radius = place(centre), radius / voxel
         for a, b, ra, rb in zip(curve[:-1], curve[1:], radius[:-1], radius[1:], strict=True):
             rows.append([*a, *b, ra, rb, hu, tissue, 0.0])
     return np.array(rows)

@@ -124,7 +124,8 @@ def shape(patient: Patient, table: np.ndarray) -> Shape:
     p, f, s = patient.body, patient.findings, patient.body.height
     supine = patient.scan.supine
     supine_lift = 10.0 if supine else -4.0  # the abdomen pushes the diaphragm up when lying
-    base = -72 * s - p.inspiration_mm + supine_lift
+    hyperinflation = 1.4 * patient.burden.emphysema  # up to 0.56: the diaphragm is low and flat
+    base = -72 * s - p.inspiration_mm + supine_lift - 40 * hyperinflation
     right, left = base + 0.5 * p.dome_gap_mm, base - 0.5 * p.dome_gap_mm
     collapse = 34 * f.atelectasis
     right, left = (right + collapse, left) if f.atelectasis_side > 0 else (right, left + collapse)
@@ -145,9 +146,9 @@ def shape(patient: Patient, table: np.ndarray) -> Shape:
         vertebra=s,
         dome_right=right,
         dome_left=left,
-        sulcus_side=p.sulcus_side_mm * s,
-        sulcus_front=p.sulcus_front_mm * s,
-        sulcus_back=p.sulcus_back_mm * s,
+        sulcus_side=p.sulcus_side_mm * s * (1 - hyperinflation),
+        sulcus_front=p.sulcus_front_mm * s * (1 - hyperinflation),
+        sulcus_back=p.sulcus_back_mm * s * (1 - hyperinflation),
         dome_y=p.dome_y,
         heart_x=midline + p.heart_shift_mm - 20 * s,
         heart_y=front - 10 - heart_deep,

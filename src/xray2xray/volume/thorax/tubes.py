@@ -13,7 +13,7 @@ Chain = tuple[np.ndarray, np.ndarray, float, int]  # points (n, 3) mm, radii (n,
 def great_vessels(patient: Patient, s: Shape, table: np.ndarray) -> list[Chain]:
     """Chains in canonical mm: aorta with its arch, pulmonary trunk and arteries, superior vena cava."""
     p, v, m = patient.body, patient.body.height, s.midline
-    ageing = patient.burden.aortic
+    ageing = patient.burden.unfolding
     r, blood = p.aorta_mm * (1 + 0.3 * ageing) * v, s.blood_hu
     arch_z = (58 + 8 * ageing) * v
     spine = [at(table, SPINE_Y, z) for z in (arch_z - 12, 20, -60, -140)]
@@ -84,28 +84,16 @@ def shoulder_bones(patient: Patient, s: Shape, table: np.ndarray) -> list[Chain]
     return chains
 
 
-def calcifications(patient: Patient, s: Shape, aorta: Chain, rng: np.random.Generator) -> list[Chain]:
-    """Plaques on the wall of the aorta and along the coronaries, in number by severity."""
-    chains: list[Chain] = []
-    points, radii = aorta[0], aorta[1]
-    for _ in range(round(26 * (patient.burden.aortic + patient.burden.coronary))):
-        if rng.random() < 0.5:
-            i, t = rng.integers(1, len(points) - 1), rng.random()
-            centre = points[i] * (1 - t) + points[i + 1] * t
-            place = centre + _direction(rng) * radii[i] * 0.95
-        else:
-            half = np.array([0.55 * s.heart_long, 0.85 * s.heart_deep, 0.6 * s.heart_wide])
-            place = np.array([s.heart_x, s.heart_y, s.heart_z + 8]) + _direction(rng) * half
-        end = place + _direction(rng) * rng.uniform(2, 7)
-        chains.append(
-            (np.stack([place, end]), np.full(2, rng.uniform(1.2, 2.6)), float(rng.uniform(500, 1100)), VESSEL)
-        )
-    return chains
-
-
-def _direction(rng: np.random.Generator) -> np.ndarray:
-    d = rng.normal(size=3)
-    return d / np.linalg.norm(d)
+def rounded(points: np.ndarray, radii: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The centre line (m, 3) and radii (m,) of a chain with its corners rounded; one of two points stays straight."""
+    if len(points) == 2:
+        return points, radii
+    fine = np.linspace(0, len(points) - 1, 6 * (len(points) - 1) + 1)
+    knots = np.arange(len(points))
+    curve = np.stack([np.interp(fine, knots, points[:, a]) for a in range(3)], axis=1)
+    for _ in range(3):
+        curve[1:-1] = 0.25 * curve[:-2] + 0.5 * curve[1:-1] + 0.25 * curve[2:]
+    return curve, np.interp(fine, knots, radii)
 
 
 @njit(cache=True)
