@@ -36,8 +36,8 @@ def plain() -> Patient:
         supine=False,
         blood_hu=45.0,
         field_of_view_mm=400.0,
-        top_mm=170.0,
-        bottom_mm=190.0,
+        above_mm=45.0,
+        below_mm=60.0,
         couch=False,
         noise_hu=0.0,
     )

@@ -15,6 +15,7 @@ from xray2xray.volume.thorax import (
     patient_labels,
     sample_patient,
 )
+from xray2xray.volume.thorax.shape import profiles, shape
 
 SIZE = 64
 TISSUE = {name: i for i, name in enumerate(TISSUES)}
@@ -29,8 +30,8 @@ def healthy(seed: int = 3) -> Patient:
         supine=False,
         blood_hu=45.0,
         field_of_view_mm=400.0,
-        top_mm=170.0,
-        bottom_mm=190.0,
+        above_mm=45.0,
+        below_mm=60.0,
         couch=False,
         noise_hu=2.0,
     )
@@ -142,10 +143,11 @@ def test_labels_follow_findings_without_building() -> None:
 
 
 def test_the_scanner_cuts() -> None:
-    patient = changed(healthy(), "scan", field_of_view_mm=150.0, top_mm=100.0, bottom_mm=110.0)
+    patient = changed(healthy(), "scan", field_of_view_mm=150.0, above_mm=-15.0, below_mm=-40.0)
     hu = build(patient)[0]
+    s = shape(patient, profiles(patient))
     mm = (np.arange(SIZE) - (SIZE - 1) / 2) * 384 / SIZE
     radius = np.hypot(mm[:, None] - patient.scan.field_shift_mm[0], mm[None, :] - patient.scan.field_shift_mm[1])
     assert (hu[radius > 156] == -1000).all()
-    assert (hu[:, :, mm > 101 * patient.body.height] == -1000).all()
-    assert (hu[:, :, mm < -111 * patient.body.height] == -1000).all()
+    assert (hu[:, :, mm > s.apex - 15] == -1000).all()
+    assert (hu[:, :, mm < s.base + 40] == -1000).all()

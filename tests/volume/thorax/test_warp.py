@@ -21,7 +21,7 @@ def virtual(seed: int) -> Volume:
     """A patient without findings, scanned whole, without a couch."""
     patient = sample_patient(seed)
     scan = replace(patient.scan, couch=False, supine=True, arms_up=True)
-    scan = replace(scan, field_of_view_mm=1e3, top_mm=1e3, bottom_mm=1e3)
+    scan = replace(scan, field_of_view_mm=1e3, above_mm=1e3, below_mm=1e3)
     return make_volume(replace(patient, findings=Findings(), scan=scan), SIZE)[0]
 
 

@@ -71,7 +71,7 @@ def patient_outline(seed: int) -> Outline:
     """The outline of a virtual patient: the body of a seed as a CT would find it healthy, whole, lying and arms up."""
     patient = sample_patient(seed)
     scan = replace(patient.scan, supine=True, arms_up=True, couch=False)
-    scan = replace(scan, field_of_view_mm=1e3, top_mm=1e3, bottom_mm=1e3)
+    scan = replace(scan, field_of_view_mm=1e3, above_mm=1e3, below_mm=1e3)
     made = make_volume(replace(patient, findings=Findings(), scan=scan), _TARGET_SIZE)
     volume, tissue = made[0], made[1]
     body = (tissue != AIR) & (tissue != COUCH)
