@@ -1,7 +1,7 @@
 """Procedural patients: seeded virtual chests with exact 3D truth. Everything made from them is a virtual trial."""
 
 from .body import Body
-from .build import EXTENT_MM, make_volume, patient_labels, patient_volume
+from .build import EXTENT_MM, Built, make_patient, make_volume, patient_labels, patient_volume
 from .burden import Burden
 from .findings import PATHOLOGIES, Findings
 from .patient import Patient, sample_patient
@@ -16,10 +16,12 @@ __all__ = [
     "PATHOLOGIES",
     "TISSUES",
     "Body",
+    "Built",
     "Burden",
     "Findings",
     "Patient",
     "Scan",
+    "make_patient",
     "make_volume",
     "patient_labels",
     "patient_volume",

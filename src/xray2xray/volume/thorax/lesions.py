@@ -1,0 +1,228 @@
+"""What the findings do to the lungs: fluid, filled and collapsed lobes, water in the walls. And where each of them is.
+
+Every lesion is a share (m,) of the voxels of the list `Lungs`; only its owner draws from its stream of random numbers,
+so that a finding comes and goes without changing another one. How they look on a radiograph: Felson, Chest
+Roentgenology (1973); Hansell et al., Fleischner glossary, Radiology 246:697 (2008).
+"""
+
+import numpy as np
+
+from .findings import PATHOLOGIES, Findings
+from .lobes import LOBES, side_of
+from .lungs import Lungs
+from .painter import paint_capsules
+from .patient import Patient
+from .tissues import ABDOMEN, FLUID, HEART, LUNG_LEFT, LUNG_RIGHT
+from .tubes import lung_tree
+
+ATELECTASIS, CARDIOMEGALY, CONSOLIDATION, EDEMA, EFFUSION = (np.uint8(1 << i) for i in range(len(PATHOLOGIES)))
+_FILLED_HU, _FLUID_HU, _BRONCHUS_HU = 32.0, 10.0, -900.0
+
+
+def add_lesions(
+    hu: np.ndarray,
+    tissue: np.ndarray,
+    lungs: Lungs,
+    noise: np.ndarray,
+    patient: Patient,
+    hila: dict[int, np.ndarray],
+    voxel: float,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Add a patient's lesions to a painted volume, in place.
+
+    Args:
+        hu: (n, n, n) float32.
+        tissue: (n, n, n) uint8; fluid is written into it.
+        lungs: its lungs, as they were before vessels were painted into them.
+        noise: (n, n, n) unit-variance texture, which makes edges ragged.
+        patient: who; findings and posture are read.
+        hila: (3,) voxel index of the hilum of LUNG_RIGHT and LUNG_LEFT.
+        voxel: mm.
+        rng: its children draw, one for each pathology.
+
+    Returns:
+        (n, n, n) uint8, bit i set where `PATHOLOGIES[i]` is.
+    """
+    f = patient.findings
+    streams = dict(zip(PATHOLOGIES, rng.spawn(len(PATHOLOGIES)), strict=True))
+    mask = np.zeros(hu.shape, np.uint8)
+    if f.cardiomegaly:
+        mask[tissue == HEART] = CARDIOMEGALY
+    if not len(lungs.index) or not (f.pleural_effusion or f.edema or f.consolidation or f.atelectasis):
+        return mask
+    value, rough = hu.ravel()[lungs.index], noise.ravel()[lungs.index]
+    bits = np.zeros(len(value), np.uint8)
+    fluid = effusion(lungs, f, patient.scan.supine, rough, voxel, streams["pleural_effusion"])
+    dry = fluid < 0.5
+    bronchi = np.zeros((0, 11))
+    if f.edema:
+        centres = {side: _mm(hila[label], hu.shape[0], voxel) for side, label in ((1, LUNG_RIGHT), (-1, LUNG_LEFT))}
+        rise, where = edema(lungs, f, centres, rough, voxel, streams["edema"])
+        value += rise * np.clip((_FILLED_HU - value) / 900.0, 0, 1)
+        bits[where & dry] |= EDEMA
+    if f.consolidation:
+        hidden = ((tissue == HEART) | (tissue == ABDOMEN)).any(axis=1)
+        extent = consolidation(lungs, dry, f, hidden, rough, voxel, streams["consolidation"])
+        value += extent * (0.6 + 0.4 * f.consolidation) * np.maximum(_FILLED_HU + 6 * rough - value, 0)
+        bits[(extent > 0.5) & dry] |= CONSOLIDATION
+        bronchi = air_bronchogram(lungs, extent, f, hila, hu.shape[0], voxel, streams["consolidation"])
+    if f.atelectasis:
+        extent, density = atelectasis(lungs, dry, f, rough, voxel, streams["atelectasis"])
+        value += extent * density * np.maximum(_FILLED_HU + 6 * rough - value, 0)
+        bits[(extent > 0.5) & dry] |= ATELECTASIS
+    value += fluid * (_FLUID_HU - value)
+    bits[~dry] |= EFFUSION
+    hu.ravel()[lungs.index] = value
+    tissue.ravel()[lungs.index[~dry]] = FLUID
+    paint_capsules(hu, tissue, bronchi, voxel)
+    mask.ravel()[lungs.index] |= bits
+    return mask
+
+
+def effusion(
+    lungs: Lungs, f: Findings, supine: bool, rough: np.ndarray, voxel: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Share of fluid in each voxel: it fills each side from the lowest point up, until its volume is reached.
+
+    0.1 is some 150 ml, less than the 200 ml that blunt the lateral costophrenic angle of a frontal view; 0.5 is 1 l,
+    1 is 2.3 l (thresholds: Blackmore et al., Acad Radiol 3:103, 1996). The surface rises to the pleura in a meniscus.
+    """
+    share = np.zeros(len(lungs.index), np.float32)
+    climb, reach = (22.0, 10.0) if supine else (rng.uniform(40, 60), rng.uniform(10, 14))
+    height = lungs.mm[:, 1 if supine else 2] - climb * np.exp(-lungs.depth / reach) + 1.5 * rough
+    for side, severity in ((1, f.effusion_right), (-1, f.effusion_left)):
+        own = lungs.side == side
+        if severity and own.any():
+            space = np.count_nonzero(own) * voxel**3 / 1000  # ml
+            amount = min(0.72, (40.0 + 2260.0 * severity**1.3) / space)
+            level = np.quantile(height[own], amount)
+            share[own] = np.clip(0.5 + (level - height[own]) / (1.5 * voxel), 0, 1)
+    return share
+
+
+def edema(
+    lungs: Lungs,
+    f: Findings,
+    centres: dict[int, np.ndarray],
+    rough: np.ndarray,
+    voxel: float,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Added HU (m,) and the mask (m,): a haze about the hila, fading to the pleura, and Kerley's B lines at the bases.
+
+    The lines are interlobular septa full of water: horizontal, 1-2 cm long, up to the lateral pleura, 0.5-1 cm apart
+    (Gluecker et al., Radiographics 19:1507, 1999).
+    """
+    centre = np.where((lungs.side > 0)[:, None], centres[1], centres[-1]).astype(np.float32)
+    away = (lungs.mm - centre) * np.float32((1.0, 0.9, 0.75))
+    reach = rng.uniform(42, 54) + 18 * f.edema
+    haze = np.exp(-(away**2).sum(axis=1) / reach**2)
+    share = np.clip(1 + f.edema_balance * lungs.side, 0, 1).astype(np.float32)
+    pitch = max(rng.uniform(7, 10), 2.5 * voxel)
+    line = np.cos(lungs.mm[:, 2] * (2 * np.pi / pitch) + 0.5 * rough) > 0.5
+    flank = (lungs.depth < 18) & (np.abs(away[:, 0]) > 25) & (lungs.mm[:, 2] < centre[:, 2] - 15)
+    septa = (line & flank) * np.float32(240.0 * min(1.0, 2.0 / voxel))
+    rise = f.edema * share * ((430 * haze + 75) * (1 + 0.35 * rough) + septa)
+    return rise, lungs.inner & (share > 0.15) & ((haze > 0.3) | (septa > 0))
+
+
+def redistribute(capsules: np.ndarray, hila: dict[int, np.ndarray], severity: float) -> np.ndarray:
+    """The vessels of edema: wide above the hila, narrow below (cephalization), as left atrial pressure rises."""
+    level = np.mean([hilum[2] for hilum in hila.values()])
+    height = np.clip((0.5 * (capsules[:, 2] + capsules[:, 5]) - level) / 8.0, -1, 1)
+    capsules = capsules.copy()
+    capsules[:, 6:8] *= (1 + severity * np.where(height > 0, 0.7 * height, 0.25 * height))[:, None]
+    return capsules
+
+
+def consolidation(
+    lungs: Lungs,
+    dry: np.ndarray,
+    f: Findings,
+    hidden: np.ndarray,
+    rough: np.ndarray,
+    voxel: float,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Extent (m,): alveoli filled from one focus (lobar, hidden) or several (patchy), as far as the fissure.
+
+    `hidden` (n, n) over x and z: where a frontal ray meets heart or abdomen.
+    """
+    region = _region(lungs, dry, f.consolidation_lobe)
+    pattern, n = f.consolidation_pattern, hidden.shape[0]
+    foci, amount, edge = 1, 0.30 + 0.70 * f.consolidation, 1.5 * voxel
+    if pattern == "patchy":
+        foci, amount, edge = int(rng.integers(3, 7)), 0.10 + 0.40 * f.consolidation, 9.0 + voxel
+    elif pattern == "hidden":
+        behind = region & hidden[lungs.index // n**2, lungs.index % n]
+        region = behind if np.count_nonzero(behind) > 20 else region
+        amount, edge = 0.35 + 0.50 * f.consolidation, 6.0 + voxel
+    places = np.flatnonzero(region)
+    distance = np.full(len(region), np.inf, np.float32)
+    for focus in rng.choice(places, foci):
+        stretch = np.exp(rng.normal(0, 0.2, 3)).astype(np.float32) * np.float32(rng.uniform(0.7, 1.4))
+        apart = (lungs.mm - lungs.mm[focus]) * stretch
+        np.minimum(distance, np.sqrt((apart**2).sum(axis=1)), out=distance)
+    distance += np.float32(7.0 if pattern == "patchy" else 4.0) * rough
+    level = np.quantile(distance[places], min(amount, 1.0))
+    return region * np.clip(0.5 + (level - distance) / edge, 0, 1)
+
+
+def air_bronchogram(
+    lungs: Lungs,
+    extent: np.ndarray,
+    f: Findings,
+    hila: dict[int, np.ndarray],
+    n: int,
+    voxel: float,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Capsule rows of the bronchi of a filled region, which still hold air; see `painter.paint_capsules`."""
+    filled = lungs.index[(extent > 0.8) & lungs.inner]
+    leaves = 14
+    if len(filled) < 2 * leaves:
+        return np.zeros((0, 11))
+    side = LUNG_RIGHT if side_of(f.consolidation_lobe) > 0 else LUNG_LEFT
+    ends = np.stack(np.unravel_index(rng.choice(filled, leaves, replace=False), (n, n, n)), axis=1).astype(float)
+    segments, radii = lung_tree(ends, hila[side], 1.1 / voxel)
+    rest = np.tile([_BRONCHUS_HU, side, 1.0], (len(segments), 1))
+    return np.concatenate([segments.reshape(-1, 6), np.minimum(radii, 3.2 / voxel), rest], axis=1)
+
+
+def atelectasis(
+    lungs: Lungs, dry: np.ndarray, f: Findings, rough: np.ndarray, voxel: float, rng: np.random.Generator
+) -> tuple[np.ndarray, float]:
+    """Extent (m,) and density in 0..1: plates across the lobe when mild, all of the shrunken lobe when severe.
+
+    What makes the lobe small (fissure, diaphragm, mediastinum) is in `lobes` and `shape`. A plate (Fleischner's line)
+    is some mm thick, some cm wide and nearly horizontal (Westcott and Cole, Radiology 155:1, 1985).
+    """
+    region = _region(lungs, dry, f.atelectasis_lobe)
+    places = np.flatnonzero(region)
+    low = places[lungs.mm[places, 2] <= np.quantile(lungs.mm[places, 2], 0.5)]
+    extent = np.zeros(len(region), np.float32)
+    for _ in range(int(rng.integers(1, 4))):
+        apart = lungs.mm - lungs.mm[rng.choice(low)]
+        normal = np.array((rng.normal(0, 0.3), rng.normal(0, 0.3), 1.0))
+        normal /= np.linalg.norm(normal)
+        above = apart @ normal.astype(np.float32)
+        radius = np.sqrt(np.maximum((apart**2).sum(axis=1) - above**2, 0))
+        thick, wide = rng.uniform(2, 3) + 2 * f.atelectasis, rng.uniform(18, 30) + 22 * f.atelectasis
+        plate = np.clip(0.5 + (thick - np.abs(above + 1.5 * rough)) / voxel, 0, 1)
+        np.maximum(extent, plate * np.clip((wide - radius) / 8.0, 0, 1), out=extent)
+    collapse = float(np.clip((f.atelectasis - 0.3) / 0.4, 0, 1))
+    return region * np.maximum(extent, np.float32(collapse)), 0.65 + 0.3 * f.atelectasis
+
+
+def _region(lungs: Lungs, dry: np.ndarray, lobe: str) -> np.ndarray:
+    """The aerated voxels of a lobe (m,); of its whole side where fluid has left less than a few of them."""
+    own = dry & (lungs.lobe == LOBES.index(lobe) + 1)
+    for wider in (dry & (lungs.side == side_of(lobe)), dry):
+        if np.count_nonzero(own & lungs.inner) < 40:
+            own = wider
+    return own
+
+
+def _mm(index: np.ndarray, n: int, voxel: float) -> np.ndarray:
+    return (index - (n - 1) / 2) * voxel
