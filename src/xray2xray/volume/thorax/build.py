@@ -8,7 +8,7 @@ from scipy.ndimage import zoom
 from ..volume import Volume
 from . import tubes
 from .lesions import add_lesions, redistribute
-from .lobes import Fissures
+from .lobes import LOBES, Fissures
 from .lungs import find_lungs
 from .painter import paint, paint_capsules
 from .patient import Patient, sample_patient
@@ -52,7 +52,7 @@ def make_patient(patient: Patient, size: int = 128) -> Built:
         LUNG_LEFT: place(np.array([[s.midline - 40, s.hilum_y, s.hilum_z + 8]]))[0],
     }
     fissures = _fissures(patient, s, table)
-    lungs = find_lungs(hu, tissue, displacement, step, to_canonical, voxel, fissures)
+    lungs = find_lungs(hu, tissue, noise, displacement, step, to_canonical, voxel, fissures)
     vessels = tubes.pulmonary_tree(tissue, hila, voxel, rng)
     paint_capsules(hu, tissue, redistribute(vessels, hila, patient.findings.edema), voxel)
     # Lesions come before the great vessels and airways, which no lesion of the lung may fill.
@@ -96,7 +96,7 @@ def _fissures(patient: Patient, s: Shape, table: np.ndarray) -> Fissures:
         front_z=base - 8 + rng.normal(0, 5),
         horizontal_z=s.hilum_z - 4 + rng.normal(0, 5),
         horizontal_tilt=rng.normal(0.08, 0.06),
-        lobe=findings.atelectasis_lobe,
+        shrunken=LOBES.index(findings.atelectasis_lobe) + 1,
         collapse=findings.atelectasis,
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from .findings import PATHOLOGIES, Findings
 from .lobes import LOBES, side_of
-from .lungs import Lungs
+from .lungs import Lungs, depth
 from .painter import paint_capsules
 from .patient import Patient
 from .tissues import ABDOMEN, FLUID, HEART, LUNG_LEFT, LUNG_RIGHT
@@ -53,12 +53,13 @@ def add_lesions(
         return mask
     value, rough = hu.ravel()[lungs.index], noise.ravel()[lungs.index]
     bits = np.zeros(len(value), np.uint8)
-    fluid = effusion(lungs, f, patient.scan.supine, rough, voxel, streams["pleural_effusion"])
+    deep = depth(lungs.index, lungs.inner, hu.shape[0]) * np.float32(voxel) if f.pleural_effusion or f.edema else bits
+    fluid = effusion(lungs, deep, f, patient.scan.supine, rough, voxel, streams["pleural_effusion"])
     dry = fluid < 0.5
     bronchi = np.zeros((0, 11))
     if f.edema:
         centres = {side: _mm(hila[label], hu.shape[0], voxel) for side, label in ((1, LUNG_RIGHT), (-1, LUNG_LEFT))}
-        rise, where = edema(lungs, f, centres, rough, voxel, streams["edema"])
+        rise, where = edema(lungs, deep, f, centres, rough, voxel, streams["edema"])
         value += rise * np.clip((_FILLED_HU - value) / 900.0, 0, 1)
         bits[where & dry] |= EDEMA
     if f.consolidation:
@@ -81,7 +82,13 @@ def add_lesions(
 
 
 def effusion(
-    lungs: Lungs, f: Findings, supine: bool, rough: np.ndarray, voxel: float, rng: np.random.Generator
+    lungs: Lungs,
+    deep: np.ndarray,
+    f: Findings,
+    supine: bool,
+    rough: np.ndarray,
+    voxel: float,
+    rng: np.random.Generator,
 ) -> np.ndarray:
     """Share of fluid in each voxel: it fills each side from the lowest point up, until its volume is reached.
 
@@ -89,20 +96,28 @@ def effusion(
     1 is 2.3 l (thresholds: Blackmore et al., Acad Radiol 3:103, 1996). The surface rises to the pleura in a meniscus.
     """
     share = np.zeros(len(lungs.index), np.float32)
-    climb, reach = (22.0, 10.0) if supine else (rng.uniform(40, 60), rng.uniform(10, 14))
-    height = lungs.mm[:, 1 if supine else 2] - climb * np.exp(-lungs.depth / reach) + 1.5 * rough
+    if not f.pleural_effusion:
+        return share
+    climb, reach = rng.uniform(40, 60), rng.uniform(10, 14)
+    if supine:
+        height = lungs.mm[1] - np.float32(22) * np.exp(deep / np.float32(-10))
+    else:  # higher at the flank than at the mediastinum
+        flank = np.clip(np.abs(lungs.mm[0]) / np.float32(90), 0.2, 1)
+        height = lungs.mm[2] - np.float32(climb) * flank * np.exp(deep / np.float32(-reach))
+    height += np.float32(1.5) * rough
     for side, severity in ((1, f.effusion_right), (-1, f.effusion_left)):
         own = lungs.side == side
         if severity and own.any():
             space = np.count_nonzero(own) * voxel**3 / 1000  # ml
             amount = min(0.72, (40.0 + 2260.0 * severity**1.3) / space)
             level = np.quantile(height[own], amount)
-            share[own] = np.clip(0.5 + (level - height[own]) / (1.5 * voxel), 0, 1)
+            share += own * np.clip(np.float32(0.5) + (np.float32(level) - height) / np.float32(1.5 * voxel), 0, 1)
     return share
 
 
 def edema(
     lungs: Lungs,
+    deep: np.ndarray,
     f: Findings,
     centres: dict[int, np.ndarray],
     rough: np.ndarray,
@@ -114,16 +129,18 @@ def edema(
     The lines are interlobular septa full of water: horizontal, 1-2 cm long, up to the lateral pleura, 0.5-1 cm apart
     (Gluecker et al., Radiographics 19:1507, 1999).
     """
-    centre = np.where((lungs.side > 0)[:, None], centres[1], centres[-1]).astype(np.float32)
-    away = (lungs.mm - centre) * np.float32((1.0, 0.9, 0.75))
-    reach = rng.uniform(42, 54) + 18 * f.edema
-    haze = np.exp(-(away**2).sum(axis=1) / reach**2)
-    share = np.clip(1 + f.edema_balance * lungs.side, 0, 1).astype(np.float32)
+    right = lungs.side > 0
+    x, y, z = (lungs.mm[a] - np.where(right, *np.float32((centres[1][a], centres[-1][a]))) for a in range(3))
+    reach = np.float32(rng.uniform(42, 54) + 16 * f.edema)
+    # Taller than wide, and more of it below the hilum than above.
+    haze = np.exp(-(x * x + y * y + z * z * np.where(z > 0, np.float32(0.8), np.float32(0.45))) / reach**2)
+    share = np.where(right, *np.float32(np.clip((1 + f.edema_balance, 1 - f.edema_balance), 0, 1)))
     pitch = max(rng.uniform(7, 10), 2.5 * voxel)
-    line = np.cos(lungs.mm[:, 2] * (2 * np.pi / pitch) + 0.5 * rough) > 0.5
-    flank = (lungs.depth < 18) & (np.abs(away[:, 0]) > 25) & (lungs.mm[:, 2] < centre[:, 2] - 15)
-    septa = (line & flank) * np.float32(240.0 * min(1.0, 2.0 / voxel))
-    rise = f.edema * share * ((430 * haze + 75) * (1 + 0.35 * rough) + septa)
+    septa = np.zeros_like(haze)
+    flank = np.flatnonzero((deep < 18) & (np.abs(x) > 25) & (z < -15))
+    line = np.cos(lungs.mm[2, flank] * np.float32(2 * np.pi / pitch) + np.float32(0.5) * rough[flank]) > 0.5
+    septa[flank[line]] = 320 * min(1.0, 2.0 / voxel)
+    rise = np.float32(f.edema) * share * ((430 * haze + 75) * (1 + np.float32(0.35) * rough) + septa)
     return rise, lungs.inner & (share > 0.15) & ((haze > 0.3) | (septa > 0))
 
 
@@ -159,14 +176,16 @@ def consolidation(
         region = behind if np.count_nonzero(behind) > 20 else region
         amount, edge = 0.35 + 0.50 * f.consolidation, 6.0 + voxel
     places = np.flatnonzero(region)
-    distance = np.full(len(region), np.inf, np.float32)
-    for focus in rng.choice(places, foci):
-        stretch = np.exp(rng.normal(0, 0.2, 3)).astype(np.float32) * np.float32(rng.uniform(0.7, 1.4))
-        apart = (lungs.mm - lungs.mm[focus]) * stretch
-        np.minimum(distance, np.sqrt((apart**2).sum(axis=1)), out=distance)
-    distance += np.float32(7.0 if pattern == "patchy" else 4.0) * rough
-    level = np.quantile(distance[places], min(amount, 1.0))
-    return region * np.clip(0.5 + (level - distance) / edge, 0, 1)
+    mm = lungs.mm[:, places]
+    distance = np.full(len(places), np.inf, np.float32)
+    for focus in rng.choice(len(places), foci):
+        stretch = np.exp(rng.normal(0, 0.2, 3)) * rng.uniform(0.7, 1.4)
+        np.minimum(distance, _norm((mm - mm[:, focus, None]) * stretch[:, None].astype(np.float32)), out=distance)
+    distance += np.float32(7.0 if pattern == "patchy" else 4.0) * rough[places]
+    level = np.float32(np.quantile(distance, min(amount, 1.0)))
+    extent = np.zeros(len(region), np.float32)
+    extent[places] = np.clip(np.float32(0.5) + (level - distance) / np.float32(edge), 0, 1)
+    return extent
 
 
 def air_bronchogram(
@@ -185,9 +204,9 @@ def air_bronchogram(
         return np.zeros((0, 11))
     side = LUNG_RIGHT if side_of(f.consolidation_lobe) > 0 else LUNG_LEFT
     ends = np.stack(np.unravel_index(rng.choice(filled, leaves, replace=False), (n, n, n)), axis=1).astype(float)
-    segments, radii = lung_tree(ends, hila[side], 1.1 / voxel)
+    segments, radii = lung_tree(ends, hila[side], 1.4 / voxel)
     rest = np.tile([_BRONCHUS_HU, side, 1.0], (len(segments), 1))
-    return np.concatenate([segments.reshape(-1, 6), np.minimum(radii, 3.2 / voxel), rest], axis=1)
+    return np.concatenate([segments.reshape(-1, 6), np.minimum(radii, 3.8 / voxel), rest], axis=1)
 
 
 def atelectasis(
@@ -200,19 +219,25 @@ def atelectasis(
     """
     region = _region(lungs, dry, f.atelectasis_lobe)
     places = np.flatnonzero(region)
-    low = places[lungs.mm[places, 2] <= np.quantile(lungs.mm[places, 2], 0.5)]
-    extent = np.zeros(len(region), np.float32)
+    mm = lungs.mm[:, places]
+    low = np.flatnonzero(mm[2] <= np.median(mm[2]))
+    collapse = np.clip((f.atelectasis - 0.3) / 0.4, 0, 1)
+    filled = np.full(len(places), collapse, np.float32)
     for _ in range(int(rng.integers(1, 4))):
-        apart = lungs.mm - lungs.mm[rng.choice(low)]
+        apart = mm - mm[:, rng.choice(low), None]
         normal = np.array((rng.normal(0, 0.3), rng.normal(0, 0.3), 1.0))
-        normal /= np.linalg.norm(normal)
-        above = apart @ normal.astype(np.float32)
-        radius = np.sqrt(np.maximum((apart**2).sum(axis=1) - above**2, 0))
+        above = (normal / np.linalg.norm(normal)).astype(np.float32) @ apart
+        radius = np.sqrt(np.maximum(_norm(apart) ** 2 - above**2, 0))
         thick, wide = rng.uniform(2, 3) + 2 * f.atelectasis, rng.uniform(18, 30) + 22 * f.atelectasis
-        plate = np.clip(0.5 + (thick - np.abs(above + 1.5 * rough)) / voxel, 0, 1)
-        np.maximum(extent, plate * np.clip((wide - radius) / 8.0, 0, 1), out=extent)
-    collapse = float(np.clip((f.atelectasis - 0.3) / 0.4, 0, 1))
-    return region * np.maximum(extent, np.float32(collapse)), 0.65 + 0.3 * f.atelectasis
+        plate = np.clip(0.5 + (thick - np.abs(above + np.float32(1.5) * rough[places])) / voxel, 0, 1)
+        np.maximum(filled, plate * np.clip((wide - radius) / 8.0, 0, 1), out=filled)
+    extent = np.zeros(len(region), np.float32)
+    extent[places] = filled
+    return extent, 0.65 + 0.3 * f.atelectasis
+
+
+def _norm(vectors: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.einsum("am,am->m", vectors, vectors))
 
 
 def _region(lungs: Lungs, dry: np.ndarray, lobe: str) -> np.ndarray:

@@ -11,13 +11,14 @@ All lengths in mm of the canonical frame (x to the patient's right, y anterior, 
 from typing import NamedTuple
 
 import numpy as np
+from numba import njit
 
 LOBES = ("right_upper", "right_middle", "right_lower", "left_upper", "left_lower")  # lobe index - 1
 _SHIFT_MM = 52.0  # a fissure's way at the flank in complete collapse
 
 
 class Fissures(NamedTuple):
-    """Heights of the fissures over (x, y); `lobe` and `collapse` say which lobe has drawn them in, and how far."""
+    """Heights of the fissures over (x, y); `shrunken` and `collapse` say which lobe has drawn them in, and how far."""
 
     midline: float
     back_y: float
@@ -26,8 +27,8 @@ class Fissures(NamedTuple):
     front_z: float  # and at `front_y`
     horizontal_z: float  # at the hilum
     horizontal_tilt: float  # fall towards the flank, mm a mm
-    lobe: str
-    collapse: float
+    shrunken: int  # 1 + position in LOBES
+    collapse: float  # 0..1
 
 
 def side_of(lobe: str) -> int:
@@ -35,32 +36,40 @@ def side_of(lobe: str) -> int:
     return 1 if lobe.startswith("right") else -1
 
 
+@njit(nogil=True, cache=True)
 def lobes(points: np.ndarray, side: np.ndarray, fissures: Fissures) -> np.ndarray:
     """Lobe of each point.
 
     Args:
-        points: (n, 3) canonical mm.
+        points: (3, n) canonical mm.
         side: (n,) +1 in the right lung, -1 in the left, 0 outside.
         fissures: where they run.
 
     Returns:
         (n,) uint8, 0 outside the lungs, else 1 + the position in `LOBES`.
     """
-    x, y, z = points[:, 0], points[:, 1], points[:, 2]
     f = fissures
-    lateral = np.abs(x - f.midline) / 90.0  # 0 at the midline, 1 near the flank
-    drawn = _SHIFT_MM * f.collapse * (0.25 + 0.75 * lateral)
-    oblique = f.back_z + (f.front_z - f.back_z) * (y - f.back_y) / (f.front_y - f.back_y) + 8.0 * (lateral - 0.5)
-    horizontal = f.horizontal_z - f.horizontal_tilt * 90.0 * (lateral - 0.4)
-    affected = side == side_of(f.lobe)
-    if f.lobe.endswith("lower"):
-        oblique = oblique - drawn * affected
-    elif f.lobe.endswith("upper"):
-        oblique = oblique + drawn * affected * (0.4 if side_of(f.lobe) > 0 else 1.0)
-        horizontal = horizontal + drawn
-    else:  # the middle lobe becomes a thin wedge between the fissures
-        horizontal, oblique = horizontal - 0.6 * drawn, oblique + 0.3 * drawn * affected
-    above = z > oblique
-    right = np.where(above, np.where(z > horizontal, 1, 2), 3)
-    left = np.where(above, 4, 5)
-    return np.where(side > 0, right, np.where(side < 0, left, 0)).astype(np.uint8)
+    lobe = np.zeros(len(side), np.uint8)
+    depth = f.front_y - f.back_y
+    for n in range(len(side)):
+        lateral = abs(points[0, n] - f.midline) / 90.0  # 0 at the midline, 1 near the flank
+        ahead = (points[1, n] - f.back_y) / depth  # 0 at the back, 1 in front
+        oblique = f.back_z + (f.front_z - f.back_z) * ahead + 8.0 * (lateral - 0.5)
+        horizontal = f.horizontal_z - f.horizontal_tilt * 90.0 * (lateral - 0.4) + 24.0 * (0.12 - (ahead - 0.5) ** 2)
+        drawn = _SHIFT_MM * f.collapse * (0.25 + 0.75 * lateral)
+        if f.shrunken == 1:  # the upper lobe folds upwards like a fan, and less of it forwards
+            horizontal += drawn
+            oblique += 0.4 * drawn * (side[n] > 0)
+        elif f.shrunken == 2:  # the middle lobe becomes a thin wedge between its fissures
+            horizontal -= 0.6 * drawn
+            oblique += 0.3 * drawn * (side[n] > 0)
+        elif f.shrunken == 4:  # the left upper lobe moves forwards
+            oblique += drawn * (side[n] < 0)
+        elif (f.shrunken == 3 and side[n] > 0) or (f.shrunken == 5 and side[n] < 0):  # a lower lobe: down and back
+            oblique -= drawn
+        z = points[2, n]
+        if side[n] > 0:
+            lobe[n] = 3 if z < oblique else (1 if z > horizontal else 2)
+        elif side[n] < 0:
+            lobe[n] = 5 if z < oblique else 4
+    return lobe

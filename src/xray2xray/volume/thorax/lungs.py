@@ -15,65 +15,72 @@ class Lungs(NamedTuple):
     """The m voxels of both lungs and of their rim, in the order of the volume (C order)."""
 
     index: np.ndarray  # (m,) int64 into the flat volume
-    mm: np.ndarray  # (m, 3) float32, where the voxel is in the room: gravity acts here
-    points: np.ndarray  # (m, 3) float32, canonical mm: anatomy is here
+    mm: np.ndarray  # (3, m) float32, where the voxel is in the room: gravity acts here
     side: np.ndarray  # (m,) int8, +1 right, -1 left
     lobe: np.ndarray  # (m,) uint8, 1 + the position in `lobes.LOBES`
     inner: np.ndarray  # (m,) bool, False in the rim: voxels of the wall that are partly lung
-    depth: np.ndarray  # (m,) float32 mm beneath the pleura, 0 in the rim
 
 
 def find_lungs(
     hu: np.ndarray,
     tissue: np.ndarray,
+    noise: np.ndarray,
     coarse: np.ndarray,
     coarse_step: int,
     to_canonical: np.ndarray,
     voxel: float,
     fissures: Fissures,
 ) -> Lungs:
-    """List the lung voxels of a painted volume; `coarse`, `coarse_step` and `to_canonical` as in `painter.paint`."""
+    """List the lung voxels of a painted volume; `coarse`, `coarse_step` and `to_canonical` as in `painter.paint`.
+
+    The texture `noise` (n, n, n) roughens the fissures by the size of a voxel (mm), which also smooths their edges.
+    """
     n = hu.shape[0]
-    lung = (tissue == LUNG_RIGHT) | (tissue == LUNG_LEFT)
-    lung[[0, -1]] = lung[:, [0, -1]] = lung[:, :, [0, -1]] = False  # so that every voxel has its neighbours
-    rows = [np.flatnonzero(lung.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
-    if not len(rows[0]):
-        rows = [np.array([1])] * 3
-    box = tuple(slice(max(r[0] - 1, 1), min(r[-1] + 2, n - 1)) for r in rows)
-    core = lung[box]
-    near = core.copy()
-    for axis in range(3):
-        ahead, behind = (tuple(part if a == axis else slice(None) for a in range(3)) for part in (_AHEAD, _BEHIND))
-        near[ahead] |= core[behind]
-        near[behind] |= core[ahead]
-    near &= core | ((hu[box] < _PARTIAL_HU) & (tissue[box] != AIR))
-    ijk = np.argwhere(near) + np.array([part.start for part in box])
-    index = np.ravel_multi_index(tuple(ijk.T), hu.shape)
+    index = _list(hu, tissue)
+    ijk = np.stack(np.unravel_index(index, hu.shape))
     points = _canonical(ijk, coarse, coarse_step, to_canonical)
+    points[2] += np.float32(0.6 * voxel) * noise.ravel()[index]
     label = tissue.ravel()[index]
-    right = np.where(label == LUNG_RIGHT, True, np.where(label == LUNG_LEFT, False, points[:, 0] > fissures.midline))
-    side = np.where(right, 1, -1).astype(np.int8)
-    inner = near[near] & core[near]
-    return Lungs(
-        index=index,
-        mm=((ijk - (n - 1) / 2) * voxel).astype(np.float32),
-        points=points,
-        side=side,
-        lobe=lobes(points, side, fissures),
-        inner=inner,
-        depth=_depth(index, inner, n) * np.float32(voxel),
-    )
+    inner = (label == LUNG_RIGHT) | (label == LUNG_LEFT)
+    right = (label == LUNG_RIGHT) | (~inner & (points[0] > fissures.midline))
+    side = np.where(right, np.int8(1), np.int8(-1))
+    mm = (ijk.astype(np.float32) - np.float32((n - 1) / 2)) * np.float32(voxel)
+    return Lungs(index=index, mm=mm, side=side, lobe=lobes(points, side, fissures), inner=inner)
 
 
-_AHEAD, _BEHIND = slice(1, None), slice(None, -1)
+@njit(nogil=True, cache=True)
+def _list(hu: np.ndarray, tissue: np.ndarray) -> np.ndarray:
+    """Flat index of every voxel that is lung, or beside lung and partly lung; none at the edge of the volume."""
+    n = hu.shape[0]
+    found = np.empty(1 << 14, np.int64)
+    count = 0
+    for i in range(1, n - 1):
+        for j in range(1, n - 1):
+            for k in range(1, n - 1):
+                take = LUNG_RIGHT <= tissue[i, j, k] <= LUNG_LEFT
+                if not take and hu[i, j, k] < _PARTIAL_HU and tissue[i, j, k] != AIR:
+                    take = (
+                        LUNG_RIGHT <= tissue[i, j, k - 1] <= LUNG_LEFT
+                        or LUNG_RIGHT <= tissue[i, j, k + 1] <= LUNG_LEFT
+                        or LUNG_RIGHT <= tissue[i, j - 1, k] <= LUNG_LEFT
+                        or LUNG_RIGHT <= tissue[i, j + 1, k] <= LUNG_LEFT
+                        or LUNG_RIGHT <= tissue[i - 1, j, k] <= LUNG_LEFT
+                        or LUNG_RIGHT <= tissue[i + 1, j, k] <= LUNG_LEFT
+                    )
+                if take:
+                    if count == len(found):
+                        found = np.concatenate((found, np.empty_like(found)))
+                    found[count] = (i * n + j) * n + k
+                    count += 1
+    return found[:count].copy()
 
 
 @njit(nogil=True, cache=True, fastmath=True)
 def _canonical(ijk: np.ndarray, coarse: np.ndarray, step: int, matrix: np.ndarray) -> np.ndarray:
-    """(m, 3) float32 canonical mm of voxels (m, 3), as the painter has it."""
+    """(3, m) float32 canonical mm of voxels (3, m), as the painter has it."""
     points = np.empty(ijk.shape, np.float32)
-    for m in range(ijk.shape[0]):
-        i, j, k = ijk[m]
+    for m in range(ijk.shape[1]):
+        i, j, k = ijk[0, m], ijk[1, m], ijk[2, m]
         ci, cj, ck = i // step, j // step, k // step
         fi, fj, fk = (i % step) / step, (j % step) / step, (k % step) / step
         for axis in range(3):
@@ -84,15 +91,16 @@ def _canonical(ijk: np.ndarray, coarse: np.ndarray, step: int, matrix: np.ndarra
                     wb = wa * (fj if b else 1.0 - fj)
                     low, high = coarse[ci + a, cj + b, ck, axis], coarse[ci + a, cj + b, ck + 1, axis]
                     value += wb * (low + (high - low) * fk)
-            points[m, axis] = value
+            points[axis, m] = value
     return points
 
 
 @njit(nogil=True, cache=True)
-def _depth(index: np.ndarray, inner: np.ndarray, n: int) -> np.ndarray:
-    """(m,) float32 distance in voxels to the nearest voxel outside: two chamfer passes over the list (Borgefors 1986).
+def depth(index: np.ndarray, inner: np.ndarray, n: int) -> np.ndarray:
+    """(m,) float32 distance, in voxels, of the voxels of a list to the pleura; 0 in the rim.
 
-    The list is in C order, so that the first pass meets neighbours before a voxel and the second those after it.
+    Two chamfer passes (Borgefors, CVGIP 34:344, 1986) over the list in place of the volume: it is in C order, so that
+    the first pass meets a voxel after the neighbours before it, and the second after the others.
     """
     steps = np.empty(13, np.int64)
     costs = np.empty(13, np.float32)
@@ -100,7 +108,7 @@ def _depth(index: np.ndarray, inner: np.ndarray, n: int) -> np.ndarray:
     for a in range(-1, 1):
         for b in range(-1, 2):
             for c in range(-1, 2):
-                if (a * n + b) * n + c < 0 and count < 13:
+                if (a * n + b) * n + c < 0:
                     steps[count] = (a * n + b) * n + c
                     costs[count] = np.sqrt(a * a + b * b + c * c)
                     count += 1
@@ -111,12 +119,12 @@ def _depth(index: np.ndarray, inner: np.ndarray, n: int) -> np.ndarray:
             for q in range(13):
                 nearest = min(nearest, grid[index[m] + steps[q]] + costs[q])
             grid[index[m]] = nearest
-    depth = np.empty(len(index), np.float32)
+    deep = np.empty(len(index), np.float32)
     for m in range(len(index) - 1, -1, -1):
+        nearest = grid[index[m]]
         if inner[m]:
-            nearest = grid[index[m]]
             for q in range(13):
                 nearest = min(nearest, grid[index[m] - steps[q]] + costs[q])
             grid[index[m]] = nearest
-        depth[m] = grid[index[m]]
-    return depth
+        deep[m] = nearest
+    return deep
