@@ -36,7 +36,10 @@ def find_lungs(
     The texture `noise` (n, n, n) roughens the fissures by the size of a voxel (mm), which also smooths their edges.
     """
     n = hu.shape[0]
-    index = _list(hu, tissue)
+    lung = (tissue == LUNG_RIGHT) | (tissue == LUNG_LEFT)
+    sides = [np.flatnonzero(lung.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
+    box = np.array([(max(s[0] - 1, 1), min(s[-1] + 2, n - 1)) if len(s) else (1, 1) for s in sides])
+    index = _list(hu, tissue, box)
     ijk = np.stack(np.unravel_index(index, hu.shape))
     points = _canonical(ijk, coarse, coarse_step, to_canonical)
     points[2] += np.float32(0.6 * voxel) * noise.ravel()[index]
@@ -49,14 +52,14 @@ def find_lungs(
 
 
 @njit(nogil=True, cache=True)
-def _list(hu: np.ndarray, tissue: np.ndarray) -> np.ndarray:
-    """Flat index of every voxel that is lung, or beside lung and partly lung; none at the edge of the volume."""
+def _list(hu: np.ndarray, tissue: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """Flat index of every voxel that is lung, or beside lung and partly lung, within a box (3, 2)."""
     n = hu.shape[0]
     found = np.empty(1 << 14, np.int64)
     count = 0
-    for i in range(1, n - 1):
-        for j in range(1, n - 1):
-            for k in range(1, n - 1):
+    for i in range(box[0, 0], box[0, 1]):
+        for j in range(box[1, 0], box[1, 1]):
+            for k in range(box[2, 0], box[2, 1]):
                 take = LUNG_RIGHT <= tissue[i, j, k] <= LUNG_LEFT
                 if not take and hu[i, j, k] < _PARTIAL_HU and tissue[i, j, k] != AIR:
                     take = (
