@@ -100,7 +100,8 @@ def phantom(
         count: how many patients.
         seed: the first patient's seed; the others follow it.
         size: voxels along each edge of the cube of 384 mm.
-        truth: also write the tissue of every voxel, thorax-SEED_tissue.nii.gz, and tissues.csv with their names.
+        truth: also write what is where: the tissue of every voxel, thorax-SEED_tissue.nii.gz, with tissues.csv for
+            the names, and the findings, thorax-SEED_findings.nii.gz, with findings.csv for the bit of each.
         overwrite: empty the output folder of an earlier run first.
     """
     options = dict(locals())
@@ -116,14 +117,17 @@ def phantom(
         rows = []
         for one in progress(range(seed, seed + count), "making patients", count):
             name = procedural_study(one)
-            volume, tissue = thorax.make_volume(thorax.sample_patient(one), size)
+            volume, tissue, findings = thorax.make_patient(thorax.sample_patient(one), size)
             write_nifti(folder / f"{name}.nii.gz", volume)
             if truth:
                 write_nifti(folder / f"{name}_tissue.nii.gz", Volume(tissue, volume.affine, name))
+                write_nifti(folder / f"{name}_findings.nii.gz", Volume(findings, volume.affine, name))
             rows.append({"study": name, "volume": f"{name}.nii.gz", "seed": one, **thorax.patient_labels(one)})
         _write_table(folder / "cohort.csv", rows)
         if truth:
             _write_table(folder / "tissues.csv", [{"value": i, "name": name} for i, name in enumerate(thorax.TISSUES)])
+            bits = [{"bit": i, "value": 1 << i, "name": name} for i, name in enumerate(thorax.PATHOLOGIES)]
+            _write_table(folder / "findings.csv", bits)
     say(f"{count} procedural patient{'s' if count > 1 else ''} in {folder}")
     return {"out": str(folder), "studies": [row["study"] for row in rows]}
 

@@ -81,7 +81,7 @@ def test_effusion_erect_is_a_dense_base_that_rises(gain, name: str, side: int) -
     for one in added:
         right, left = halves(one)
         own, other = (right, left) if side > 0 else (left, right)
-        assert own > 10 * abs(other)
+        assert own > 5 * abs(other)
         assert one[SIZE // 2 + 4 :].sum() > 0.75 * one.sum(), "it gathers at the base"
     amounts, heights = [one.sum() for one in added], [-mm(one)[0] for one in added]
     assert amounts == sorted(amounts)
@@ -100,7 +100,7 @@ def test_a_small_effusion_blunts_the_costophrenic_angle(ill, gain) -> None:
 
 def test_effusion_lying_is_a_veil_over_the_side(ill, gain) -> None:
     erect, lying = gain(effusion_left=0.6), gain(supine=True, effusion_left=0.6)
-    assert halves(lying)[1] > 10 * abs(halves(lying)[0])
+    assert halves(lying)[1] > 7 * abs(halves(lying)[0])
     spread = [np.count_nonzero(one > 0.25 * one.max()) for one in (erect, lying)]
     assert spread[1] > 1.15 * spread[0]
     assert -mm(lying)[0] > -mm(erect)[0] + 20, "not only at the base"
@@ -142,7 +142,7 @@ def test_atelectasis_pulls_heart_and_diaphragm(ill, gain, lobe: str, side: int) 
     assert side * mm(collapsed)[0] > 10
 
 
-def test_a_collapsing_lobe_takes_its_fissure_along(healthy) -> None:
+def test_a_collapsing_lobe_takes_its_fissure_along() -> None:
     fissures = Fissures(0.0, -80.0, 46.0, 40.0, -80.0, 10.0, 0.05, 1, 0.0)
     rng = np.random.default_rng(0)
     points = rng.uniform((-110, -80, -80), (110, 60, 120), (20000, 3)).T.astype(np.float32)
@@ -176,7 +176,9 @@ def test_cardiomegaly_widens_the_silhouette(ill, gain) -> None:
     lower = added[SIZE // 2 - 4 : SIZE // 2 + 20]
     assert lower.sum() > 0.7 * added.sum() > 0
     built = ill(cardiomegaly=0.9)
-    assert ((extent(built, "cardiomegaly")) == (built.tissue == TISSUE["heart"])).all()
+    heart, mask = built.tissue == TISSUE["heart"], extent(built, "cardiomegaly")
+    assert mask[heart].all()
+    assert heart[mask].mean() > 0.8, "the rest are the vessels in it"
 
 
 def test_consolidation_of_the_right_upper_lobe_ends_at_the_fissure(ill, gain) -> None:
@@ -226,9 +228,10 @@ def test_edema_is_bilateral_and_densest_at_the_hila(ill, gain) -> None:
     assert added[0].sum() < added[1].sum() < added[2].sum()
     right, left = halves(added[2])
     assert 0.5 < right / left < 2
-    near = np.abs(np.arange(SIZE) - (SIZE - 1) / 2) < 14
-    middle = added[2][SIZE // 2 - 12 : SIZE // 2 + 8]
-    assert middle[:, near].mean() > 1.5 * middle[:, ~near][:, 10:-10].mean()
+    columns = np.abs(np.arange(SIZE) - (SIZE - 1) / 2)
+    hilar, flank = (columns > 6) & (columns < 14), (columns > 19) & (columns < 24)
+    middle = added[2][SIZE // 2 - 12 : SIZE // 2 + 12]
+    assert middle[:, hilar].mean() > 2 * middle[:, flank].mean() > 0
     plain, wet = ill(), ill(edema=1.0)
     rise = np.where(lungs(plain) & lungs(wet), wet.volume.hu - plain.volume.hu, 0)
     x = np.abs(np.arange(SIZE) - (SIZE - 1) / 2)[:, None, None] * np.ones_like(rise)

@@ -49,11 +49,11 @@ def add_lesions(
     mask = np.zeros(hu.shape, np.uint8)
     if f.cardiomegaly:
         mask[tissue == HEART] = CARDIOMEGALY
-    if not len(lungs.index) or not (f.pleural_effusion or f.edema or f.consolidation or f.atelectasis):
+    if not len(lungs.voxels) or not (f.pleural_effusion or f.edema or f.consolidation or f.atelectasis):
         return mask
-    value, rough = hu.ravel()[lungs.index], noise.ravel()[lungs.index]
+    value, rough = hu.ravel()[lungs.voxels], noise.ravel()[lungs.voxels]
     bits = np.zeros(len(value), np.uint8)
-    deep = depth(lungs.index, lungs.inner, hu.shape[0]) * np.float32(voxel) if f.pleural_effusion or f.edema else bits
+    deep = depth(lungs.voxels, lungs.inner, hu.shape[0]) * np.float32(voxel) if f.pleural_effusion or f.edema else bits
     fluid = effusion(lungs, deep, f, patient.scan.supine, rough, voxel, streams["pleural_effusion"])
     dry = fluid < 0.5
     bronchi = np.zeros((0, 11))
@@ -74,10 +74,10 @@ def add_lesions(
         bits[(extent > 0.5) & dry] |= ATELECTASIS
     value += fluid * (_FLUID_HU - value)
     bits[~dry] |= EFFUSION
-    hu.ravel()[lungs.index] = value
-    tissue.ravel()[lungs.index[~dry]] = FLUID
+    hu.ravel()[lungs.voxels] = value
+    tissue.ravel()[lungs.voxels[~dry]] = FLUID
     paint_capsules(hu, tissue, bronchi, voxel)
-    mask.ravel()[lungs.index] |= bits
+    mask.ravel()[lungs.voxels] |= bits
     return mask
 
 
@@ -95,7 +95,7 @@ def effusion(
     0.1 is some 150 ml, less than the 200 ml that blunt the lateral costophrenic angle of a frontal view; 0.5 is 1 l,
     1 is 2.3 l (thresholds: Blackmore et al., Acad Radiol 3:103, 1996). The surface rises to the pleura in a meniscus.
     """
-    share = np.zeros(len(lungs.index), np.float32)
+    share = np.zeros(len(lungs.voxels), np.float32)
     if not f.pleural_effusion:
         return share
     climb, reach = rng.uniform(40, 60), rng.uniform(10, 14)
@@ -130,11 +130,11 @@ def edema(
     (Gluecker et al., Radiographics 19:1507, 1999).
     """
     right = lungs.side > 0
-    x, y, z = (lungs.mm[a] - np.where(right, *np.float32((centres[1][a], centres[-1][a]))) for a in range(3))
+    x, y, z = (lungs.mm[a] - _by_side(right, centres[1][a], centres[-1][a]) for a in range(3))
     reach = np.float32(rng.uniform(42, 54) + 16 * f.edema)
     # Taller than wide, and more of it below the hilum than above.
     haze = np.exp(-(x * x + y * y + z * z * np.where(z > 0, np.float32(0.8), np.float32(0.45))) / reach**2)
-    share = np.where(right, *np.float32(np.clip((1 + f.edema_balance, 1 - f.edema_balance), 0, 1)))
+    share = _by_side(right, min(1 + f.edema_balance, 1), min(1 - f.edema_balance, 1))
     pitch = max(rng.uniform(7, 10), 2.5 * voxel)
     septa = np.zeros_like(haze)
     flank = np.flatnonzero((deep < 18) & (np.abs(x) > 25) & (z < -15))
@@ -142,6 +142,10 @@ def edema(
     septa[flank[line]] = 320 * min(1.0, 2.0 / voxel)
     rise = np.float32(f.edema) * share * ((430 * haze + 75) * (1 + np.float32(0.35) * rough) + septa)
     return rise, lungs.inner & (share > 0.15) & ((haze > 0.3) | (septa > 0))
+
+
+def _by_side(right: np.ndarray, on_right: float, on_left: float) -> np.ndarray:
+    return np.where(right, np.float32(on_right), np.float32(on_left))
 
 
 def redistribute(capsules: np.ndarray, hila: dict[int, np.ndarray], severity: float) -> np.ndarray:
@@ -172,7 +176,7 @@ def consolidation(
     if pattern == "patchy":
         foci, amount, edge = int(rng.integers(3, 7)), 0.10 + 0.40 * f.consolidation, 9.0 + voxel
     elif pattern == "hidden":
-        behind = region & hidden[lungs.index // n**2, lungs.index % n]
+        behind = region & hidden[lungs.voxels // n**2, lungs.voxels % n]
         region = behind if np.count_nonzero(behind) > 20 else region
         amount, edge = 0.35 + 0.50 * f.consolidation, 6.0 + voxel
     places = np.flatnonzero(region)
@@ -198,7 +202,7 @@ def air_bronchogram(
     rng: np.random.Generator,
 ) -> np.ndarray:
     """Capsule rows of the bronchi of a filled region, which still hold air; see `painter.paint_capsules`."""
-    filled = lungs.index[(extent > 0.8) & lungs.inner]
+    filled = lungs.voxels[(extent > 0.8) & lungs.inner]
     leaves = 14
     if len(filled) < 2 * leaves:
         return np.zeros((0, 11))

@@ -57,14 +57,15 @@ def lobes(points: np.ndarray, side: np.ndarray, fissures: Fissures) -> np.ndarra
         oblique = f.back_z + (f.front_z - f.back_z) * ahead + 8.0 * (lateral - 0.5)
         horizontal = f.horizontal_z - f.horizontal_tilt * 90.0 * (lateral - 0.4) + 24.0 * (0.12 - (ahead - 0.5) ** 2)
         drawn = _SHIFT_MM * f.collapse * (0.25 + 0.75 * lateral)
-        if f.shrunken == 1:  # the upper lobe folds upwards like a fan, and less of it forwards
+        if f.shrunken == 1:  # the upper lobe folds upwards like a fan, its part behind forwards
+            oblique += 0.4 * drawn * (side[n] > 0) * min(max((oblique - horizontal) / 30.0, 0.0), 1.0)
             horizontal += drawn
-            oblique += 0.4 * drawn * (side[n] > 0)
         elif f.shrunken == 2:  # the middle lobe becomes a thin wedge between its fissures
             horizontal -= 0.6 * drawn
-            oblique += 0.3 * drawn * (side[n] > 0)
+            if side[n] > 0:
+                oblique = max(oblique, min(oblique + 0.3 * drawn, horizontal))
         elif f.shrunken == 4:  # the left upper lobe moves forwards
-            oblique += drawn * (side[n] < 0)
+            oblique += 1.6 * drawn * (side[n] < 0)
         elif (f.shrunken == 3 and side[n] > 0) or (f.shrunken == 5 and side[n] < 0):  # a lower lobe: down and back
             oblique -= drawn
         z = points[2, n]

@@ -14,7 +14,7 @@ _PARTIAL_HU = -60.0  # a neighbour of the lung thinner than this is partly lung
 class Lungs(NamedTuple):
     """The m voxels of both lungs and of their rim, in the order of the volume (C order)."""
 
-    index: np.ndarray  # (m,) int64 into the flat volume
+    voxels: np.ndarray  # (m,) int64 into the flat volume
     mm: np.ndarray  # (3, m) float32, where the voxel is in the room: gravity acts here
     side: np.ndarray  # (m,) int8, +1 right, -1 left
     lobe: np.ndarray  # (m,) uint8, 1 + the position in `lobes.LOBES`
@@ -48,7 +48,7 @@ def find_lungs(
     right = (label == LUNG_RIGHT) | (~inner & (points[0] > fissures.midline))
     side = np.where(right, np.int8(1), np.int8(-1))
     mm = (ijk.astype(np.float32) - np.float32((n - 1) / 2)) * np.float32(voxel)
-    return Lungs(index=index, mm=mm, side=side, lobe=lobes(points, side, fissures), inner=inner)
+    return Lungs(voxels=index, mm=mm, side=side, lobe=lobes(points, side, fissures), inner=inner)
 
 
 @njit(nogil=True, cache=True)
