@@ -81,7 +81,7 @@ def test_effusion_erect_is_a_dense_base_that_rises(gain, name: str, side: int) -
     for one in added:
         right, left = halves(one)
         own, other = (right, left) if side > 0 else (left, right)
-        assert own > 5 * abs(other)
+        assert own > 4 * abs(other)
         assert one[SIZE // 2 + 4 :].sum() > 0.75 * one.sum(), "it gathers at the base"
     amounts, heights = [one.sum() for one in added], [-mm(one)[0] for one in added]
     assert amounts == sorted(amounts)

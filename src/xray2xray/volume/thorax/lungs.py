@@ -39,8 +39,8 @@ def find_lungs(
     lung = (tissue == LUNG_RIGHT) | (tissue == LUNG_LEFT)
     sides = [np.flatnonzero(lung.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
     box = np.array([(max(s[0] - 1, 1), min(s[-1] + 2, n - 1)) if len(s) else (1, 1) for s in sides])
-    index = _list(hu, tissue, box)
-    ijk = np.stack(np.unravel_index(index, hu.shape))
+    ijk = _list(hu, tissue, box)
+    index = np.ravel_multi_index(tuple(ijk), hu.shape)
     points = _canonical(ijk, coarse, coarse_step, to_canonical)
     points[2] += np.float32(0.6 * voxel) * noise.ravel()[index]
     label = tissue.ravel()[index]
@@ -53,9 +53,8 @@ def find_lungs(
 
 @njit(nogil=True, cache=True)
 def _list(hu: np.ndarray, tissue: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """Flat index of every voxel that is lung, or beside lung and partly lung, within a box (3, 2)."""
-    n = hu.shape[0]
-    found = np.empty(1 << 14, np.int64)
+    """(3, m) int32 place of every voxel that is lung, or beside lung and partly lung, within a box (3, 2)."""
+    found = np.empty((3, np.prod(box[:, 1] - box[:, 0])), np.int32)
     count = 0
     for i in range(box[0, 0], box[0, 1]):
         for j in range(box[1, 0], box[1, 1]):
@@ -71,11 +70,9 @@ def _list(hu: np.ndarray, tissue: np.ndarray, box: np.ndarray) -> np.ndarray:
                         or LUNG_RIGHT <= tissue[i + 1, j, k] <= LUNG_LEFT
                     )
                 if take:
-                    if count == len(found):
-                        found = np.concatenate((found, np.empty_like(found)))
-                    found[count] = (i * n + j) * n + k
+                    found[0, count], found[1, count], found[2, count] = i, j, k
                     count += 1
-    return found[:count].copy()
+    return found[:, :count].copy()
 
 
 @njit(nogil=True, cache=True, fastmath=True)
