@@ -137,9 +137,12 @@ def edema(
     share = _by_side(right, min(1 + f.edema_balance, 1), min(1 - f.edema_balance, 1))
     pitch = max(rng.uniform(7, 10), 2.5 * voxel)
     septa = np.zeros_like(haze)
-    flank = np.flatnonzero((deep < 18) & (np.abs(x) > 25) & (z < -15))
-    line = np.cos(lungs.mm[2, flank] * np.float32(2 * np.pi / pitch) + np.float32(0.5) * rough[flank]) > 0.5
-    septa[flank[line]] = 320 * min(1.0, 2.0 / voxel)
+    # Groups of a few parallel septa on the lateral pleura, each at its own height: in step they would be stripes.
+    flank = np.flatnonzero((deep < 16) & (np.abs(x) > 45) & (z < -15))
+    group = np.floor((lungs.mm[1, flank] + 3 * rough[flank]) / 16) * 7 + np.floor(lungs.mm[2, flank] / 34)
+    start = rng.uniform(-1, 1, 256)[group.astype(int) % 256]  # of the groups, half are there
+    line = (start > 0) & (np.cos(2 * np.pi * (lungs.mm[2, flank] / pitch + start)) > 0.5)
+    septa[flank[line]] = 450 * min(1.0, 2.0 / voxel)
     rise = np.float32(f.edema) * share * ((430 * haze + 75) * (1 + np.float32(0.35) * rough) + septa)
     return rise, lungs.inner & (share > 0.15) & ((haze > 0.3) | (septa > 0))
 
