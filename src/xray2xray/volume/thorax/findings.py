@@ -59,12 +59,13 @@ def sample_findings(rng: np.random.Generator, age: float = 61.0) -> Findings:
     """Draw the findings of a patient of an age in years.
 
     A pathology is present where its latent variable, one of five correlated normals, exceeds the threshold of its
-    prevalence. One in four is subtle; three in ten consolidations are hidden.
+    prevalence. One in four is subtle, and mild is more
+    frequent than severe; three in ten consolidations are hidden.
     """
     latent = np.linalg.cholesky(_CORRELATION) @ rng.standard_normal(5) + (age - 61.0) * _PER_YEAR
     present = latent > norm.isf(_PREVALENCE)
     subtle = rng.random(5) < 0.25
-    severity = np.where(subtle, rng.uniform(0.10, 0.25, 5), rng.uniform(0.25, 1.0, 5)) * present
+    severity = np.where(subtle, rng.uniform(0.10, 0.25, 5), 0.25 + 0.75 * rng.random(5) ** 1.5) * present
     atelectasis, cardiomegaly, consolidation, edema, effusion = (float(v) for v in severity)
     # Fluid of a failing heart is mostly on both sides, other fluid mostly on one, more often the right (Light, ch. 9).
     both = rng.random() < (0.7 if edema else 0.25)

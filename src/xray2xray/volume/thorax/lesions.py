@@ -53,8 +53,11 @@ def add_lesions(
         return mask
     value, rough = hu.ravel()[lungs.voxels], noise.ravel()[lungs.voxels]
     bits = np.zeros(len(value), np.uint8)
-    deep = depth(lungs.voxels, lungs.inner, hu.shape[0]) * np.float32(voxel) if f.pleural_effusion or f.edema else bits
-    fluid = effusion(lungs, deep, f, patient.scan.supine, rough, voxel, streams["pleural_effusion"])
+    fluid = np.zeros(len(value), np.float32)
+    if f.pleural_effusion or f.edema:
+        deep = depth(lungs.voxels, lungs.inner, hu.shape[0]) * np.float32(voxel)
+    if f.pleural_effusion:
+        fluid = effusion(lungs, deep, f, patient.scan.supine, rough, voxel, streams["pleural_effusion"])
     dry = fluid < 0.5
     bronchi = np.zeros((0, 11))
     if f.edema:
@@ -96,8 +99,6 @@ def effusion(
     1 is 2.3 l (thresholds: Blackmore et al., Acad Radiol 3:103, 1996). The surface rises to the pleura in a meniscus.
     """
     share = np.zeros(len(lungs.voxels), np.float32)
-    if not f.pleural_effusion:
-        return share
     climb, reach = rng.uniform(40, 60), rng.uniform(10, 14)
     if supine:
         height = lungs.mm[1] - np.float32(22) * np.exp(deep / np.float32(-10))
