@@ -87,6 +87,12 @@ def test_phantom(cohort: Path) -> None:
     with (cohort / "tissues.csv").open() as file:
         names = {int(row["value"]) for row in csv.DictReader(file)}
     assert set(np.unique(np.asarray(tissue.dataobj).astype(int))) <= names
+    with (cohort / "findings.csv").open() as file:
+        bits = {row["name"]: int(row["value"]) for row in csv.DictReader(file)}
+    for row in rows:
+        findings = np.asarray(nib.load(cohort / f"{row['study']}_findings.nii.gz").dataobj).astype(int)
+        for name, bit in bits.items():
+            assert int(row[name]) or not (findings & bit).any()
 
 
 def test_a_run_can_be_repeated_from_its_config(cohort: Path, tmp_path: Path) -> None:

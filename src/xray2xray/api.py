@@ -103,7 +103,8 @@ def phantom(
         count: how many patients.
         seed: the first patient's seed; the others follow it.
         size: voxels along each edge of the cube of 384 mm.
-        truth: also write the tissue of every voxel, thorax-SEED_tissue.nii.gz, and tissues.csv with their names.
+        truth: also write what is where: the tissue of every voxel, thorax-SEED_tissue.nii.gz, with tissues.csv for
+            the names, and the findings, thorax-SEED_findings.nii.gz, with findings.csv for the bit of each.
         workers: processes (default: one for each core).
         overwrite: empty the output folder of an earlier run first.
     """
@@ -111,7 +112,7 @@ def phantom(
     from functools import partial
 
     from .processes import on_processes
-    from .volume.thorax import COLUMNS, TISSUES
+    from .volume.thorax import COLUMNS, PATHOLOGIES, TISSUES
     from .volume.thorax.cohort import write_patient
 
     _at_least(1, count=count)
@@ -126,6 +127,8 @@ def phantom(
         _write_table(folder / "columns.csv", [{"column": name, "meaning": said} for name, said in COLUMNS.items()])
         if truth:
             _write_table(folder / "tissues.csv", [{"value": i, "name": name} for i, name in enumerate(TISSUES)])
+            bits = [{"bit": i, "value": 1 << i, "name": name} for i, name in enumerate(PATHOLOGIES)]
+            _write_table(folder / "findings.csv", bits)
     say(f"{count} procedural patient{'s' if count > 1 else ''} in {folder}")
     return {"out": str(folder), "studies": [row["study"] for row in rows]}
 

@@ -1,5 +1,7 @@
 """A patient becomes a volume: deform, paint, add tubes and lesions, then scan it the way a CT scanner would."""
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy.ndimage import zoom
 
@@ -7,23 +9,30 @@ from ..volume import Volume
 from . import tubes
 from .calcium import calcifications
 from .emphysema import add_emphysema
+from .lesions import add_lesions, redistribute
+from .lobes import LOBES, Fissures
+from .lungs import find_lungs
 from .painter import paint, paint_capsules, unit_norm
 from .patient import Patient, sample_patient
 from .scan import acquire
 from .shape import CAGE_BACK, CAGE_FRONT, Shape, at, profiles, shape
 from .texture import texture
-from .tissues import LUNG_LEFT, LUNG_RIGHT
+from .tissues import AIR, AIRWAY, LUNG_LEFT, LUNG_RIGHT
 
 EXTENT_MM = 384.0  # edge of the cube that every virtual patient is built in
 _COARSE = 17  # grid of the smooth displacement
 
 
-def make_volume(patient: Patient, size: int = 128) -> tuple[Volume, np.ndarray]:
-    """Build a patient on a (size, size, size) grid of `EXTENT_MM`.
+class Built(NamedTuple):
+    """A patient on a (size, size, size) grid of `EXTENT_MM`."""
 
-    Returns:
-        The volume in HU (air -1000) and the tissue map (uint8; names in `painter.TISSUES`) on the same grid.
-    """
+    volume: Volume  # HU, air -1000
+    tissue: np.ndarray  # uint8, position in `TISSUES`
+    findings: np.ndarray  # uint8, bit i set where `PATHOLOGIES[i]` is
+
+
+def make_patient(patient: Patient, size: int = 128) -> Built:
+    """Build a patient: the volume, and what is where in it."""
     rng = np.random.default_rng([patient.seed, 1])
     voxel = EXTENT_MM / size
     table = profiles(patient)
@@ -40,25 +49,55 @@ def make_volume(patient: Patient, size: int = 128) -> tuple[Volume, np.ndarray]:
     add_emphysema(hu, tissue, patient.burden.emphysema, noise)
 
     place = _Placer(to_canonical, displacement, step)
-    aorta, *vessels = tubes.great_vessels(patient, s, table)
-    chains = [aorta, *vessels, *tubes.airways(patient, s, table), *tubes.shoulder_bones(patient, s, table)]
+    aorta, *great = tubes.great_vessels(patient, s, table)
+    chains = [aorta, *great, *tubes.airways(patient, s, table), *tubes.shoulder_bones(patient, s, table)]
     chains += calcifications(patient.burden, s, aorta, rng)
     hila = {
         LUNG_RIGHT: place(np.array([[s.midline + 40, s.hilum_y, s.hilum_z]]))[0],
         LUNG_LEFT: place(np.array([[s.midline - 40, s.hilum_y, s.hilum_z + 8]]))[0],
     }
-    paint_capsules(hu, tissue, tubes.pulmonary_tree(tissue, hila, voxel, rng), voxel)
+    fissures = _fissures(patient, s, table)
+    lungs = find_lungs(hu, tissue, noise, displacement, step, to_canonical, voxel, fissures)
+    vessels = tubes.pulmonary_tree(tissue, hila, voxel, rng)
+    paint_capsules(hu, tissue, redistribute(vessels, hila, patient.findings.edema), voxel)
+    # Lesions come before the great vessels and airways, which no lesion of the lung may fill.
+    streams = np.random.default_rng([patient.seed, 2])
+    findings = add_lesions(hu, tissue, lungs, noise, patient, hila, voxel, streams)
     paint_capsules(hu, tissue, _rows(chains, place, voxel), voxel)
-    _opacities(hu, tissue, patient, s, table, place, noise, rng, voxel)
     acquire(hu, tissue, patient.scan, (s.base, s.apex), voxel, rng)
     affine = np.diag([voxel, voxel, voxel, 1.0])
     affine[:3, 3] = -(size - 1) / 2 * voxel
-    return Volume(hu=hu, affine=affine, source=f"thorax-{patient.seed:07d}"), tissue
+    findings[(tissue == AIR) | (tissue == AIRWAY)] = 0
+    return Built(Volume(hu=hu, affine=affine, source=f"thorax-{patient.seed:07d}"), tissue, findings)
+
+
+def make_volume(patient: Patient, size: int = 128) -> tuple[Volume, np.ndarray]:
+    """The volume and the tissue map of `make_patient`."""
+    built = make_patient(patient, size)
+    return built.volume, built.tissue
 
 
 def patient_volume(seed: int, size: int = 128) -> Volume:
     """The volume of a seed's patient."""
-    return make_volume(sample_patient(seed), size)[0]
+    return make_patient(sample_patient(seed), size).volume
+
+
+def _fissures(patient: Patient, s: Shape, table: np.ndarray) -> Fissures:
+    """The fissures of a patient, with her own variation of some mm, drawn in by atelectasis."""
+    rng = np.random.default_rng([patient.seed, 3])
+    height, findings = patient.body.height, patient.findings
+    base = min(s.dome_right, s.dome_left)
+    return Fissures(
+        midline=s.midline,
+        back_y=at(table, CAGE_BACK, 46 * height),
+        back_z=46 * height + rng.normal(0, 5),
+        front_y=at(table, CAGE_FRONT, base) - 28 * height,
+        front_z=base - 8 + rng.normal(0, 5),
+        horizontal_z=s.hilum_z - 4 + rng.normal(0, 5),
+        horizontal_tilt=rng.normal(0.08, 0.06),
+        shrunken=LOBES.index(findings.atelectasis_lobe) + 1,
+        collapse=findings.atelectasis,
+    )
 
 
 def _to_canonical(patient: Patient, size: int, voxel: float) -> np.ndarray:
@@ -103,46 +142,3 @@ def _rows(chains: list[tubes.Chain], place: _Placer, voxel: float) -> np.ndarray
         for a, b, ra, rb in zip(curve[:-1], curve[1:], radius[:-1], radius[1:], strict=True):
             rows.append([*a, *b, ra, rb, hu, tissue, 0.0])
     return np.array(rows)
-
-
-def _opacities(
-    hu: np.ndarray,
-    tissue: np.ndarray,
-    patient: Patient,
-    s: Shape,
-    table: np.ndarray,
-    place: _Placer,
-    noise: np.ndarray,
-    rng: np.random.Generator,
-    voxel: float,
-) -> None:
-    """Consolidation (ragged, lobar or patchy) and the plates of a partly collapsed base, inside the lungs, in place."""
-    f = patient.findings
-    middle = 0.5 * (at(table, CAGE_FRONT, 0) + at(table, CAGE_BACK, 0))
-    spots: list[tuple[np.ndarray, np.ndarray]] = []
-    if f.consolidation:
-        for _ in range(int(rng.integers(1, 4))):
-            place_mm = [f.consolidation_side * rng.uniform(55, 95), middle + rng.uniform(-50, 35), rng.uniform(-55, 70)]
-            spots.append((np.array(place_mm), rng.uniform(0.6, 1.2, 3) * (18 + 26 * f.consolidation)))
-    if f.atelectasis:
-        base = s.dome_right if f.atelectasis_side > 0 else s.dome_left
-        for _ in range(int(rng.integers(1, 3))):
-            place_mm = [
-                f.atelectasis_side * rng.uniform(50, 85),
-                middle + rng.uniform(-45, 25),
-                base + rng.uniform(4, 26),
-            ]
-            spots.append((np.array(place_mm), np.array([46, 34, 7]) * (0.6 + 0.7 * f.atelectasis)))
-    for centre, radii in spots:
-        c, r = place(centre[None])[0], radii / voxel
-        low = np.clip(np.floor(c - 1.6 * r), 0, hu.shape[0] - 1).astype(int)
-        high = np.clip(np.ceil(c + 1.6 * r) + 1, 1, hu.shape[0]).astype(int)
-        if (high <= low).any():
-            continue
-        box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-        grid = np.ogrid[box]
-        distance = np.sqrt(sum(((g - c[a]) / r[a]) ** 2 for a, g in enumerate(grid)))
-        share = np.clip((1.0 - distance + 0.28 * noise[box]) / 0.35, 0, 1)
-        lung = (tissue[box] == LUNG_RIGHT) | (tissue[box] == LUNG_LEFT)
-        share *= lung
-        hu[box] += share * (np.float32(25.0) - hu[box]) * 0.93

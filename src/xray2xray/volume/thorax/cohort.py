@@ -7,11 +7,11 @@ from ...seeds import split_of
 from ..nifti import write_nifti
 from ..volume import Volume
 from . import risk
-from .build import make_volume
+from .build import make_patient
 from .findings import PATHOLOGIES
 from .patient import Patient, sample_patient
 
-_SIDE = "side of the {}: right or left; empty where there is none"
+_LOBE = "lobe of the {}, such as right_lower; empty where there is none"
 COLUMNS = {
     "study": "name of the patient's files",
     "volume": "the CT: file name in this folder",
@@ -24,9 +24,12 @@ COLUMNS = {
     "contrast_hu": "density of blood, HU; above 100 with contrast agent",
     **{name: f"{name.replace('_', ' ')} planted (1) or not (0)" for name in PATHOLOGIES},
     **{f"{name}_severity": f"severity of the {name.replace('_', ' ')}, 0 (none) to 1" for name in PATHOLOGIES},
-    "atelectasis_side": _SIDE.format("atelectasis"),
-    "consolidation_side": _SIDE.format("consolidation"),
-    "pleural_effusion_side": _SIDE.format("pleural effusion"),
+    "atelectasis_lobe": _LOBE.format("atelectasis"),
+    "consolidation_lobe": _LOBE.format("consolidation"),
+    "consolidation_pattern": "lobar, patchy, or hidden behind heart or diaphragm; empty where there is none",
+    "edema_balance": "share of the edema in the right lung less that in the left, -1 to 1",
+    "effusion_right": "severity of the pleural effusion on the right, 0 to 1",
+    "effusion_left": "severity of the pleural effusion on the left, 0 to 1",
     "coronary_calcium": "planted calcium of the coronary arteries, Agatston units",
     "aortic_calcium": "planted calcium of the thoracic aorta's wall, Agatston units",
     "aortic_valve_calcium": "planted calcium of the aortic valve, Agatston units",
@@ -49,11 +52,6 @@ def cohort_row(patient: Patient) -> dict[str, Any]:
     """The row of a patient: every column of `COLUMNS` but the two that name files."""
     findings, burden, scan = patient.findings, patient.burden, patient.scan
     part, outcome = risk.components(patient), risk.outcome(patient)
-    sides = {
-        "atelectasis_side": (findings.atelectasis, findings.atelectasis_side),
-        "consolidation_side": (findings.consolidation, findings.consolidation_side),
-        "pleural_effusion_side": (findings.pleural_effusion, findings.effusion_side),
-    }
     return {
         "seed": patient.seed,
         "split": split_of(patient.seed),
@@ -64,7 +62,12 @@ def cohort_row(patient: Patient) -> dict[str, Any]:
         "contrast_hu": round(scan.blood_hu),
         **findings.labels(),
         **{f"{name}_severity": round(getattr(findings, name), 3) for name in PATHOLOGIES},
-        **{name: ("right" if side > 0 else "left") if there else "" for name, (there, side) in sides.items()},
+        "atelectasis_lobe": findings.atelectasis_lobe if findings.atelectasis else "",
+        "consolidation_lobe": findings.consolidation_lobe if findings.consolidation else "",
+        "consolidation_pattern": findings.consolidation_pattern if findings.consolidation else "",
+        "edema_balance": round(findings.edema_balance, 3) if findings.edema else "",
+        "effusion_right": round(findings.effusion_right, 3),
+        "effusion_left": round(findings.effusion_left, 3),
         "coronary_calcium": round(burden.coronary, 1),
         "aortic_calcium": round(burden.aortic, 1),
         "aortic_valve_calcium": round(burden.aortic_valve, 1),
@@ -90,11 +93,12 @@ def patient_labels(seed: int) -> dict[str, float]:
 
 
 def write_patient(folder: Path, size: int, truth: bool, seed: int) -> dict[str, Any]:
-    """Write a patient's volume, and with `truth` the tissue of every voxel; returns the row for the table."""
+    """Write a patient's volume, and with `truth` tissue and findings of every voxel; returns the row for the table."""
     patient = sample_patient(seed)
-    volume, tissue = make_volume(patient, size)
+    volume, tissue, findings = make_patient(patient, size)
     row = {"study": volume.source, "volume": f"{volume.source}.nii.gz", **cohort_row(patient)}
     write_nifti(folder / row["volume"], volume)
     if truth:
-        write_nifti(folder / f"{volume.source}_tissue.nii.gz", Volume(tissue, volume.affine, volume.source))
+        for name, labels in (("tissue", tissue), ("findings", findings)):
+            write_nifti(folder / f"{volume.source}_{name}.nii.gz", Volume(labels, volume.affine, volume.source))
     return row

@@ -28,7 +28,6 @@ from .tissues import (
     AIR,
     BONE,
     FAT,
-    FLUID,
     HEART,
     LUNG_LEFT,
     LUNG_RIGHT,
@@ -356,20 +355,7 @@ def paint(
                     if occupancy > 0:
                         slope = (y - 0.5 * (row[CAGE_FRONT] + row[CAGE_BACK])) if s.supine > 0.5 else (z - 20.0)
                         air = s.lung_hu - 0.42 * slope + 26.0 * noise
-                        if s.edema > 0:
-                            side = abs(x - s.midline) - 40.0
-                            away = math.sqrt(side * side + hilum_y * hilum_y + 0.6 * hilum_z * hilum_z)
-                            air += s.edema * (430.0 * math.exp(-((away / 52.0) ** 2)) + 90.0) * (1.0 + 0.35 * noise)
-                        if s.effusion > 0 and (x - s.midline) * s.effusion_side > 0:
-                            rim = 30.0 * math.exp(-max(pleura, 0.0) / 14.0)  # the meniscus climbs the wall
-                            if s.supine > 0.5:
-                                level = row[CAGE_BACK] + 8.0 + 62.0 * s.effusion + 0.4 * rim - y
-                            else:
-                                level = s.dome_right - 42.0 + 105.0 * s.effusion + rim - z
-                            air = _mix(air, 12.0, _inside(level, 2.0 * voxel))
-                            if level > 0 and occupancy > 0.5:
-                                label = FLUID
-                        if label != FLUID and occupancy > 0.5:
+                        if occupancy > 0.5:
                             label = LUNG_RIGHT if x > s.midline else LUNG_LEFT
                         value = _mix(value, min(air, 60.0), occupancy)
 

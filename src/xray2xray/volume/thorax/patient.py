@@ -37,7 +37,7 @@ def sample_patient(seed: int) -> Patient:
         age=age,
         female=female,
         body=sample_body(body, female),
-        findings=sample_findings(findings),
+        findings=sample_findings(findings, age),
         burden=sample_burden(burden, age, female),
         scan=sample_scan(scan),
     )

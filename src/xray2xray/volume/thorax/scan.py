@@ -35,7 +35,7 @@ def sample_scan(rng: np.random.Generator) -> Scan:
         arms_up=bool(rng.random() < (0.93 if supine else 0.1)),
         blood_hu=float(rng.uniform(120, 320)) if rng.random() < 0.35 else normal(42, 6, 28, 58),
         above_mm=normal(24, 15, -25, 60),
-        below_mm=float(rng.uniform(-20, 45) if rng.random() < 0.7 else rng.uniform(45, 150)),
+        below_mm=float(rng.uniform(-25, 35) if rng.random() < 0.75 else rng.uniform(35, 130)),
         field_of_view_mm=float(rng.uniform(150, 192)) if rng.random() < 0.5 else 260.0,
         field_shift_mm=(normal(0, 8, -20, 20), normal(0, 10, -25, 25)),
         couch=bool(rng.random() < 0.7) and supine,

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
+from .lobes import side_of
 from .patient import Patient
 
 Z_MIN, Z_MAX = -260, 240  # the range of every profile, mm
@@ -57,10 +58,7 @@ class Shape(NamedTuple):
     breast_x: float
     lung_hu: float
     blood_hu: float
-    effusion: float
-    effusion_side: float
     supine: float
-    edema: float
     scapula: float
     sternum_top: float
     sternum_bottom: float
@@ -127,13 +125,16 @@ def shape(patient: Patient, table: np.ndarray) -> Shape:
     hyperinflation = 1.4 * patient.burden.emphysema  # up to 0.56: the diaphragm is low and flat
     base = -72 * s - p.inspiration_mm + supine_lift - 40 * hyperinflation
     right, left = base + 0.5 * p.dome_gap_mm, base - 0.5 * p.dome_gap_mm
-    collapse = 34 * f.atelectasis
-    right, left = (right + collapse, left) if f.atelectasis_side > 0 else (right, left + collapse)
+    # A collapsing lobe pulls the diaphragm up, a lower lobe most, and the mediastinum over; much fluid pushes it away.
+    side = side_of(f.atelectasis_lobe)
+    collapse = f.atelectasis * (34 if f.atelectasis_lobe.endswith("lower") else 16)
+    right, left = (right + collapse, left) if side > 0 else (right, left + collapse)
+    push = 14 * f.atelectasis * side - 12 * (f.effusion_right**2 - f.effusion_left**2)
     tilt, swing = np.radians(p.heart_tilt_deg), np.radians(35.0)
     size = 52 * s * p.heart * (1 + 0.32 * f.cardiomegaly**0.7)
     heart_z = left - 2 + 0.5 * size  # it rests on the diaphragm and is flattened by it
     front = at(table, CAGE_FRONT, heart_z)
-    midline = p.heart_shift_mm * 0.5 + 14 * f.atelectasis * f.atelectasis_side
+    midline = p.heart_shift_mm * 0.5 + push
     back = at(table, SPINE_Y, heart_z)
     heart_deep = min(0.86 * size * p.heart_depth, 0.46 * (front - back - 26 * s))
     return Shape(
@@ -170,10 +171,7 @@ def shape(patient: Patient, table: np.ndarray) -> Shape:
         breast_x=(82 if supine else 74) * s * p.width,
         lung_hu=p.lung_hu,
         blood_hu=patient.scan.blood_hu,
-        effusion=f.pleural_effusion,
-        effusion_side=float(f.effusion_side),
         supine=float(supine),
-        edema=f.edema,
         scapula=s,
         sternum_top=88 * s,
         sternum_bottom=-58 * s,

@@ -72,8 +72,7 @@ def patient_outline(seed: int) -> Outline:
     patient = sample_patient(seed)
     scan = replace(patient.scan, supine=True, arms_up=True, couch=False)
     scan = replace(scan, field_of_view_mm=1e3, above_mm=1e3, below_mm=1e3)
-    made = make_volume(replace(patient, findings=Findings(), scan=scan), _TARGET_SIZE)
-    volume, tissue = made[0], made[1]
+    volume, tissue = make_volume(replace(patient, findings=Findings(), scan=scan), _TARGET_SIZE)
     body = (tissue != AIR) & (tissue != COUCH)
     return _measure(body, (tissue == LUNG_RIGHT) | (tissue == LUNG_LEFT), volume.spacing_mm)
 
