@@ -1,0 +1,1 @@
+"""Is the virtual cohort like real chests? `python -m benchmarks.realism --help`."""
