@@ -99,16 +99,14 @@ def spread(values: NDArray[np.float64]) -> dict[str, float]:
     }
 
 
-def compare(real: dict[str, NDArray[np.float64]], virtual: NDArray[np.float64], sick: dict[str, Mask]) -> dict:
+def compare(real: dict[str, NDArray[np.float64]], virtual: NDArray[np.float64], large: Mask, effusion: Mask) -> dict:
     """CTR of normal and of large hearts, and the shape of the lungs, real beside virtual.
 
     Args:
         real: from `load`.
         virtual: (n, 4) `MEASURES` of erect virtual patients.
-        sick: bool (n,) under `cardiomegaly` and `pleural_effusion`.
+        large, effusion: bool (n,), who of them has cardiomegaly, who a pleural effusion.
     """
-    plain = ~sick["pleural_effusion"]
-    large = sick["cardiomegaly"]
     jsrt, wingspan = real["jsrt"][:, 0], real["wingspan"][:, 0]
     found: dict = {
         "largest_deviation_from_table": max(
@@ -116,9 +114,9 @@ def compare(real: dict[str, NDArray[np.float64]], virtual: NDArray[np.float64], 
         ),
         "ctr": {
             "JSRT, CTR <= 0.5": spread(jsrt[jsrt <= 0.5]),
-            "virtual, neither cardiomegaly nor effusion": spread(virtual[plain & ~large, 0]),
+            "virtual, neither cardiomegaly nor effusion": spread(virtual[~effusion & ~large, 0]),
             "Wingspan, CTR > 0.5": spread(wingspan[wingspan > 0.5]),
-            "virtual, cardiomegaly": spread(virtual[plain & large, 0]),
+            "virtual, cardiomegaly": spread(virtual[~effusion & large, 0]),
         },
     }
     for index, name in enumerate(MEASURES[1:], 1):
