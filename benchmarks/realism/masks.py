@@ -1,4 +1,4 @@
-"""Shape of heart and lungs on a frontal: cardiothoracic ratio, lung area, lung aspect; real masks and projected ones."""
+"""Shape of heart and lungs on a frontal, of real masks and of projected ones: cardiothoracic ratio, area, aspect."""
 
 import csv
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.ndimage import binary_dilation, binary_opening
 
 from xray2xray.projection.forward import project
 from xray2xray.projection.geometry import preset
@@ -18,9 +19,11 @@ PIXELS = 256  # of the real masks
 JSRT_MM = 358.4  # edge of a JSRT film: 2048 pixels of 0.175 mm (Shiraishi et al., AJR 174 (2000) 71)
 MEASURES = ("ctr", "lung_area_fraction", "lung_aspect", "lung_fill")
 
-# Least path in mm that counts. A reader sees the heart's border where little of it lies in the beam, but calls lung only
-# what is neither heart nor mediastinum nor below the dome of the diaphragm.
+# Least path in mm that counts. A reader sees the heart's border where little of it lies in the beam, but calls lung
+# only what is neither heart nor mediastinum nor below the dome of the diaphragm.
 HEART_MM, LUNG_MM, HIDING_MM = 2.0, 10.0, 10.0
+RIM = 3  # pixels, 4 mm in the patient: the pericardium and its fat are part of the heart's shadow
+HILUM = 4  # pixels: what is thinner than twice this is a bronchus, which readers leave in the lung
 
 
 def width(mask: Mask) -> int:
@@ -57,8 +60,9 @@ def projected(volume: Volume, tissue: NDArray[np.uint8]) -> tuple[Mask, Mask]:
         inside = np.isin(tissue, [TISSUES.index(name) for name in names]).astype(np.float32)
         return project(inside, volume.affine, geometry, [0.0], isocentre, threads=1)[0]
 
-    heart = path_mm("heart") > HEART_MM
-    hidden = heart | (path_mm("abdomen") > HIDING_MM) | (path_mm("mediastinum") > HIDING_MM)
+    heart, mediastinum = path_mm("heart") > HEART_MM, path_mm("mediastinum")
+    heart |= binary_dilation(heart, iterations=RIM) & (mediastinum > HEART_MM)
+    hidden = heart | binary_opening(mediastinum > HIDING_MM, iterations=HILUM) | (path_mm("abdomen") > HIDING_MM)
     return heart, (path_mm("lung_right", "lung_left") > LUNG_MM) & ~hidden
 
 

@@ -47,8 +47,8 @@ def prepare(image: Array) -> Array:
 def display(p: Array) -> Array:
     """Line integrals -> 0..1 in 255 steps, as the real set shows them: linear, from 5 % to 95 % of the body's pixels.
 
-    Found by ranking the line integrals of LIDC-IDRI-0001 against its own two pictures: a straight line fits, whose ends
-    are those of the body alone. That also explains why 5 % of the body, and not of the picture, are white in the others.
+    Found by ranking the line integrals of LIDC-IDRI-0001 against its own two pictures: a straight line fits (r = 0.96).
+    Its ends follow from all of the set: of what is not black, 5.1 % (4.7 .. 5.5) are fully white in a frontal.
     """
     body = p[p > BODY_P]
     low, high = np.quantile(body, WINDOW_SHARES) if body.size else (0.0, 1.0)
@@ -92,15 +92,15 @@ def pair(volume: Volume) -> Array:
 def load(folder: Path) -> tuple[list[str], Array]:
     """The real pairs: ids in order, and (n, 2, 112, 112) float32.
 
-    The frontals are mirrored in the files, and the laterals face the picture's right (yaw -90): both are flipped, so that
-    the patient's right is on the left, and anterior (yaw +90).
+    The frontals are mirrored in the files, and the laterals face the picture's right (yaw -90): both are flipped, so
+    that the patient's right and anterior (yaw +90) are on the left.
     """
     ids = sorted(path.name.removesuffix("_ap.png") for path in folder.glob("*_ap.png"))
     ids = [i for i in ids if i not in LEFT_OUT]
-    return ids, np.stack([[_read(folder / f"{i}_{view}.png") for view in ("ap", "lat")] for i in ids])
+    return ids, np.stack([[read_view(folder / f"{i}_{view}.png") for view in ("ap", "lat")] for i in ids])
 
 
-def _read(path: Path) -> Array:
+def read_view(path: Path) -> Array:
     with Image.open(path) as image:
         return prepare(np.asarray(image.convert("L"), np.float32)[:, ::-1] / 255)
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -22,8 +23,8 @@ def contact_sheet(path: Path, real: Array, fine: Array, virtual: Array) -> None:
     All are pairs (n, 2, 112, 112), standardised: `fine` the virtual ones to show, `virtual` those to average. The real
     ones are spread evenly over the cohort.
     """
-    figure = Figure(figsize=(1.25 * (SHOWN + 1), 5.4), facecolor="black", layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)  # type: ignore[union-attr]
+    tight = ConstrainedLayoutEngine(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)
+    figure = Figure(figsize=(1.25 * (SHOWN + 1), 5.4), facecolor="black", layout=tight)
     axes = figure.subplots(4, SHOWN + 1)
     kinds = [(*cohorts, view) for view in (0, 1) for cohorts in ((real, real), (fine, virtual))]
     names = ("real frontal", "virtual frontal", "real lateral", "virtual lateral")

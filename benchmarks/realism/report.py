@@ -77,7 +77,7 @@ def _shape(found: dict[str, Any]) -> str:
     columns = ("n", "mean", "sd", "q05", "q95")
     parts = [
         "## Heart and lungs on a PA radiograph\n",
-        f"CTR from the real masks: at most {found['largest_deviation_from_table']:.4f} from the data set's own table.\n",
+        f"CTR from the real masks: at most {found['largest_deviation_from_table']:.4f} from the data set's table.\n",
     ]
     for name, groups in found.items():
         if isinstance(groups, dict):

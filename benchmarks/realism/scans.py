@@ -1,4 +1,4 @@
-"""Hounsfield units of tissues, and the frontal and the lung texture that the spectra are taken of: real CTs and virtual.
+"""Hounsfield units of tissues, and the frontal and the lung texture that spectra are taken of: real and virtual scans.
 
 Two rules say what a tissue is. By HU and place, for every scan alike (the table then also tells how much of the body
 each is); and by name, from labels, for the scan that has them and for virtual patients.
@@ -15,7 +15,7 @@ from scipy import ndimage
 from xray2xray.evaluation.volumes import lungs
 from xray2xray.projection.forward import project
 from xray2xray.projection.geometry import preset
-from xray2xray.volume import read_volume, remove_couch
+from xray2xray.volume import read_volume
 from xray2xray.volume.attenuation import hu_to_mu
 from xray2xray.volume.thorax import TISSUES
 from xray2xray.volume.volume import Volume, body_mask, isocentre_mm
@@ -76,13 +76,12 @@ def describe(counts: NDArray[np.integer]) -> dict[str, float] | None:
 
 
 def measure(volume: Volume, named: Masks) -> Arrays:
-    """Everything that is compared between scans, of a canonical volume; its couch is taken away.
+    """Everything that is compared between scans, of a canonical volume.
 
     Returns:
         `histograms` (9 of `NAMES`, bins), `body` voxels, the PA view `frontal` (128, 128) as line integrals, and the
         `lung_spectrum` in dB.
     """
-    volume = remove_couch(volume)
     body = body_mask(volume)
     tissues = tissues_by_hu(volume.hu, body) | {
         # a voxel from every border, where partial volumes are
@@ -121,7 +120,7 @@ def read_labels(path: Path) -> NDArray[np.integer]:
 
 
 def hu_table(real: dict[str, Arrays], virtual: Arrays) -> dict[str, dict]:
-    """Per tissue: each CT, the pooled virtual patients, and the range of the virtual patients' means; shares of body."""
+    """Per tissue: each CT, the pooled virtual patients and the range of their means, and the shares of the body."""
     table: dict[str, dict] = {}
     for index, name in enumerate(NAMES):
         counts = virtual["histograms"][:, index]
