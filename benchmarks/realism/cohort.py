@@ -97,9 +97,9 @@ def generator_digest() -> str:
 
 
 def cohort(out: Path, n: int, size: int) -> tuple[Arrays, Arrays, Arrays]:
-    """Pairs of n lying patients at `size`^3, radiographs of n / 4 erect ones, and n / 40 scans on the CTs' own grid."""
+    """Pairs of n lying patients at `size`^3, radiographs of n / 4 erect ones, n / 40 (at least 12) scans on the CTs' grid."""
     return (
         cached(out / f"pairs{size}.npz", partial(pair_of, size), lying(n)),
         cached(out / "radiographs.npz", radiograph_of, erect(max(n // 4, 8))),
-        cached(out / "scans.npz", scan_of, lying(max(n // 40, 4))),
+        cached(out / "scans.npz", scan_of, lying(max(n // 40, 12))),
     )

@@ -136,11 +136,11 @@ def best_settings(frontal: Array, lateral: Array) -> tuple[int, float]:
 
 def fit_predict(train: Array, frontal: Array) -> Array:
     """Laterals (n, pixels) of frontals (n, 112, 112), learned from pairs (m, 2, 112, 112)."""
-    x, y = rows(train[:, 0]), rows(train[:, 1])
-    return Ridge(x, y).predict(rows(frontal), *best_settings(x, y))
+    x, y = flat(train[:, 0]), flat(train[:, 1])
+    return Ridge(x, y).predict(flat(frontal), *best_settings(x, y))
 
 
-def rows(images: Array) -> Array:
+def flat(images: Array) -> Array:
     return images.reshape(len(images), -1).astype(np.float32)
 
 
@@ -166,13 +166,13 @@ def hardness(virtual: Array, real: Array) -> dict[str, object]:
     found: dict[str, object] = {}
     for name, cohort in (("virtual", virtual), ("real", real)):
         train, test = split(cohort)
-        found[name] = skill(fit_predict(train, test[:, 0]), rows(test[:, 1]), train[:, 1].mean(0))
+        found[name] = skill(fit_predict(train, test[:, 0]), flat(test[:, 1]), train[:, 1].mean(0))
     train, test = split(real)
     transferred = fit_predict(virtual, test[:, 0])
     for name, reference in (("transfer_over_real_mean", train), ("transfer_over_virtual_mean", virtual)):
-        found[name] = skill(transferred, rows(test[:, 1]), reference[:, 1].mean(0))
+        found[name] = skill(transferred, flat(test[:, 1]), reference[:, 1].mean(0))
     found["virtual_mean_over_real_mean"] = skill(
-        np.broadcast_to(virtual[:, 1].mean(0).ravel(), transferred.shape), rows(test[:, 1]), train[:, 1].mean(0)
+        np.broadcast_to(virtual[:, 1].mean(0).ravel(), transferred.shape), flat(test[:, 1]), train[:, 1].mean(0)
     )
     for view, name in enumerate(("frontal", "lateral")):
         found[f"correlation_of_mean_{name}s"] = float(

@@ -64,17 +64,17 @@ def test_pair_shows_the_heart_on_the_right_and_anterior_on_the_left() -> None:
 def test_ridge_finds_a_linear_map_and_shrinks_without_one() -> None:
     rng = np.random.default_rng(1)
     factors = rng.normal(size=(200, 5))
-    frontal, lateral = (factors @ rng.normal(size=(5, 112 * 112)) for _ in range(2))
-    linear = np.stack([frontal, lateral], 1).reshape(200, 2, 112, 112).astype(np.float32)
+    frontal, lateral = (factors @ rng.normal(size=(5, 16 * 16)) for _ in range(2))
+    linear = np.stack([frontal, lateral], 1).reshape(200, 2, 16, 16).astype(np.float32)
     train, test = pairs.split(linear)
     assert len(train) == round(200 * 498 / 696)
     guess = pairs.fit_predict(train, test[:, 0])
-    assert pairs.skill(guess, pairs.rows(test[:, 1]), train[:, 1].mean(0))["r2"] > 0.99
+    assert pairs.skill(guess, pairs.flat(test[:, 1]), train[:, 1].mean(0))["r2"] > 0.99
     unrelated = linear.copy()
-    unrelated[:, 1] = rng.normal(size=(200, 112, 112))
+    unrelated[:, 1] = rng.normal(size=(200, 16, 16))
     train, test = pairs.split(unrelated)
     guess = pairs.fit_predict(train, test[:, 0])
-    assert abs(pairs.skill(guess, pairs.rows(test[:, 1]), train[:, 1].mean(0))["r2"]) < 0.05
+    assert abs(pairs.skill(guess, pairs.flat(test[:, 1]), train[:, 1].mean(0))["r2"]) < 0.05
 
 
 def test_ridge_is_that_of_the_normal_equations() -> None:
