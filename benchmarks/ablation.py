@@ -23,12 +23,13 @@ from xray2xray.files import atomic_path, progress, write_json
 from xray2xray.projection import STANDARD_ARC, preset, render
 from xray2xray.volume import read_volume
 from xray2xray.volume.thorax import Burden, Findings, Patient, make_volume, sample_patient
-from xray2xray.volume.thorax.body import read_joint_shape, sample_shape
+from xray2xray.volume.thorax.body import sample_shape
+
+from .fit_shape import TEXTBOOK
 
 PIXELS = 64
 FRONTAL = STANDARD_ARC.index(0.0)
 FAR = np.abs(np.array(STANDARD_ARC)) >= 30
-TEXTBOOK = read_joint_shape(Path(__file__).with_name("textbook_shape.json").read_text(encoding="utf-8"))
 RIGID = tuple(tuple(float(i == j) for j in range(3)) for i in range(3))
 HABITUS = ("fat_mm", "belly", "muscle", "shoulders", "breast_mm", "lung_hu")
 

@@ -24,8 +24,11 @@ from PIL import Image
 from xray2xray.files import atomic_path, progress, write_json
 from xray2xray.projection import preset, render
 from xray2xray.volume.thorax import make_volume, sample_patient
-from xray2xray.volume.thorax.body import Body, JointShape, joint_shape, sample_shape
+from xray2xray.volume.thorax.body import Body, JointShape, read_joint_shape, sample_shape
 from xray2xray.volume.thorax.findings import Findings
+
+TEXTBOOK = read_joint_shape(Path(__file__).with_name("textbook_shape.json").read_text(encoding="utf-8"))
+"""Ranges of textbook anatomy, and habitus as the only correlation: where the fit begins."""
 
 LEFT_OUT = {"LIDC-IDRI-0001", "LIDC-IDRI-0138"}  # 0001 is a test CT; 0138 repeats 0029
 N_FIT = 498  # sorted cases that are fitted; the rest only test
@@ -164,7 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
     real = load_pairs(options.pairs)[1]
-    joint, rng, log = joint_shape(), np.random.default_rng(0), []
+    joint, rng, log = TEXTBOOK, np.random.default_rng(0), []
     bodies = first_bodies(joint, options.count, rng)
     bank = np.empty((0, *real.shape[1:]), np.float32)
     for turn in range(options.rounds):

@@ -55,8 +55,9 @@ def test_a_row_is_consistent() -> None:
         row = cohort_row(sample_patient(seed))
         for name in PATHOLOGIES:
             assert row[name] == int(row[f"{name}_severity"] > 0)
-        for name in ("atelectasis", "consolidation", "pleural_effusion"):
-            assert (row[f"{name}_side"] != "") == bool(row[name])
+        for name in ("atelectasis", "consolidation"):
+            assert (row[f"{name}_lobe"] != "") == bool(row[name])
+        assert max(row["effusion_right"], row["effusion_left"]) == row["pleural_effusion_severity"]
         assert 0 < row["time_years"] <= 10
         assert 0 < row["event_risk_10y"] < 1
 

@@ -43,8 +43,8 @@ def make_patient(patient: Patient, size: int = 128) -> Built:
     noise = texture(rng, size)
     hu = np.empty((size, size, size), np.float32)
     tissue = np.empty((size, size, size), np.uint8)
-    powers = (np.clip(patient.body.boxiness + 0.1, 2.0, 3.0), patient.body.boxiness, patient.body.boxiness + 0.5)
-    units = np.stack([unit_norm(power) for power in powers])
+    boxy = patient.body.boxiness
+    units = np.stack([unit_norm(power) for power in (min(boxy + 0.1, 3.0), 3.6, boxy, boxy + 0.5)])
     paint(displacement, step, to_canonical, voxel, table, s, units, noise, hu, tissue)
     add_emphysema(hu, tissue, patient.burden.emphysema, noise)
 

@@ -204,11 +204,11 @@ def paint(
     """Fill `hu` (float32) and `tissue` (uint8), both (n, n, n), in place.
 
     `coarse` (m, m, m, 3) is the smooth displacement in mm on a grid `coarse_step` voxels apart; `to_canonical` (3, 4)
-    takes voxel indices to canonical mm; `units` (3, 129) are the `unit_norm` of the skin, the front and the back of the
-    cage; `texture` (n, n, n) is unit-variance noise with the spectrum of tissue.
+    takes voxel indices to canonical mm; `units` (4, 129) are the `unit_norm` of the skin, the girdle, the front and the
+    back of the cage; `texture` (n, n, n) is unit-variance noise with the spectrum of tissue.
     """
     n = hu.shape[0]
-    skin, front, back = units[0], units[1], units[2]
+    skin, girdle, front, back = units[0], units[1], units[2], units[3]
     row = np.empty(table.shape[1], np.float32)
     knots = np.empty((coarse.shape[2], 3))
     for i in range(n):
@@ -244,6 +244,10 @@ def paint(
                 centre = 0.45 * row[SKIN_FRONT] + 0.55 * row[SKIN_BACK]
                 half = row[SKIN_FRONT] - centre if y > centre else centre - row[SKIN_BACK]
                 depth = _superellipse(x, y - centre, row[SKIN_W], half, skin)
+                square = _step((z - s.girdle) / 45.0)  # shoulders fill the corners of the outline
+                if square > 0:
+                    corner = _superellipse(x, y - centre, row[SKIN_W], half, girdle)
+                    depth += (corner - depth) * square
                 if s.breast > 0:
                     lean = s.breast_x - 6.0
                     breast = _ellipsoid(

@@ -48,6 +48,7 @@ class Shape(NamedTuple):
     tilt_sin: float
     swing_cos: float
     swing_sin: float
+    girdle: float
     apex: float
     base: float
     midline: float
@@ -95,7 +96,7 @@ def profiles(patient: Patient) -> np.ndarray:
     shoulders = 172 if arms_up else 205
     wide = _curve([(-260, 12), (-60, 14), (0, 22), (50, 42), (85, 66), (240, 70)], s) * p.muscle
     girdle = _curve(
-        [(-260, 0), (35, 0), (95, shoulders), (150, shoulders - (10 if arms_up else 40)), (175, 95), (240, 68)], s, 10
+        [(-260, 0), (20, 0), (80, shoulders), (150, shoulders - (10 if arms_up else 40)), (175, 95), (240, 68)], s, 10
     )
     body_w = _curve([(-260, 126), (-90, 138), (-30, 134), (30, 124), (75, 112), (100, 96), (240, 40)], s) * p.width * s
     skin_w = np.maximum(body_w + wide, girdle * p.shoulders * p.width * s * 0.97) + p.fat_mm
@@ -161,6 +162,7 @@ def shape(patient: Patient, table: np.ndarray) -> Shape:
         tilt_sin=float(np.sin(tilt)),
         swing_cos=float(np.cos(swing)),
         swing_sin=float(np.sin(swing)),
+        girdle=38 * s,
         apex=APEX_MM * s,
         base=min(left, right) - p.sulcus_back_mm * s,
         midline=midline,
