@@ -97,7 +97,7 @@ def generator_digest() -> str:
 
 
 def cohort(out: Path, n: int, size: int) -> tuple[Arrays, Arrays, Arrays]:
-    """Pairs of n lying patients at `size`^3, radiographs of n / 4 erect ones, n / 40 or 12 scans on the CTs' grid."""
+    """Pairs of n lying patients at `size`^3, radiographs of n / 4 erect ones, n / 40 (12 at least) scans at 2 mm."""
     return (
         cached(out / f"pairs{size}.npz", partial(pair_of, size), lying(n)),
         cached(out / "radiographs.npz", radiograph_of, erect(max(n // 4, 8))),
