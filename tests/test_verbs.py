@@ -135,7 +135,7 @@ def test_render_uses_processes(cohort: Path, tmp_path: Path) -> None:
 
 def test_render_without_the_couch(tmp_path: Path) -> None:
     seed = 4
-    assert sample_patient(seed).couch
+    assert sample_patient(seed).scan.couch
     laterals = {}
     for flags in ([], ["--remove-couch"]):
         out = tmp_path / f"store{len(flags)}"

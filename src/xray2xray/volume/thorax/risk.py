@@ -38,7 +38,7 @@ from ...seeds import FIRST_TEST_SEED, SPLIT_SHARES, split_of
 from .patient import Patient
 
 VERSION = 1
-FINGERPRINT = "267bc68cd770ecda92e91763b52cdcf419af1ea345cfedf08b885691fe882352"
+FINGERPRINT = "95597c9248fc495eb530cd1d2d87767b5e8c3ecb1c30328fd2c69889b47f931c"
 
 
 @dataclass(frozen=True)
@@ -91,20 +91,20 @@ PREVALENT = {
 FRONTAL = {"heart": 0.35, "aorta_mm": 0.30, "aortic_calcium": 0.30, "fat_mm": 0.20, "emphysema": 0.25}
 DEPTH = {"coronary_calcium": 0.60, "aortic_valve_calcium": 0.25, "mitral_calcium": 0.20, "thin_bone": 0.20}
 SD = {
-    "heart": 0.1236,
-    "aorta_mm": 2.094,
+    "heart": 0.1626,
+    "aorta_mm": 3.434,
     "aortic_calcium": 2.573,
-    "fat_mm": 8.664,
+    "fat_mm": 9.23,
     "emphysema": 0.08439,
     "coronary_calcium": 2.522,
     "aortic_valve_calcium": 1.705,
     "mitral_calcium": 1.434,
     "thin_bone": 0.191,
 }
-FRONTAL_KNOWN = (5.7204, 0.2583, 0.0287, -0.0003, -0.003)
-FRONTAL_SCALE = 0.5947
-DEPTH_KNOWN = (-0.2195, 0.3717, 0.0321, -0.4243, -0.0441, 0.0005, -0.0114, 0.2752, -0.0041, 0.0006)
-DEPTH_SCALE = 0.6065
+FRONTAL_KNOWN = (4.1921, 0.2281, 0.0337, -0.0385, -0.0086)
+FRONTAL_SCALE = 0.6271
+DEPTH_KNOWN = (-0.3064, 0.3677, 0.032, -0.4251, -0.044, -0.0007, 0.0028, 0.2754, -0.0045, 0.0006)
+DEPTH_SCALE = 0.6066
 
 _FRAILTY, _OUTCOME = 20, 21  # streams of random numbers of a patient's seed
 
