@@ -9,6 +9,7 @@ import pytest
 from xray2xray.projection import preset, project
 from xray2xray.volume.attenuation import hu_to_mu
 from xray2xray.volume.thorax import Burden, Findings, Patient, make_patient, sample_patient
+from xray2xray.volume.thorax.body import joint_shape
 from xray2xray.volume.thorax.build import Built
 
 SIZE = 64
@@ -16,7 +17,7 @@ SIZE = 64
 
 @pytest.fixture(scope="session")
 def healthy() -> Callable[..., Patient]:
-    """A patient with no finding, scanned whole."""
+    """A patient of average shape with no finding, scanned whole."""
 
     def make(seed: int = 3) -> Patient:
         patient = sample_patient(seed)
@@ -31,7 +32,10 @@ def healthy() -> Callable[..., Patient]:
             couch=False,
             noise_hu=2.0,
         )
-        body = replace(patient.body, heart=1.0, aorta_mm=14.0, affine=linear, warp_mm=1.0)
+        joint = joint_shape()
+        typical = dict(zip(joint.names, joint.mean.tolist(), strict=True)) | {"breast_mm": 0.0}
+        body = replace(patient.body, **typical)
+        body = replace(body, heart=1.0, aorta_mm=14.0, affine=linear, warp_mm=1.0)
         return replace(patient, findings=Findings(), burden=Burden(), body=body, scan=whole)
 
     return make

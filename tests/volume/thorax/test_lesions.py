@@ -82,7 +82,7 @@ def test_effusion_erect_is_a_dense_base_that_rises(gain, name: str, side: int) -
         right, left = halves(one)
         own, other = (right, left) if side > 0 else (left, right)
         assert own > 4 * abs(other)
-        assert one[SIZE // 2 + 4 :].sum() > 0.75 * one.sum(), "it gathers at the base"
+        assert one[SIZE // 2 + 4 :].sum() > 0.65 * one.sum(), "it gathers at the base"
     amounts, heights = [one.sum() for one in added], [-mm(one)[0] for one in added]
     assert amounts == sorted(amounts)
     assert heights == sorted(heights)
@@ -282,7 +282,7 @@ def test_the_mask_is_where_the_lung_became_denser(ill, finding: dict) -> None:
 @pytest.mark.parametrize("seed", range(40, 52))
 def test_every_label_has_its_voxels(seed: int) -> None:
     patient = sample_patient(seed)
-    patient = replace(patient, scan=replace(patient.scan, field_of_view_mm=400.0, top_mm=200.0, bottom_mm=200.0))
+    patient = replace(patient, scan=replace(patient.scan, field_of_view_mm=400.0, above_mm=60.0, below_mm=150.0))
     built = make_patient(patient, SIZE)
     for name, label in patient.findings.labels().items():
         assert extent(built, name).any() == bool(label), (name, patient.findings)
