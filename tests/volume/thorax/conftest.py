@@ -16,27 +16,31 @@ SIZE = 64
 
 
 @pytest.fixture(scope="session")
-def healthy() -> Callable[..., Patient]:
+def whole() -> dict[str, object]:
+    """An examination that shows everything: erect, unenhanced, uncut, without a couch."""
+    return {
+        "supine": False,
+        "blood_hu": 45.0,
+        "field_of_view_mm": 400.0,
+        "above_mm": 45.0,
+        "below_mm": 60.0,
+        "couch": False,
+    }
+
+
+@pytest.fixture(scope="session")
+def healthy(whole) -> Callable[..., Patient]:
     """A patient of average shape with no finding, scanned whole."""
 
     def make(seed: int = 3) -> Patient:
         patient = sample_patient(seed)
         linear = tuple(tuple(float(i == j) for j in range(3)) for i in range(3))
-        whole = replace(
-            patient.scan,
-            supine=False,
-            blood_hu=45.0,
-            field_of_view_mm=400.0,
-            above_mm=45.0,
-            below_mm=60.0,
-            couch=False,
-            noise_hu=2.0,
-        )
+        scan = replace(patient.scan, **whole, noise_hu=2.0)
         joint = joint_shape()
         typical = dict(zip(joint.names, joint.mean.tolist(), strict=True)) | {"breast_mm": 0.0}
         body = replace(patient.body, **typical)
         body = replace(body, heart=1.0, aorta_mm=14.0, affine=linear, warp_mm=1.0)
-        return replace(patient, findings=Findings(), burden=Burden(), body=body, scan=whole)
+        return replace(patient, findings=Findings(), burden=Burden(), body=body, scan=scan)
 
     return make
 

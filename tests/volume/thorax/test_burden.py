@@ -28,19 +28,10 @@ def any_share(people: list[Burden], name: str) -> float:
 
 
 @pytest.fixture(scope="module")
-def plain() -> Patient:
+def plain(whole) -> Patient:
     """A healthy patient, scanned whole, unenhanced and without noise."""
     patient = sample_patient(3)
-    scan = replace(
-        patient.scan,
-        supine=False,
-        blood_hu=45.0,
-        field_of_view_mm=400.0,
-        above_mm=45.0,
-        below_mm=60.0,
-        couch=False,
-        noise_hu=0.0,
-    )
+    scan = replace(patient.scan, **whole, noise_hu=0.0)
     return replace(patient, findings=Findings(), burden=Burden(), scan=scan)
 
 

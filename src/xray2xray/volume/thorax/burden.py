@@ -33,6 +33,11 @@ class Burden:
     emphysema: float = 0.0  # share of the lung's volume, 0..0.4
     bone: float = 1.0  # factor on the density of bone
 
+    @property
+    def aorta_growth(self) -> float:
+        """Factor by which unfolding widens the aorta."""
+        return 1 + 0.3 * self.unfolding
+
 
 class _Calcium(NamedTuple):
     """Of one site at 60 years. `prone` is the correlation with the person's trait."""

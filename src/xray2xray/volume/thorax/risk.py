@@ -134,8 +134,8 @@ def factors(patient: Patient) -> dict[str, float]:
     """What the hazard is made of, in the units of the body; Agatston scores as log(1 + score)."""
     body, burden = patient.body, patient.burden
     return {
-        "heart": body.heart * (1 + 0.32 * patient.findings.cardiomegaly**0.7),
-        "aorta_mm": body.aorta_mm * (1 + 0.3 * burden.unfolding),
+        "heart": body.heart * patient.findings.heart_growth,
+        "aorta_mm": body.aorta_mm * burden.aorta_growth,
         "aortic_calcium": float(np.log1p(burden.aortic)),
         "fat_mm": body.fat_mm,
         "emphysema": burden.emphysema,

@@ -132,7 +132,7 @@ def shape(patient: Patient, table: np.ndarray) -> Shape:
     right, left = (right + collapse, left) if side > 0 else (right, left + collapse)
     push = 14 * f.atelectasis * side - 12 * (f.effusion_right**2 - f.effusion_left**2)
     tilt, swing = np.radians(p.heart_tilt_deg), np.radians(35.0)
-    size = 52 * s * p.heart * (1 + 0.32 * f.cardiomegaly**0.7)
+    size = 52 * s * p.heart * f.heart_growth
     heart_z = left - 2 + 0.5 * size  # it rests on the diaphragm and is flattened by it
     front = at(table, CAGE_FRONT, heart_z)
     midline = p.heart_shift_mm * 0.5 + push

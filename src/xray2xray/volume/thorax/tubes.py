@@ -14,7 +14,7 @@ def great_vessels(patient: Patient, s: Shape, table: np.ndarray) -> list[Chain]:
     """Chains in canonical mm: aorta with its arch, pulmonary trunk and arteries, superior vena cava."""
     p, v, m = patient.body, patient.body.height, s.midline
     ageing = patient.burden.unfolding
-    r, blood = p.aorta_mm * (1 + 0.3 * ageing) * v, s.blood_hu
+    r, blood = p.aorta_mm * patient.burden.aorta_growth * v, s.blood_hu
     arch_z = (58 + 8 * ageing) * v
     spine = [at(table, SPINE_Y, z) for z in (arch_z - 12, 20, -60, -140)]
     wander = 10 * ageing  # an ageing aorta unfolds to the left
