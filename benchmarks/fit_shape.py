@@ -27,10 +27,11 @@ from xray2xray.volume.thorax import make_volume, sample_patient
 from xray2xray.volume.thorax.body import Body, JointShape, read_joint_shape, sample_shape
 from xray2xray.volume.thorax.findings import Findings
 
+from .realism.pairs import case_ids, crop, read_grey
+
 TEXTBOOK = read_joint_shape(Path(__file__).with_name("textbook_shape.json").read_text(encoding="utf-8"))
 """Ranges of textbook anatomy, and habitus as the only correlation: where the fit begins."""
 
-LEFT_OUT = {"LIDC-IDRI-0001", "LIDC-IDRI-0138"}  # 0001 is a test CT; 0138 repeats 0029
 N_FIT = 498  # sorted cases that are fitted; the rest only test
 SIZE = 48  # pixels of a prepared image
 EXPLORE = 1.4  # spread of the first bodies against the distribution to begin with
@@ -48,20 +49,13 @@ def prepare(content: np.ndarray) -> np.ndarray:
     return (ranks / len(flat) - 1).astype(np.float32).reshape(SIZE, SIZE)
 
 
-def crop(grey: np.ndarray) -> np.ndarray:
-    """What lies inside the letter-box of a real projection (n, n, values 0..1)."""
-    rows, columns = (np.flatnonzero(grey.std(axis=axis) > 0.02) for axis in (1, 0))
-    return grey[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-
-
 def load_pairs(folder: Path) -> tuple[list[str], np.ndarray]:
     """Names, and prepared images (n, 2, SIZE, SIZE): frontal with the patient's right on the left, left lateral."""
-    names = sorted(f.name[:-7] for f in folder.glob("*_ap.png") if f.name[:-7] not in LEFT_OUT)
+    names = case_ids(folder)
     images = np.empty((len(names), 2, SIZE, SIZE), np.float32)
     for i, name in enumerate(names):
         for k, suffix in enumerate(("ap", "lat")):
-            grey = np.asarray(Image.open(folder / f"{name}_{suffix}.png").convert("L"), np.float32)[:, ::-1]
-            images[i, k] = prepare(crop(grey / 255))
+            images[i, k] = prepare(crop(read_grey(folder / f"{name}_{suffix}.png")))
     return names, images
 
 

@@ -38,10 +38,15 @@ WINDOW_SHARES = (0.05, 0.95)  # of the pixels above BODY_P: what becomes black a
 
 def prepare(image: Array) -> Array:
     """A framed picture (h, w) in 0..1 -> its content, (112, 112) float32 with mean 0 and SD 1."""
-    rows, columns = (np.flatnonzero(image.std(axis) > CONTENT_SD) for axis in (1, 0))
-    content = np.ascontiguousarray(image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], np.float32)
+    content = np.ascontiguousarray(crop(image), np.float32)
     small = np.asarray(Image.fromarray(content).resize((SIZE, SIZE), Image.Resampling.BILINEAR))
     return (small - small.mean()) / small.std()
+
+
+def crop(image: Array) -> Array:
+    """What lies inside the letter-box of an image (n, n) of values 0..1."""
+    rows, columns = (np.flatnonzero(image.std(axis) > CONTENT_SD) for axis in (1, 0))
+    return image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
 def display(p: Array) -> Array:
@@ -95,14 +100,24 @@ def load(folder: Path) -> tuple[list[str], Array]:
     The frontals are mirrored in the files, and the laterals face the picture's right (yaw -90): both are flipped, so
     that the patient's right and anterior (yaw +90) are on the left.
     """
-    ids = sorted(path.name.removesuffix("_ap.png") for path in folder.glob("*_ap.png"))
-    ids = [i for i in ids if i not in LEFT_OUT]
+    ids = case_ids(folder)
     return ids, np.stack([[read_view(folder / f"{i}_{view}.png") for view in ("ap", "lat")] for i in ids])
 
 
+def case_ids(folder: Path) -> list[str]:
+    """The cases of the real set that may be used, in order."""
+    ids = sorted(path.name.removesuffix("_ap.png") for path in folder.glob("*_ap.png"))
+    return [i for i in ids if i not in LEFT_OUT]
+
+
 def read_view(path: Path) -> Array:
+    return prepare(read_grey(path))
+
+
+def read_grey(path: Path) -> Array:
+    """A picture of the real set as values 0..1, flipped as `load` says."""
     with Image.open(path) as image:
-        return prepare(np.asarray(image.convert("L"), np.float32)[:, ::-1] / 255)
+        return np.asarray(image.convert("L"), np.float32)[:, ::-1] / 255
 
 
 # ---------------------------------------------------------------- frontal -> lateral
