@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .api import (
+        cohort,
         demo,
         embed,
         evaluate_baselines,
@@ -33,7 +34,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "api": (
-        "demo embed evaluate_baselines evaluate_probes evaluate_views info phantom reconstruct render rotate train"
+        "cohort demo embed evaluate_baselines evaluate_probes evaluate_views info phantom reconstruct render rotate train"
     ),
     "data.store": "ViewStore",
     "errors": "InputError UsageError",
@@ -55,6 +56,7 @@ __all__ = [
     "Volume",
     "WorldModel",
     "__version__",
+    "cohort",
     "demo",
     "embed",
     "evaluate_baselines",

@@ -353,6 +353,69 @@ def _unfold_each(verb: str, options: dict[str, Any], volume_size: int | None) ->
     return {"out": str(folder), "studies": dict(done), "failed": failed}
 
 
+def cohort(
+    folder: str | Path,
+    kind: Literal["nlst", "lidc", "nih", "chexpert", "mimic", "csv"],
+    out: str | Path = "cohort.csv",
+    labels: list[str] | None = None,
+    uncertain: Literal["ignore", "zeros", "ones"] = "ignore",
+    unmentioned: Literal["ignore", "zeros"] = "zeros",
+    views: Literal["frontal", "all"] = "frontal",
+    split: Literal["own", "patient"] = "own",
+    check_images: bool = True,
+    workers: int | None = None,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Turn a public cohort as it was delivered, or a plain CSV, into one checked table of studies.
+
+    The table has a row for each picture or CT: study, patient, path, view, split, labels, and how follow-up ended where
+    that is known; `embed` takes it. What cannot be used is listed beside it in a table of its own. Refused are a
+    patient, a file or nearly the same picture in two splits. docs/cohorts.md says where each cohort is to be had.
+
+    Args:
+        folder: the cohort's folder; of csv the table.
+        kind: nlst, lidc, nih (ChestX-ray14), chexpert, mimic (MIMIC-CXR-JPG) or csv.
+        out: the table to write, .csv.
+        labels: keep these labels only, and refuse one that knows one class only, in all or in a split.
+        uncertain: what -1 becomes, the report is not sure: ignore (unknown), zeros or ones.
+        unmentioned: what a blank label of chexpert or mimic becomes, the report does not speak of it: zeros or ignore.
+        views: frontal leaves laterals and pictures of unknown view out; all keeps them.
+        split: own keeps the cohort's; patient deals patients to train, validation, test (70, 10, 20 %) by a hash.
+        check_images: read every picture once, to leave damaged ones out and to find the same one in two splits.
+        workers: processes that read pictures (default: one for each core).
+        overwrite: replace the table.
+    """
+    options = dict(locals())
+    from .data import cohorts
+    from .processes import on_processes
+
+    out = _file_out(out, overwrite, (".csv",))
+    check_inputs([Path(folder)])
+    found = cohorts.read_cohort(folder, kind, cohorts.Policy(uncertain, unmentioned))
+    found = found.with_labels(labels) if labels is not None and found.samples else found
+    found = found.frontals() if views == "frontal" else found
+    found = found.split_by_patient() if split == "patient" else found
+    cohorts.check_names(found)
+    cohorts.check_split(found)
+    if check_images:
+        done = on_processes(cohorts.fingerprint, found.samples, workers or os.cpu_count() or 1)
+        read = {sample.study: one for sample, one in progress(done, "reading pictures", len(found.samples))}
+        found = found.without({study: one for study, one in read.items() if isinstance(one, str)})
+        cohorts.check_names(found)
+        cohorts.check_images(found, {study: one for study, one in read.items() if not isinstance(one, str)})
+    if labels is not None:
+        cohorts.check_classes(found)
+    failed_out = out.with_name(f"{out.stem}.failed.csv")
+    failed_out.unlink(missing_ok=True)
+    if found.failed:
+        _write_table(failed_out, [{"what": what, "problem": said} for what, said in found.failed.items()])
+    cohorts.write_table(out, found)
+    write_config(out.with_name(out.name + ".config.yaml"), "cohort", options)
+    said = [cohorts.summary(found), cohorts.paper_sizes(found), f"{len(found.failed):,} left out ({failed_out})"]
+    say("\n".join([line for line in said[: 3 if found.failed else 2] if line] + [f"the table is {out}"]))
+    return {"out": str(out), "studies": len(found.samples), "failed": dict(found.failed)}
+
+
 def embed(
     inputs: Inputs,
     out: str | Path,

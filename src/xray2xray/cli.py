@@ -26,6 +26,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "train": api.train,
     "rotate": api.rotate,
     "reconstruct": api.reconstruct,
+    "cohort": api.cohort,
     "embed": api.embed,
     "evaluate views": api.evaluate_views,
     "evaluate probes": api.evaluate_probes,
@@ -135,6 +136,8 @@ def _parser(verb: str, function: Callable[..., Any]) -> Any:
         if name == "inputs":
             many: dict[str, Any] = {"nargs": "+"} if required else {"nargs": "*", "default": argparse.SUPPRESS}
             parser.add_argument(name, type=str, metavar="INPUT", help=helps.get(name), **many)
+        elif name == "folder":
+            parser.add_argument(name, type=str, metavar="FOLDER", help=helps.get(name))
         elif kind is bool:
             action = jsonargparse.ActionYesNo if default else "store_true"
             parser.add_argument(_flag(name), action=action, default=default, help=helps.get(name))

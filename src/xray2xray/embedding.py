@@ -5,25 +5,28 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
+from .data.cohorts.rows import path_column, read_rows
 from .data.store import MANIFEST, ViewStore
 from .errors import InputError
 from .files import atomic_path
 from .inputs import View, open_input, study_names
 from .unfold import Tools
 
-_COLUMNS = ("image", "path", "volume")
-
 
 @dataclass(frozen=True)
 class Item:
-    """One input under the name of its study; a view store stands for all of its studies."""
+    """One input under the name of its study; a view store stands for all of its studies.
+
+    `view` is what a table says of it: pa, ap, lateral, anything else for unknown.
+    """
 
     study: str
     path: Path
+    view: str = ""
 
 
 def listed(paths: Sequence[Path]) -> list[Item]:
@@ -45,26 +48,29 @@ def listed(paths: Sequence[Path]) -> list[Item]:
 
 def _rows(table: Path) -> list[Item]:
     """Paths in a table are relative to the table."""
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            column = next((name for name in _COLUMNS if name in (reader.fieldnames or [])), None)
-            if column is None:
-                raise InputError(f"{table}: no column {', '.join(_COLUMNS)} in the first line")
-            rows = [row for row in reader if row[column]]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{table}: cannot be read as a CSV table ({error})") from None
-    paths = [table.parent / row[column] for row in rows]
-    names = list(study_names(paths))
-    return [Item(row.get("study") or name, path) for row, name, path in zip(rows, names, paths, strict=True)]
+    rows = read_rows(table)
+    column = path_column(rows, table)
+    rows = [row for row in rows if row[column]]
+    names = study_names(table.parent / row[column] for row in rows)
+    return [
+        Item(row.get("study") or name, path, row.get("view", "").lower())
+        for row, (name, path) in zip(rows, names.items(), strict=True)
+    ]
 
 
 def frontals(item: Item, tools: Tools, series: str | None, view: View) -> list[tuple[str, np.ndarray]]:
-    """The study's name and its frontal view (size, size) in p; of a view store one for each study."""
+    """The study's name and its frontal view (size, size) in p; of a view store one for each study.
+
+    Where `view` is auto, what the item's table says counts.
+    """
+    if item.view == "lateral":
+        raise InputError(f"{item.path}: a lateral view; the model takes frontals")
     if (item.path / MANIFEST).is_file():
         store = ViewStore.open(item.path)
         return [(study, _frontal(store, study)) for study in store.studies()]
     quantiles = tools.frontal_quantiles
+    if view == "auto" and item.view in ("pa", "ap"):
+        view = cast(View, item.view)
     study = open_input(item.path, tools.geometry, series, view, name=item.study, frontal_quantiles=quantiles)
     return [(item.study, study.view_p)]
 

@@ -46,6 +46,18 @@ def write_json(path: str | Path, content: Any) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def told_apart(names: Iterable[str]) -> list[str]:
+    """The names in their order, the second that is called alike as name-2, and so on."""
+    taken: dict[str, None] = {}
+    for base in names:
+        name, number = base, 2
+        while name in taken:
+            name = f"{base}-{number}"
+            number += 1
+        taken[name] = None
+    return list(taken)
+
+
 def prepare_out(out: str | Path, overwrite: bool = False) -> Path:
     """Make the output folder.
 

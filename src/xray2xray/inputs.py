@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from .errors import InputError
+from .files import told_apart
 from .projection.geometry import STANDARD_ARC, Geometry
 from .volume.volume import Volume
 
@@ -22,15 +23,8 @@ def study_names(paths: Iterable[str | Path]) -> dict[str, Path]:
 
     The names depend on the order of the inputs only where two are called alike.
     """
-    names: dict[str, Path] = {}
-    for path in map(Path, paths):
-        stem = base = study_name(path)
-        number = 2
-        while stem in names:
-            stem = f"{base}-{number}"
-            number += 1
-        names[stem] = path
-    return names
+    paths = [Path(path) for path in paths]
+    return dict(zip(told_apart(map(study_name, paths)), paths, strict=True))
 
 
 def study_name(path: str | Path) -> str:

@@ -22,9 +22,12 @@ def split_of(seed: int) -> Split:
     packaged world model has seen patients below `FIRST_TEST_SEED` whatever their split: compare it with others on
     seeds from there only.
     """
-    if seed >= FIRST_TEST_SEED:
-        return "test"
-    digest = hashlib.sha256(f"xray2xray split of patient {seed}".encode()).digest()
+    return "test" if seed >= FIRST_TEST_SEED else deal(seed)
+
+
+def deal(patient: int | str) -> Split:
+    """The split that a hash deals to a patient, by `SPLIT_SHARES`."""
+    digest = hashlib.sha256(f"xray2xray split of patient {patient}".encode()).digest()
     place = int.from_bytes(digest[:8], "big") / 2**64
     train, validation, _ = SPLIT_SHARES
     return "train" if place < train else "validation" if place < train + validation else "test"

@@ -23,12 +23,29 @@ def check_groups(split: Mapping[str, str], labels: Mapping[str, Mapping[str, Any
     Raises:
         InputError: a CT and its warps, or two warps of it, lie in different parts.
     """
+    check_patients(
+        split, {study: group_of(labels[study], study) for study in split}, "the CT", "a CT and all its warps"
+    )
+
+
+def check_patients(
+    split: Mapping[str, str], patient: Mapping[str, str], of: str = "patient", whole: str = "all of a patient"
+) -> None:
+    """Make sure that no patient is in two parts of a split.
+
+    Args:
+        split: the part of every study.
+        patient: the patient of every study.
+        of, whole: what a patient is called in the message, and what has to stay together.
+
+    Raises:
+        InputError: one is.
+    """
     first: dict[str, str] = {}
     for study, part in split.items():
-        group = group_of(labels[study], study)
-        other = first.setdefault(group, study)
+        other = first.setdefault(patient[study], study)
         if split[other] != part:
             raise InputError(
-                f"{study} is in {part} and {other} in {split[other]}, but both come from the CT {group}; "
-                "keep a CT and all its warps in one part"
+                f"{study} is in {part} and {other} in {split[other]}, but both come from {of} {patient[study]}; "
+                f"keep {whole} in one part"
             )

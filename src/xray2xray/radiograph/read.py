@@ -3,7 +3,7 @@
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pydicom
@@ -19,7 +19,7 @@ COLOUR_MEAN = 0.02  # mean spread of the channels: JPEG's rounding stays below 0
 COLOUR_FRACTION = 0.05  # part of the picture that may be tinted by more than 0.12: a coloured mark or arrow
 # projection radiographs; OT and SC are scans of film and screen captures of them
 _MODALITIES = ("CR", "DX", "DR", "RG", "RF", "OT", "SC")
-_LATERAL = ("LL", "RL", "LATERAL", "LAT")
+LATERAL = ("LL", "RL", "LATERAL", "LAT")  # ViewPosition of a lateral, as it is found in the wild
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,9 +128,9 @@ def _dicom_pixels(path: Path, notes: list[str]) -> tuple[np.ndarray, str]:
         raise InputError(f"{path}: a DICOM file of kind {modality or 'unknown'}, not a radiograph; give CR or DX")
     if int(image.get("NumberOfFrames", 1) or 1) > 1:
         raise InputError(f"{path}: holds several frames; give a single radiograph")
-    view = str(image.get("ViewPosition", "") or "").upper()
-    if view in _LATERAL:
-        raise InputError(f"{path}: a lateral view (ViewPosition {view}); give the frontal one")
+    view = view_position(image)
+    if view == "lateral":
+        raise InputError(f"{path}: a lateral view ({_view_tags(image)}); give the frontal one")
     stored = decode(lambda: image.pixel_array, str(path), image)
     if stored.ndim == 3:
         gray = _gray_of_colour(_rgb(stored, image, path), path)
@@ -139,7 +139,27 @@ def _dicom_pixels(path: Path, notes: list[str]) -> tuple[np.ndarray, str]:
         if image.PhotometricInterpretation == "MONOCHROME1":
             gray = gray.max() - gray
             notes.append("MONOCHROME1: inverted, as its header asks")
-    return _upright(gray, image, path, notes), view
+    return _upright(gray, image, notes), view
+
+
+def view_position(image: Any) -> Literal["PA", "AP", "lateral", ""]:
+    """The view that a DICOM header speaks of, by ViewPosition and PatientOrientation; empty where it does not say."""
+    position = str(image.get("ViewPosition", "") or "").upper()
+    if position in LATERAL or {"A", "P"} & set(_towards(image)):
+        return "lateral"
+    return "PA" if position == "PA" else "AP" if position == "AP" else ""
+
+
+def _towards(image: Any) -> list[str]:
+    """Where rows and columns run to: L, R, A, P, H or F; DICOM PS3.3 C.7.6.1.1.1."""
+    return [str(direction).upper()[:1] for direction in image.get("PatientOrientation") or []]
+
+
+def _view_tags(image: Any) -> str:
+    orientation = "/".join(_towards(image))
+    return f"ViewPosition {image.get('ViewPosition', '')}" + (
+        f", PatientOrientation {orientation}" if orientation else ""
+    )
 
 
 def _presented(stored: np.ndarray, image: Any) -> np.ndarray:
@@ -158,13 +178,11 @@ def _rgb(stored: np.ndarray, image: Any, path: Path) -> np.ndarray:
     return colour.astype(np.float32) / (2 ** int(image.BitsStored) - 1)
 
 
-def _upright(gray: np.ndarray, image: Any, path: Path, notes: list[str]) -> np.ndarray:
+def _upright(gray: np.ndarray, image: Any, notes: list[str]) -> np.ndarray:
     """Turn until columns run to the patient's left, rows to the feet: PatientOrientation L, F (PS3.3 C.7.6.1.1.1)."""
-    towards = [str(direction).upper()[:1] for direction in image.get("PatientOrientation") or []]
+    towards = _towards(image)
     if len(towards) != 2 or not all(towards):
         return gray
-    if {"A", "P"} & set(towards):
-        raise InputError(f"{path}: a lateral view (PatientOrientation {'/'.join(towards)}); give the frontal one")
     if towards[0] in "HF" and towards[1] in "LR":
         gray, towards = gray.T, towards[::-1]
         notes.append("turned upright by PatientOrientation")

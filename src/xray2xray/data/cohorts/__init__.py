@@ -1,0 +1,51 @@
+"""Public cohorts, and anyone's own pictures, as one table of studies (docs/cohorts.md)."""
+
+from pathlib import Path
+from typing import Literal
+
+from .checks import check_classes, check_images, check_names, check_split, paper_sizes
+from .chexpert import read_chexpert
+from .fingerprint import Fingerprint, fingerprint
+from .labels import Policy, Uncertain, Unmentioned
+from .lidc import read_lidc
+from .mimic import read_mimic
+from .nih import read_nih
+from .nlst import read_nlst
+from .plain import read_plain
+from .table import Cohort, Sample, summary, write_table
+
+Kind = Literal["nlst", "lidc", "nih", "chexpert", "mimic", "csv"]
+
+__all__ = [
+    "Cohort",
+    "Fingerprint",
+    "Kind",
+    "Policy",
+    "Sample",
+    "Uncertain",
+    "Unmentioned",
+    "check_classes",
+    "check_images",
+    "check_names",
+    "check_split",
+    "fingerprint",
+    "paper_sizes",
+    "read_cohort",
+    "summary",
+    "write_table",
+]
+
+
+def read_cohort(folder: str | Path, kind: Kind, policy: Policy | None = None) -> Cohort:
+    """The cohort in a folder, of `csv` in a table, as it came: nothing is checked yet.
+
+    Raises:
+        InputError: it does not have the layout of its kind.
+    """
+    if kind == "csv":
+        return read_plain(folder, policy)
+    if kind == "chexpert":
+        return read_chexpert(folder, policy)
+    if kind == "mimic":
+        return read_mimic(folder, policy)
+    return {"nlst": read_nlst, "lidc": read_lidc, "nih": read_nih}[kind](folder)

@@ -1,0 +1,65 @@
+"""What a cell of a label table means: there, not there, unknown; and one spelling for the names of findings."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from ...errors import InputError
+
+Uncertain = Literal["ignore", "zeros", "ones"]
+Unmentioned = Literal["ignore", "zeros"]
+
+# the 14 columns of the CheXpert labeller, which also labelled MIMIC-CXR-JPG
+CHEXPERT_LABELS = (
+    "No Finding", "Enlarged Cardiomediastinum", "Cardiomegaly", "Lung Opacity", "Lung Lesion", "Edema", "Consolidation",
+    "Pneumonia", "Atelectasis", "Pneumothorax", "Pleural Effusion", "Pleural Other", "Fracture", "Support Devices",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How the labels of a report labeller become numbers.
+
+    Attributes:
+        uncertain: -1, the report is not sure. `ignore` makes it unknown, `zeros` and `ones` are the U-Zeros and U-Ones
+            of Irvin et al., AAAI 2019 (arXiv 1901.07031).
+        unmentioned: blank, the report does not speak of it. `zeros` takes silence for absence, as is usual with these
+            labels; `ignore` makes it unknown.
+    """
+
+    uncertain: Uncertain = "ignore"
+    unmentioned: Unmentioned = "zeros"
+
+    def number(self, cell: str) -> float:
+        """1, 0 or NaN.
+
+        Raises:
+            InputError: the cell is no label.
+        """
+        if not cell.strip():
+            return 0.0 if self.unmentioned == "zeros" else math.nan
+        value = as_number(cell)
+        if value == -1:
+            return {"ignore": math.nan, "zeros": 0.0, "ones": 1.0}[self.uncertain]
+        if value not in (0, 1):
+            raise InputError(f"{cell!r} is no label; there are 1, 0, -1 (uncertain) and nothing")
+        return value
+
+    def numbers(self, row: Mapping[str, str], columns: Iterable[str]) -> dict[str, float]:
+        """The labels of a row under their common names."""
+        return {label_name(column): self.number(row[column]) for column in columns}
+
+
+def label_name(column: str) -> str:
+    """`Pleural Effusion` as `pleural_effusion`; `Effusion`, as ChestX-ray14 calls it, is the same finding."""
+    name = "_".join(column.lower().split())
+    return "pleural_effusion" if name == "effusion" else name
+
+
+def as_number(cell: str) -> float:
+    """NaN where a cell holds no number: empty, or a code such as .M (missing) and .N (not applicable)."""
+    try:
+        return float(cell)
+    except ValueError:
+        return math.nan

@@ -1,0 +1,70 @@
+"""A plain CSV of anyone's own pictures, and the standard table that `write_table` writes.
+
+Columns: path (relative to the table; image and volume are understood too), patient, and where wanted study, view, split,
+event, time_years and labels. A column is a label if it holds nothing but 1, 0, -1 and blanks, and not blanks only.
+"""
+
+from pathlib import Path
+from typing import cast, get_args
+
+from ...errors import InputError
+from ...volume.read import is_volume
+from .labels import Policy, as_number
+from .rows import PATHS, path_column, read_rows
+from .table import COLUMNS, OUTCOME, Cohort, Sample, View
+
+_VIEWS = {view.upper(): cast(View, view) for view in get_args(View)}
+
+
+def read_plain(table: str | Path, policy: Policy | None = None) -> Cohort:
+    """The cohort that a table lists. A blank label is unknown; a picture without a view is taken for a frontal.
+
+    Names of files and of patients often say who a person is, so studies and patients are numbered. A table with a
+    column study has chosen its names: there both are taken as they are.
+
+    Raises:
+        InputError: the table cannot be read, lacks a column, or has an unknown view.
+    """
+    table = Path(table)
+    policy = Policy((policy or Policy()).uncertain, unmentioned="ignore")
+    rows = read_rows(table, ("patient",))
+    column = path_column(rows, table)
+    labels = [name for name in rows[0] if name not in {*COLUMNS, *OUTCOME, *PATHS} and _is_label(rows, name)]
+    numbers = {
+        patient: f"patient-{i:06d}" for i, patient in enumerate(dict.fromkeys(row["patient"] for row in rows), 1)
+    }
+    named = "study" in rows[0]
+    samples: list[Sample] = []
+    failed: dict[str, str] = {}
+    for line, row in enumerate(rows, 2):
+        path = table.parent / row[column]
+        if not row[column] or not row["patient"] or not path.exists():
+            failed[f"line {line}"] = (
+                "no path or no patient" if not row[column] or not row["patient"] else "no such file"
+            )
+            continue
+        samples.append(
+            Sample(
+                row["study"] if named else f"study-{line - 1:06d}",
+                row["patient"] if named else numbers[row["patient"]],
+                path,
+                _view(row, path, f"{table}, line {line}"),
+                row.get("split", ""),
+                {name: policy.number(row[name]) for name in labels},
+                *(as_number(row.get(name, "")) for name in OUTCOME),
+            )
+        )
+    return Cohort("csv", tuple(samples), failed)
+
+
+def _is_label(rows: list[dict[str, str]], column: str) -> bool:
+    cells = {row[column].strip() for row in rows} - {""}
+    return bool(cells) and all(as_number(cell) in (0, 1, -1) for cell in cells)
+
+
+def _view(row: dict[str, str], path: Path, where: str) -> View:
+    if "view" not in row:
+        return "CT" if is_volume(path) else "frontal"
+    if row["view"].upper() not in _VIEWS:
+        raise InputError(f"{where}: view {row['view']!r}; write {', '.join(filter(None, _VIEWS.values()))} or nothing")
+    return _VIEWS[row["view"].upper()]

@@ -1,0 +1,149 @@
+"""What every cohort becomes: a table of studies, one picture or scan each, with its patient, view, split and labels."""
+
+import csv
+import math
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from ...errors import InputError
+from ...files import atomic_path
+from ...seeds import deal
+
+# "frontal": PA or AP, unknown which; "": the files do not say. A CT's frontal is rendered.
+View = Literal["PA", "AP", "frontal", "lateral", "CT", ""]
+FRONTAL: tuple[View, ...] = ("PA", "AP", "frontal", "CT")
+COLUMNS = ("study", "patient", "path", "view", "split")
+OUTCOME = ("event", "time_years")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One picture or scan.
+
+    Attributes:
+        study: a safe file name that says nothing of the person.
+        patient: which patient of the cohort; all samples of one share it.
+        path: the picture, or the folder of a CT.
+        view: how it was taken.
+        split: train, validation or test; empty where the cohort has none.
+        labels: 1 (there), 0 (not there) or NaN (unknown), by name; the same names in all samples of a cohort.
+        event: how follow-up ended: 0 censored, 1 cardiovascular death, 2 other death; NaN where it is not known.
+        time_years: years from the scan to the end of follow-up; NaN where it is not known.
+    """
+
+    study: str
+    patient: str
+    path: Path
+    view: View
+    split: str = ""
+    labels: Mapping[str, float] = field(default_factory=dict)
+    event: float = math.nan
+    time_years: float = math.nan
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """The samples that can be used, and what could not be (by file or study) with the reason."""
+
+    kind: str
+    samples: tuple[Sample, ...]
+    failed: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        return tuple(self.samples[0].labels) if self.samples else ()
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits in the order train, validation, test; empty where the cohort has none."""
+        there = {sample.split for sample in self.samples} - {""}
+        known = [name for name in ("train", "validation", "test") if name in there]
+        return (*known, *sorted(there - set(known)))
+
+    def label(self, name: str) -> np.ndarray:
+        """float64 (n,) of 0, 1 and NaN."""
+        return np.array([sample.labels[name] for sample in self.samples])
+
+    def select(self, keep: Callable[[Sample], bool]) -> "Cohort":
+        """The samples of which `keep` is true."""
+        return replace(self, samples=tuple(filter(keep, self.samples)))
+
+    def frontals(self) -> "Cohort":
+        """Without laterals and pictures of unknown view."""
+        return self.select(lambda sample: sample.view in FRONTAL)
+
+    def without(self, failed: Mapping[str, str]) -> "Cohort":
+        """Without these studies, which failed for the reason given."""
+        kept = self.select(lambda sample: sample.study not in failed)
+        return replace(kept, failed={**self.failed, **failed})
+
+    def with_labels(self, names: Iterable[str]) -> "Cohort":
+        """With these labels only.
+
+        Raises:
+            InputError: the cohort lacks one.
+        """
+        names = list(names)
+        lacking = [name for name in names if name not in self.label_names]
+        if lacking:
+            there = ", ".join(self.label_names) or "none"
+            raise InputError(f"{self.kind}: no label {lacking[0]}; this cohort has {there}")
+        return replace(self, samples=tuple(replace(s, labels={n: s.labels[n] for n in names}) for s in self.samples))
+
+    def split_by_patient(self) -> "Cohort":
+        """Every patient dealt to train, validation or test (70, 10, 20 %) by a hash of the patient's name.
+
+        The split depends on nothing else, so a cohort that grows, or is read in parts, never contradicts itself.
+        """
+        return replace(self, samples=tuple(replace(s, split=deal(f"{self.kind} {s.patient}")) for s in self.samples))
+
+
+def write_table(path: str | Path, cohort: Cohort) -> None:
+    """The samples as CSV, whole or not at all; `read_plain` reads it back.
+
+    Columns are study, patient, path (relative to the table), view, split, event and time_years where any is known, and
+    the labels; unknown is empty.
+    """
+    folder = Path(path).parent.resolve()
+    outcome = [name for name in OUTCOME if any(not math.isnan(getattr(sample, name)) for sample in cohort.samples)]
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow([*COLUMNS, *outcome, *cohort.label_names])
+        for s in cohort.samples:
+            where = os.path.relpath(s.path.parent.resolve() / s.path.name, folder)
+            numbers = [*(getattr(s, name) for name in outcome), *s.labels.values()]
+            table.writerow([s.study, s.patient, where, s.view, s.split, *map(_text, numbers)])
+
+
+def _text(number: float) -> str:
+    return "" if math.isnan(number) else f"{number:.6g}"
+
+
+def summary(cohort: Cohort) -> str:
+    """Counts, views, and each label's prevalence among the known, for each split; several lines."""
+    views = Counter(sample.view or "unknown view" for sample in cohort.samples)
+    patients = len({sample.patient for sample in cohort.samples})
+    lines = [
+        f"{cohort.kind}: {len(cohort.samples):,} studies of {patients:,} patients: "
+        + ", ".join(f"{count:,} {view}" for view, count in views.most_common())
+    ]
+    parts = {name: np.array([s.split == name for s in cohort.samples]) for name in cohort.splits}
+    parts = parts or {"all": np.ones(len(cohort.samples), bool)}
+    width = max((len(name) for name in cohort.label_names), default=8) + 2
+    lines.append(" " * width + "".join(f"{part:>20}" for part in parts))
+    lines.append(f"{'studies':<{width}}" + "".join(f"{inside.sum():>20,}" for inside in parts.values()))
+    for name in cohort.label_names:
+        values = cohort.label(name)
+        lines.append(f"{name:<{width}}" + "".join(f"{_share(values[inside]):>20}" for inside in parts.values()))
+    return "\n".join(lines)
+
+
+def _share(values: np.ndarray) -> str:
+    known = values[~np.isnan(values)]
+    return f"{100 * known.mean():.1f} % of {len(known):,}" if len(known) else "unknown"

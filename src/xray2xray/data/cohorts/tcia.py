@@ -1,0 +1,65 @@
+"""DICOM folders as The Cancer Imaging Archive delivers them: collection / patient / study / series / *.dcm.
+
+The names of study and series are UIDs or descriptions, as one chooses when downloading, and metadata.csv beside them
+changed its columns over the years. So everything is read from the headers: one of each series.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pydicom
+
+from ...errors import InputError
+from ...volume.dicom import decode
+
+_TAGS = [
+    "Modality", "PatientID", "StudyDate", "StudyInstanceUID", "SeriesInstanceUID", "ViewPosition", "PatientOrientation",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Series:
+    """A folder of DICOM files, and what the first one's header says."""
+
+    folder: Path
+    files: tuple[Path, ...]
+    modality: str
+    patient: str
+    date: str  # of the study, YYYYMMDD; TCIA's dates are shifted
+    study: str  # StudyInstanceUID
+
+
+def read_header(path: Path) -> Any:
+    """The few tags that cohorts need, without the pixels.
+
+    Raises:
+        InputError: it is no DICOM file.
+    """
+    return decode(lambda: pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS), str(path))
+
+
+def series_below(folder: str | Path) -> tuple[list[Series], dict[str, str]]:
+    """All series below a folder by name, and what could not be read.
+
+    Raises:
+        InputError: there are none.
+    """
+    found: list[Series] = []
+    failed: dict[str, str] = {}
+    for place, folders, names in os.walk(folder):
+        folders.sort()
+        files = tuple(Path(place, name) for name in sorted(names) if name.lower().endswith(".dcm"))
+        if not files:
+            continue
+        try:
+            header = read_header(files[0])
+        except InputError as error:
+            failed[place] = str(error)
+            continue
+        said = (str(header.get(tag, "")) for tag in ("Modality", "PatientID", "StudyDate", "StudyInstanceUID"))
+        found.append(Series(Path(place), files, *said))
+    if not found:
+        raise InputError(f"{folder}: no folder of .dcm files below; give the folder that the download made")
+    return found, failed
