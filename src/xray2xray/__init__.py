@@ -34,7 +34,8 @@ __version__ = "0.1.0"
 
 _HOME = {
     "api": (
-        "cohort demo embed evaluate_baselines evaluate_probes evaluate_views info phantom reconstruct render rotate train"
+        "cohort demo embed evaluate_baselines evaluate_probes evaluate_views info "
+        "phantom reconstruct render rotate train"
     ),
     "data.store": "ViewStore",
     "errors": "InputError UsageError",

@@ -23,8 +23,8 @@ def study_names(paths: Iterable[str | Path]) -> dict[str, Path]:
 
     The names depend on the order of the inputs only where two are called alike.
     """
-    paths = [Path(path) for path in paths]
-    return dict(zip(told_apart(map(study_name, paths)), paths, strict=True))
+    given = [Path(path) for path in paths]
+    return dict(zip(told_apart(map(study_name, given)), given, strict=True))
 
 
 def study_name(path: str | Path) -> str:

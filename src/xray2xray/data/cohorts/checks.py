@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -68,7 +68,7 @@ def check_images(cohort: Cohort, prints: Mapping[str, Fingerprint]) -> None:
     places: dict[str, dict[str, str]] = defaultdict(dict)  # hash -> split -> a study
     for sample in cohort.samples:
         places[prints[sample.study].sha256].setdefault(sample.split, sample.study)
-    same = [tuple(one.values())[:2] for one in places.values() if len(one) > 1]
+    same = [tuple(one.values()) for one in places.values() if len(one) > 1]
     if same:
         raise InputError(f"{cohort.kind}: the same file is in two splits, {_pairs(same)}; {_REMEDY}")
     for first, second in combinations(cohort.splits, 2):
@@ -85,7 +85,7 @@ def _hashed(cohort: Cohort, split: str, prints: Mapping[str, Fingerprint]) -> tu
     return list(there), np.array(list(there.values()))
 
 
-def _pairs(pairs: list[tuple[str, ...]]) -> str:
+def _pairs(pairs: Sequence[tuple[str, ...]]) -> str:
     shown = ", ".join(" and ".join(pair) for pair in pairs[:3])
     return f"{len(pairs)} pair{'s' if len(pairs) > 1 else ''} ({shown}{', ...' if len(pairs) > 3 else ''})"
 

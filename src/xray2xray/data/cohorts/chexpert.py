@@ -28,20 +28,20 @@ def read_chexpert(folder: str | Path, policy: Policy | None = None) -> Cohort:
     samples: list[Sample] = []
     failed: dict[str, str] = {}
     for split, names in _TABLES.items():
-        for table in (folder / name for name in names if (folder / name).is_file()):
-            for row in read_rows(table, ("Path", *CHEXPERT_LABELS)):
-                within = _within(row["Path"], table)
-                path = folder / within
-                if not path.is_file():
-                    failed[str(path)] = "labels without an image"
-                    continue
-                patient, study, picture = within.parts[-3:]
-                name = f"{patient}-{study}-{Path(picture).stem}"
-                samples.append(Sample(name, patient, path, _view(row), split, policy.numbers(row, CHEXPERT_LABELS)))
+        table = next((folder / name for name in names if (folder / name).is_file()), None)
+        for row in read_rows(table, ("Path", *CHEXPERT_LABELS)) if table else ():
+            within = _within(row["Path"], str(table))
+            path = folder / within
+            if not path.is_file():
+                failed[str(path)] = "labels without an image"
+                continue
+            patient, study, picture = within.parts[-3:]
+            name = f"{patient}-{study}-{Path(picture).stem}"
+            samples.append(Sample(name, patient, path, _view(row), split, policy.numbers(row, CHEXPERT_LABELS)))
     return Cohort("chexpert", tuple(samples), failed)
 
 
-def _within(path: str, table: Path) -> PurePosixPath:
+def _within(path: str, table: str) -> PurePosixPath:
     """The path below the folder of the release, whatever that is called here."""
     parts = PurePosixPath(path).parts
     start = next((i for i, part in enumerate(parts) if part in _FOLDERS), None)

@@ -1,7 +1,8 @@
 """A plain CSV of anyone's own pictures, and the standard table that `write_table` writes.
 
-Columns: path (relative to the table; image and volume are understood too), patient, and where wanted study, view, split,
-event, time_years and labels. A column is a label if it holds nothing but 1, 0, -1 and blanks, and not blanks only.
+Columns: path (relative to the table; image and volume are understood too), patient, and where wanted study, view,
+split, event, time_years and labels. A column is a label if it holds nothing but 1, 0, -1 and blanks, and some of the
+former.
 """
 
 from pathlib import Path
