@@ -72,7 +72,7 @@ def test_real_pictures(table: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
         capsys.readouterr().err
     )
     assert not (tmp_path / "again.csv").exists()
-    assert run("cohort", table / "copied.csv", *words, "--no-check-images") == 0
+    assert run("cohort", table / "copied.csv", *words, "--skip-images") == 0
 
 
 def test_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,7 +86,7 @@ def test_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = read(tmp_path / "out.csv")
     assert list(rows[0]) == ["study", "patient", "path", "view", "split", "edema"]
     assert len(rows) == 30, "laterals are left out"
-    assert run(*words, "--views", "all", "--uncertain", "ones", "--no-check-images") == 0
+    assert run(*words, "--views", "all", "--uncertain", "ones", "--skip-images") == 0
     rows = read(tmp_path / "out.csv")
     assert len(rows) == 40
     assert [row["cvd"] for row in rows] == [row["edema"] for row in rows]

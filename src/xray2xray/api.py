@@ -362,7 +362,7 @@ def cohort(
     unmentioned: Literal["ignore", "zeros"] = "zeros",
     views: Literal["frontal", "all"] = "frontal",
     split: Literal["own", "patient"] = "own",
-    check_images: bool = True,
+    skip_images: bool = False,
     workers: int | None = None,
     overwrite: bool = False,
 ) -> dict[str, Any]:
@@ -381,7 +381,7 @@ def cohort(
         unmentioned: what a blank label of chexpert or mimic becomes, the report does not speak of it: zeros or ignore.
         views: frontal leaves laterals and pictures of unknown view out; all keeps them.
         split: own keeps the cohort's; patient deals patients to train, validation, test (70, 10, 20 %) by a hash.
-        check_images: read every picture once, to leave damaged ones out and to find the same one in two splits.
+        skip_images: do not read the pictures; then damaged ones, and the same one in two splits, are not found.
         workers: processes that read pictures (default: one for each core).
         overwrite: replace the table.
     """
@@ -397,7 +397,7 @@ def cohort(
     found = found.split_by_patient() if split == "patient" else found
     cohorts.check_names(found)
     cohorts.check_split(found)
-    if check_images:
+    if not skip_images:
         done = on_processes(cohorts.fingerprint, found.samples, workers or os.cpu_count() or 1)
         read = {sample.study: one for sample, one in progress(done, "reading pictures", len(found.samples))}
         found = found.without({study: one for study, one in read.items() if isinstance(one, str)})

@@ -67,7 +67,7 @@ def test_nlst(nlst: Path) -> None:
         ("100147-T0", "100147", "CT", ""),
         ("200009-T0", "200009", "CT", ""),
     ]
-    assert [s.path.name for s in cohort.samples][0] == "01-02-1999-NA-NLST-LSS-37720", "the study, not one series"
+    assert cohort.samples[0].path.name == "01-02-1999-NA-NLST-LSS-37720", "the study, not one series"
     assert cohort.label("atelectasis").tolist() == [1, 0, 0, 0]
     assert cohort.label("consolidation").tolist() == [0, 0, 0, 1]
     assert cohort.label("significant_cardiovascular_abnormality").tolist() == [0, 1, 0, 0]
@@ -172,7 +172,7 @@ def test_another_table(kind: str, spoil: str, said: str, request: pytest.Fixture
     with pytest.raises(InputError, match=said):
         read_cohort(root, kind)  # type: ignore[arg-type]
     (root / spoil).write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputError, match="cannot be read|no column"):
+    with pytest.raises(InputError, match=r"cannot be read|no column"):
         read_cohort(root, kind)  # type: ignore[arg-type]
 
 
