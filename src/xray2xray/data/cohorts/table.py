@@ -81,7 +81,7 @@ class Cohort:
     def without(self, failed: Mapping[str, str]) -> "Cohort":
         """Without these studies, which failed for the reason given."""
         kept = self.select(lambda sample: sample.study not in failed)
-        return replace(kept, failed={**self.failed, **failed})
+        return replace(kept, failed={**self.failed, **dict(sorted(failed.items()))})
 
     def with_labels(self, names: Iterable[str]) -> "Cohort":
         """With these labels only.
@@ -101,7 +101,7 @@ class Cohort:
 
         The split depends on nothing else, so a cohort that grows, or is read in parts, never contradicts itself.
         """
-        return replace(self, samples=tuple(replace(s, split=deal(f"{self.kind} {s.patient}")) for s in self.samples))
+        return replace(self, samples=tuple(replace(s, split=deal(s.patient)) for s in self.samples))
 
 
 def write_table(path: str | Path, cohort: Cohort) -> None:
