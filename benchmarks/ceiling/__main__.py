@@ -23,7 +23,7 @@ from xray2xray.errors import InputError, UsageError
 from xray2xray.files import atomic_path, write_json
 
 from .cohort import ENDPOINTS, HAZARDS, People, people, read_pictures
-from .network import BATCH, read_with_network
+from .network import BATCH, CHECKS, read_with_network
 from .report import AGE_SEX, BOTH, BOTH_KNOWN, FRONTAL, FRONTAL_KNOWN, ORACLE, PIXELS, markdown, summary, words
 from .score import score
 from .tables import linear, oracle
@@ -39,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=1000, help=f"of {BATCH} patients, the budget of every network")
     parser.add_argument("--seeds", type=int, default=1, help="trainings of every network; scores are their mean")
     options = parser.parse_args(arguments)
+    if options.steps < CHECKS or options.seeds < 1:
+        parser.error(f"--steps wants at least {CHECKS}, --seeds at least 1")
     try:
         result = ceiling(options.views, options.steps, options.seeds)
     except (InputError, UsageError) as error:
