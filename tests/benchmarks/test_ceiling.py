@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.ceiling import network
 from benchmarks.ceiling.__main__ import main
 from benchmarks.ceiling.cohort import ENDPOINTS, SIDE, YAW_DEG, People, people, read_pictures
 from benchmarks.ceiling.network import read_with_network
@@ -134,7 +135,8 @@ def test_pictures_are_averaged_and_other_patients_refused(store: ViewStore, tmp_
         read_pictures(other)
 
 
-def test_a_whole_run(store: ViewStore, tmp_path: Path) -> None:
+def test_a_whole_run(store: ViewStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "BATCH", 8)
     main([str(store.folder), "--out", str(tmp_path), "--steps", "20", "--seeds", "2"])
     result = json.loads((tmp_path / "ceiling.json").read_text())
     assert sum(result["patients"].values()) == len(store)
