@@ -1,6 +1,6 @@
 """What can a frontal view know of each label, and what can no frontal know?
 
-    xray2xray render --procedural 10000 --size 64 --yaw-deg "[0,90]" --out VIEWS
+    xray2xray render --procedural 10000 --size 64 --yaw-deg 0 90 --out VIEWS
     python -m benchmarks.ceiling VIEWS --out DIR
 
 VIEWS is any store with virtual patients at 0 and 90 degrees. Readers of age and sex, of pictures and of the true 3D

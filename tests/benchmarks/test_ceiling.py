@@ -1,6 +1,7 @@
 """The label ceiling: readers that must, and must not, find what was planted."""
 
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.ceiling import __main__ as ceiling
 from benchmarks.ceiling import network
 from benchmarks.ceiling.__main__ import main
 from benchmarks.ceiling.cohort import ENDPOINTS, SIDE, YAW_DEG, People, people, read_pictures
@@ -16,6 +18,7 @@ from benchmarks.ceiling.objective import cox_loss
 from benchmarks.ceiling.report import AGE_SEX, ORACLE, READERS, summary, words
 from benchmarks.ceiling.score import Score, concordance, score
 from benchmarks.ceiling.tables import linear, oracle
+from xray2xray import cli
 from xray2xray.data.store import ViewStore
 from xray2xray.downstream.auroc import draw_patients
 from xray2xray.errors import InputError
@@ -154,6 +157,12 @@ def test_too_few_patients_are_refused(store: ViewStore, tmp_path: Path) -> None:
     few.write(study.study, study.views_p, study.yaw_deg, study.labels)
     with pytest.raises(SystemExit, match="render more patients"):
         main([str(few.folder), "--out", str(tmp_path / "out")])
+
+
+def test_the_command_that_makes_the_store_is_understood() -> None:
+    (command,) = (line for line in ceiling.__doc__.splitlines() if "xray2xray render" in line)
+    verb, words_after = cli._split_verb(shlex.split(command)[1:])
+    assert cli._parse(verb, words_after)["yaw_deg"] == list(YAW_DEG)
 
 
 def test_words_follow_the_numbers(crowd: People) -> None:
