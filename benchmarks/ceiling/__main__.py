@@ -1,0 +1,125 @@
+"""What can a frontal view know of each label, and what can no frontal know?
+
+    xray2xray render --procedural 10000 --size 64 --yaw-deg 0 90 --out VIEWS
+    python -m benchmarks.ceiling VIEWS --out DIR
+
+VIEWS is any store with virtual patients at 0 and 90 degrees. Readers of age and sex, of pictures and of the true 3D
+factors are fitted on the training patients, tuned on the validation patients and scored on the test patients of the
+cohort's own split. DIR gets ceiling.json and ceiling.md.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xray2xray.data.store import ViewStore
+from xray2xray.downstream.auroc import draw_patients
+from xray2xray.downstream.probe import pixel_features
+from xray2xray.errors import InputError, UsageError
+from xray2xray.files import atomic_path, write_json
+
+from .cohort import ENDPOINTS, HAZARDS, People, people, read_pictures
+from .network import BATCH, CHECKS, read_with_network
+from .report import AGE_SEX, BOTH, BOTH_KNOWN, FRONTAL, FRONTAL_KNOWN, ORACLE, PIXELS, markdown, summary, words
+from .score import score
+from .tables import linear, oracle
+
+SHARES = (0.25, 0.5, 1.0)  # of the training patients, for the learning curve
+Places = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("views", type=Path, help="a view store")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=1000, help=f"of {BATCH} patients, the budget of every network")
+    parser.add_argument("--seeds", type=int, default=1, help="trainings of every network; scores are their mean")
+    options = parser.parse_args(arguments)
+    if options.steps < CHECKS or options.seeds < 1:
+        parser.error(f"--steps wants at least {CHECKS}, --seeds at least 1")
+    try:
+        result = ceiling(options.views, options.steps, options.seeds)
+    except (InputError, UsageError) as error:
+        sys.exit(f"benchmarks.ceiling: {error}")
+    write_json(options.out / "ceiling.json", result)
+    text = markdown(result)
+    with atomic_path(options.out / "ceiling.md") as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    print(text)
+
+
+def ceiling(views: Path, steps: int, seeds: int) -> dict[str, Any]:
+    """Everything that ceiling.json holds.
+
+    Raises:
+        InputError: the store cannot be used, or a part of its patients lacks positives or negatives of a label.
+    """
+    numbers, pictures = read_pictures(ViewStore.open(views))
+    everyone = people(numbers)
+    places = (everyone.places("train"), everyone.places("validation"), everyone.places("test"))
+    _refuse_too_few(everyone, places)
+    test = everyone[places[2]]
+    answers = answers_of_tables(everyone, pictures, places)
+    curve: dict[int, np.ndarray] = {}
+    for share in SHARES:
+        some = (places[0][: max(1, round(share * len(places[0])))], *places[1:])
+        curve[len(some[0])] = answers_of_networks(pictures[:, :1], everyone, some, steps, seeds, FRONTAL)
+    answers[FRONTAL], answers[FRONTAL_KNOWN] = curve[len(places[0])].swapaxes(0, 1)
+    both = answers_of_networks(pictures, everyone, places, steps, seeds, BOTH)
+    answers[BOTH], answers[BOTH_KNOWN] = both.swapaxes(0, 1)
+
+    counts = draw_patients(len(test))
+    scores = {name: score(found, test, counts) for name, found in answers.items()}
+    learning = {n: score(found[:, 0], test, counts) for n, found in curve.items()}
+    true = {
+        name: score(np.tile(column[None, :, None], (1, 1, len(ENDPOINTS))), test, counts)
+        for name, column in zip(HAZARDS, test.log_hazard.T, strict=True)
+    }
+    result: dict[str, Any] = {
+        "patients": {name: len(rows) for name, rows in zip(("train", "validation", "test"), places, strict=True)},
+        "first_seed": int(everyone.seeds.min()),
+        "last_seed": int(everyone.seeds.max()),
+        "steps": steps,
+        "trainings": seeds,
+        **summary(scores, learning, true, test),
+    }
+    return {**result, "words": words(result)}
+
+
+def answers_of_tables(everyone: People, pictures: np.ndarray, places: Places) -> dict[str, np.ndarray]:
+    """Reader -> answers (1, n_test, 7) of those that train no network."""
+    train, validation, test = (everyone[rows] for rows in places)
+    frontal = pictures[:, 0]
+    on_train, on_rest = pixel_features(frontal[places[0]], frontal[np.concatenate(places[1:])])
+    pixels = (on_train, on_rest[: len(validation)], on_rest[len(validation) :])
+    return {
+        AGE_SEX: linear((train.known, validation.known, test.known), train, validation)[None],
+        PIXELS: linear(pixels, train, validation)[None],
+        ORACLE: oracle(train, validation, test)[None],
+    }
+
+
+def answers_of_networks(
+    pictures: np.ndarray, everyone: People, places: Places, steps: int, seeds: int, name: str
+) -> np.ndarray:
+    """Answers (seeds, 2, n_test, 7) of networks that differ in their seed: without, and with age and sex."""
+    said = f"{name}, {len(places[0])} patients"
+    return np.stack([read_with_network(pictures, everyone, places, steps, seed, said) for seed in range(seeds)])
+
+
+def _refuse_too_few(everyone: People, places: Places) -> None:
+    for name, rows in zip(("training", "validation", "test"), places, strict=True):
+        part = everyone[rows]
+        counts = [*part.labels.sum(axis=0), part.event.sum()]
+        for endpoint, positives in zip(ENDPOINTS, counts, strict=True):
+            if not 0 < positives < len(part):
+                found = f"{int(positives)} of {len(part)} {name} patients have {endpoint}"
+                raise InputError(f"{found}; render more patients into the store")
+
+
+if __name__ == "__main__":
+    main()
