@@ -2,7 +2,8 @@
 
 Each lever is taken out of the cohort, everything else left as it is, and `ridge_pca`, fitted on what remains, predicts
 the views of real CTs that had no part in the cohort. Ridge regression has no seed and no training time of its own, so
-what changes is the cohort. 64 pixels and 64 voxels; PSNR over the views beyond 30 degrees from the frontal.
+what changes is the cohort. Warps are added: every CT is predicted from the cohort and warps of the other CTs, never of
+itself, and from those warps alone. 64 pixels and 64 voxels; PSNR over the views beyond 30 degrees from the frontal.
 """
 
 import argparse
@@ -21,9 +22,10 @@ from xray2xray.evaluation.baselines import CopyInput, RidgePCA
 from xray2xray.evaluation.metrics import psnr, unit
 from xray2xray.files import atomic_path, progress, write_json
 from xray2xray.projection import STANDARD_ARC, preset, render
-from xray2xray.volume import read_volume
+from xray2xray.volume import Volume, read_volume, remove_couch
 from xray2xray.volume.thorax import Burden, Findings, Patient, make_volume, sample_patient
 from xray2xray.volume.thorax.body import sample_shape
+from xray2xray.volume.thorax.warp import Outline, outline, patient_outline, warp
 
 from .fit_shape import TEXTBOOK
 
@@ -51,8 +53,9 @@ def _one_habitus(patient: Patient) -> Patient:
     return replace(patient, body=replace(patient.body, **plain))
 
 
+WHOLE = "whole cohort"
 LEVERS: dict[str, Callable[[Patient], Patient]] = {
-    "whole cohort": lambda patient: patient,
+    WHOLE: lambda patient: patient,
     "- joint shape (textbook ranges instead)": _textbook,
     "- acquisition": _whole,
     "- deformation": lambda patient: replace(patient, body=replace(patient.body, affine=RIGID, warp_mm=0.0)),
@@ -63,9 +66,25 @@ LEVERS: dict[str, Callable[[Patient], Patient]] = {
 """Without what: each changes a patient and leaves the rest of it as it was."""
 
 
+UNTEXTURED = "- texture (one HU for each tissue of a patient)"
+
+
 def arc(lever: str, seed: int) -> np.ndarray:
     """Views of a seed's patient without a lever, uint16 (37, PIXELS, PIXELS)."""
-    volume = make_volume(LEVERS[lever](sample_patient(seed)), PIXELS)[0]
+    change = LEVERS.get(lever, LEVERS[WHOLE])
+    volume, tissue = make_volume(change(sample_patient(seed)), PIXELS)
+    if lever == UNTEXTURED:
+        sums, counts = (np.bincount(tissue.ravel(), weights) for weights in (volume.hu.ravel(), None))
+        volume = replace(volume, hu=(sums / np.maximum(counts, 1))[tissue].astype(np.float32))
+    return _arc(volume)
+
+
+def warped_arc(volume: Volume, source: Outline, seed: int) -> np.ndarray:
+    """Views of a CT bent to the outline of a seed's patient, uint16 (37, PIXELS, PIXELS)."""
+    return _arc(warp(volume, source, patient_outline(seed), seed))
+
+
+def _arc(volume: Volume) -> np.ndarray:
     return _counts(render(volume, preset("chest", PIXELS), STANDARD_ARC, threads=1))
 
 
@@ -85,35 +104,55 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("ct", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--count", type=int, default=800, help="virtual patients a lever")
+    parser.add_argument("--warps", type=int, default=100, help="of each CT")
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
-    geometry = preset("chest", PIXELS)
-    truth = np.stack([_counts(render(read_volume(path), geometry, STANDARD_ARC)) for path in options.ct])
     names = [path.name.split(".")[0] for path in options.ct]
-    rows: dict[str, list[float]] = {}
+    scans = [read_volume(path) for path in options.ct]
+    truth = np.stack([_arc(scan) for scan in scans])
     true = unit(truth.astype(np.float32) / SCALE)
-    copied = CopyInput().predict(true[:, FRONTAL])
-    rows["copy_input"] = np.asarray(psnr(copied, true))[:, FAR].mean(1).tolist()
+    copied = np.asarray(psnr(CopyInput().predict(true[:, FRONTAL]), true))[:, FAR].mean(1)
+    rows: dict[str, list[float]] = {"copy_input": copied.tolist()}
+
+    def keep(lever: str, values: np.ndarray) -> None:
+        rows[lever] = values.tolist()
+        print(f"{lever:48s}" + "".join(f"{p:7.2f}" for p in values) + f"{values.mean():8.2f}", flush=True)
+        write_json(
+            options.out / "ablation.json",
+            {"ct": names, "count": options.count, "warps": options.warps, "psnr_far": rows},
+        )
+
     with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
-        for lever in LEVERS:
-            made = pool.map(partial(arc, lever), range(options.count), chunksize=8)
-            rows[lever] = far_psnr(np.stack(list(progress(made, lever, options.count))), truth).tolist()
-            print(
-                f"{lever:40s}" + "".join(f"{p:7.2f}" for p in rows[lever]) + f"{np.mean(rows[lever]):8.2f}", flush=True
-            )
-            write_json(options.out / "ablation.json", {"ct": names, "count": options.count, "psnr_far": rows})
+
+        def make(job: Callable[[int], np.ndarray], what: str, seeds: range) -> np.ndarray:
+            made = pool.map(job, seeds, chunksize=4)
+            return np.stack(list(progress(made, what, len(seeds))))
+
+        whole = make(partial(arc, WHOLE), WHOLE, range(options.count))
+        keep(WHOLE, far_psnr(whole, truth))
+        bare = [remove_couch(scan) for scan in scans]
+        warps = [
+            make(partial(warped_arc, scan, outline(scan)), f"warps of {name}", range(k, 4 * options.warps, 4))
+            for k, (name, scan) in enumerate(zip(names, bare, strict=True))
+        ]
+        others = [np.concatenate([w for j, w in enumerate(warps) if j != i]) for i in range(len(warps))]
+        for lever, start in (("+ warps of the other CTs", [whole]), ("warps of the other CTs alone", [])):
+            left_out = [far_psnr(np.concatenate([*start, o]), truth[i : i + 1])[0] for i, o in enumerate(others)]
+            keep(lever, np.array(left_out))
+        for lever in (*list(LEVERS)[1:], UNTEXTURED):
+            keep(lever, far_psnr(make(partial(arc, lever), lever, range(options.count)), truth))
     with atomic_path(options.out / "ablation.md") as temporary:
         temporary.write_text(markdown(names, rows), encoding="utf-8")
 
 
 def markdown(names: Sequence[str], rows: dict[str, list[float]]) -> str:
     """The table: each lever's change against the whole cohort, per CT."""
-    whole = np.array(rows["whole cohort"])
+    whole = np.array(rows[WHOLE])
     lines = ["| | " + " | ".join([*names, "mean"]) + " |", "|---|" + "---:|" * (len(names) + 1)]
     for name, values in rows.items():
-        shown = np.array(values) if name in ("copy_input", "whole cohort") else np.array(values) - whole
-        sign = "" if name in ("copy_input", "whole cohort") else "+"
+        shown = np.array(values) if name in ("copy_input", WHOLE) else np.array(values) - whole
+        sign = "" if name in ("copy_input", WHOLE) else "+"
         cells = [f"{v:{sign}.2f}" for v in [*shown, shown.mean()]]
         lines.append("| " + " | ".join([name, *cells]) + " |")
     return "\n".join(lines) + "\n"

@@ -40,7 +40,7 @@ class Body:
     sulcus_back_mm: float  # how deep the diaphragm falls from its dome to the sulci
     sulcus_side_mm: float
     sulcus_front_mm: float
-    heart: float
+    heart: float  # its breadth against the normal share of the cage's
     heart_depth: float
     heart_tilt_deg: float
     heart_shift_mm: float

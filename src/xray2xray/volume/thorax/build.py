@@ -44,7 +44,7 @@ def make_patient(patient: Patient, size: int = 128) -> Built:
     hu = np.empty((size, size, size), np.float32)
     tissue = np.empty((size, size, size), np.uint8)
     boxy = patient.body.boxiness
-    units = np.stack([unit_norm(power) for power in (min(boxy + 0.1, 3.0), 3.6, boxy, boxy + 0.5)])
+    units = np.stack([unit_norm(power) for power in (min(boxy + 0.4, 3.3), 3.6, boxy + 0.35, boxy + 0.9)])
     paint(displacement, step, to_canonical, voxel, table, s, units, noise, hu, tissue)
     add_emphysema(hu, tissue, patient.burden.emphysema, noise)
 

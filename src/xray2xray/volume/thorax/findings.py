@@ -50,11 +50,6 @@ class Findings:
         """Severity on the worse side."""
         return max(self.effusion_right, self.effusion_left)
 
-    @property
-    def heart_growth(self) -> float:
-        """Factor by which cardiomegaly lengthens the heart's axes."""
-        return 1 + 0.32 * self.cardiomegaly**0.7
-
     def labels(self) -> dict[str, int]:
         """The five binary labels, in the order of `PATHOLOGIES`."""
         return {name: int(getattr(self, name) > 0) for name in PATHOLOGIES}

@@ -119,7 +119,7 @@ def _heart(x: float, y: float, z: float, s: Shape) -> float:
 
 
 @njit(inline="always")
-def _vertebra(x: float, y: float, z: float, s: Shape, hu: float, voxel: float) -> tuple[float, float]:
+def _vertebra(x: float, y: float, z: float, s: Shape, hu: float, noise: float, voxel: float) -> tuple[float, float]:
     """HU with the spine painted in, and the occupancy of bone. (x, y) are relative to the vertebral body's centre."""
     v = s.vertebra
     level = (z / s.spacing + s.rib_phase) % 1.0
@@ -130,7 +130,7 @@ def _vertebra(x: float, y: float, z: float, s: Shape, hu: float, voxel: float) -
     if occupancy > 0:
         disc = level > 0.80
         shell = min(body, min(level, 0.80 - level) * s.spacing) if not disc else 5.0
-        value = 85.0 if disc else (420.0 if shell < 2.0 else 165.0) * s.bone
+        value = 85.0 if disc else (420.0 if shell < 2.0 else 150.0) * s.bone * (1.0 + 0.22 * noise)
         hu = _mix(hu, value, occupancy)
         bone = occupancy
     back = y + 27.0 * v
@@ -143,9 +143,9 @@ def _vertebra(x: float, y: float, z: float, s: Shape, hu: float, voxel: float) -
         hu = _mix(hu, 30.0, _inside(canal, voxel))
     spinous = min(3.4 * v - abs(x), min(y + 62.0 * v, -40.0 * v - y))
     slope = (level + 0.012 * (-40.0 * v - y)) % 1.0
-    transverse = min(5.5 * v - abs(y + 27.0 * v), 34.0 * v - abs(x))
+    transverse = min(4.2 * v - abs(y + 22.0 * v + 0.45 * abs(x)), 33.0 * v - abs(x))  # they point backwards
     process = max(
-        min(spinous, (0.30 - abs(slope - 0.4)) * s.spacing), min(transverse, (0.2 - abs(level - 0.4)) * s.spacing)
+        min(spinous, (0.30 - abs(slope - 0.4)) * s.spacing), min(transverse, (0.15 - abs(level - 0.4)) * s.spacing)
     )
     occupancy = _inside(process, voxel)
     return _mix(hu, 260.0 * s.bone, occupancy), max(bone, occupancy)
@@ -155,7 +155,8 @@ def _vertebra(x: float, y: float, z: float, s: Shape, hu: float, voxel: float) -
 def _ribs(outside: float, side: float, front: float, z: float, s: Shape) -> tuple[float, float]:
     """(distance inside a rib, HU), `outside` mm beyond the pleura; (side, front) point out from the cage's centre."""
     angle = math.degrees(math.atan2(front, abs(side)))  # -90 at the spine, 0 at the flank, +90 at the sternum
-    drop = s.rib_drop * _step((angle + 90.0) / 140.0) - 26.0 * _step((angle - 35.0) / 55.0)
+    fall = min((angle + 90.0) / 140.0, 1.0)
+    drop = s.rib_drop * fall * (2.0 - fall) - 26.0 * _step((angle - 35.0) / 55.0)
     phase = (s.rib_first - z - drop) / s.spacing
     number = math.floor(phase + 0.5)
     if number < 0 or number > 11 or (number > 9 and angle > 10.0):
@@ -258,14 +259,15 @@ def paint(
                         14.0 + s.breast,
                         66.0,
                     )
-                    depth = max(depth, breast)
+                    depth = _join(depth, breast, 26.0)
                 if depth < -voxel:
                     hu[i, j, k] = -1000.0
                     tissue[i, j, k] = AIR
                     continue
                 noise = texture[i, j, k]
                 label = SOFT
-                value = 48.0 + 9.0 * noise
+                # Muscles with fat between them; the texture is smooth over some mm, as the planes of fat are.
+                value = _mix(50.0 + 6.0 * noise, -85.0, 0.85 * _step(-1.1 * noise - 0.35))
                 front_share = _step((y - centre) / 70.0)
                 rind = s.fat * (0.62 + 0.38 * _step(-z / 90.0) + 0.10 * front_share)
                 if s.breast > 0 and y > centre:
@@ -279,13 +281,16 @@ def paint(
                 # --- rib cage ------------------------------------------------------------------------------------
                 yc = 0.5 * (row[CAGE_FRONT] + row[CAGE_BACK])
                 hc = 0.5 * (row[CAGE_FRONT] - row[CAGE_BACK])
-                cage = _superellipse(x - row[SPINE_X] * 0.5, y - yc, row[CAGE_W], hc, back if y < yc else front)
+                # Behind, the spine stands forward between two gutters, and the ribs follow.
+                beside = (x - row[SPINE_X]) / (42.0 * s.vertebra)
+                rear = hc - 12.0 * s.vertebra / (1.0 + beside * beside) ** 2 if y < yc else hc
+                cage = _superellipse(x - row[SPINE_X] * 0.5, y - yc, row[CAGE_W], rear, back if y < yc else front)
                 if -13.0 - voxel < cage < voxel:
                     value = _mix(value, 42.0, _inside(cage + 9.0, voxel))
                     rib, density = _ribs(-cage, x - row[SPINE_X] * 0.5, (y - yc) * row[CAGE_W] / max(hc, 1.0), z, s)
                     occupancy = _inside(rib, voxel)
                     if occupancy > 0:
-                        value = _mix(value, density, occupancy)
+                        value = _mix(value, density * (1.0 + 0.22 * noise), occupancy)
                         if occupancy > 0.5:
                             label = BONE
                     # Sternum: a plate in front, broad at the manubrium.
@@ -294,19 +299,19 @@ def paint(
                         plate = min(broad - abs(x), 5.0 - abs(cage + 5.5)) if y > yc else -1e3
                         occupancy = _inside(plate, voxel)
                         if occupancy > 0:
-                            value = _mix(value, 190.0 * s.bone, occupancy)
+                            value = _mix(value, 190.0 * s.bone * (1.0 + 0.3 * noise), occupancy)
                             if occupancy > 0.5:
                                 label = BONE
 
                 # --- scapulae: plates behind the upper ribs ------------------------------------------------------
                 if s.scapula > 0 and y < yc + 20.0 and -32.0 < cage < -12.0:
-                    across, up = abs(x) - 98.0 * s.scapula, z - 55.0 * s.scapula
+                    across, up = abs(x) - s.scapula_x, z - 55.0 * s.scapula
                     triangle = 62.0 + 0.55 * up  # wide above, pointed below
                     plate = min(min(triangle * 0.55 - abs(across - 0.18 * up), 62.0 - abs(up)), 3.2 - abs(cage + 21.0))
                     ridge = min(5.0 - abs(up - 34.0 - 0.12 * across), min(50.0 - abs(across), 6.5 - abs(cage + 25.0)))
                     occupancy = _inside(max(plate, ridge), voxel)
                     if occupancy > 0:
-                        value = _mix(value, 300.0 * s.bone, occupancy)
+                        value = _mix(value, 300.0 * s.bone * (1.0 + 0.25 * noise), occupancy)
                         if occupancy > 0.5:
                             label = BONE
 
@@ -317,8 +322,9 @@ def paint(
                     pleura = cage - 1.0
                     above = z - _diaphragm(x, y, row, s)
                     heart = _heart(x, y, z, s)
-                    middle = 0.52 * row[SPINE_Y] + 0.48 * row[CAGE_FRONT] + 6.0
-                    stretch = 0.52 * (row[CAGE_FRONT] - row[SPINE_Y]) * (1.0 if z > 45 else 0.85)
+                    # Above the heart both lungs reach behind the sternum and before the spine, and nearly meet.
+                    middle = 0.55 * row[SPINE_Y] + 0.45 * row[CAGE_FRONT] + 4.0
+                    stretch = (0.40 + 0.12 * _step((z - 50.0) / 40.0)) * (row[CAGE_FRONT] - row[SPINE_Y])
                     column = _ellipse(x - s.midline, y - middle, row[MEDIA_W], max(stretch, 20.0))
                     column -= 30.0 * _step((s.heart_z + 10.0 - z) / 45.0)  # gives way to the heart below
                     gutter = _ellipse(dx, dy + 6.0, 25.0 * s.vertebra, 27.0 * s.vertebra)
@@ -326,19 +332,21 @@ def paint(
                     esophagus = 15.0 - math.sqrt((x - s.midline + 4.0) ** 2 + (dy - 26.0 * s.vertebra) ** 2)
                     hilum_y, hilum_z = y - s.hilum_y, z - s.hilum_z
                     hila = max(
-                        _ellipsoid(x - s.midline - 40.0, hilum_y, hilum_z, 14.0, 11.0, 20.0),
-                        _ellipsoid(x - s.midline + 40.0, hilum_y, hilum_z - 8.0, 14.0, 11.0, 18.0),
+                        _ellipsoid(x - s.midline - 38.0, hilum_y, hilum_z, 17.0, 17.0, 24.0),
+                        _ellipsoid(x - s.midline + 38.0, hilum_y, hilum_z - 8.0, 17.0, 17.0, 22.0),
                     )
+                    root = _ellipsoid(x - s.midline, hilum_y - 8.0, hilum_z + 10.0, 40.0, 26.0, 34.0)  # with left atrium
+                    hila = max(hila, root)
                     media = max(max(_join(column, heart + 2.0, 24.0), gutter), max(max(septum, esophagus), hila))
                     chest = _inside(pleura, voxel)
                     if above < voxel:  # belly: liver, stomach with its bubble, spleen, the rest fat and bowel
-                        organ = 12.0 + 40.0 * noise
+                        organ = _mix(38.0, -98.0, _step(0.5 + 0.9 * noise))  # bowel in its fat
                         belly_y = 0.5 * (row[CAGE_FRONT] + row[CAGE_BACK]) + 14.0
                         liver = _ellipsoid(x - 62.0, y - belly_y - 10.0, z - s.dome_right + 68.0, 105.0, 92.0, 72.0)
                         spleen = _ellipsoid(x + 98.0, y - belly_y + 45.0, z - s.dome_left + 46.0, 38.0, 48.0, 42.0)
                         stomach = _ellipsoid(x + 58.0, y - belly_y - 22.0, z - s.dome_left + 40.0, 46.0, 48.0, 36.0)
                         organ = _mix(organ, 25.0 + 14.0 * noise, _inside(stomach, voxel))
-                        level = (y - belly_y - 34.0) if s.supine > 0.5 else (z - s.dome_left + 24.0)
+                        level = (y - belly_y - 22.0 + s.gas) if s.supine > 0.5 else (z - s.dome_left + 40.0 + s.gas)
                         organ = _mix(organ, -950.0, _inside(min(stomach - 4.0, level), voxel))
                         organ = _mix(organ, 52.0 + 6.0 * noise, _inside(spleen, voxel))
                         organ = _mix(organ, 58.0 + 6.0 * noise, _inside(liver, voxel))
@@ -349,23 +357,27 @@ def paint(
                     airy = min(min(pleura, above), -media)
                     occupancy = _inside(airy, voxel)
                     if chest > 0 and above > -voxel:
-                        inner = 22.0 + 30.0 * noise  # mediastinal fat and tissue
+                        inner = _mix(38.0, -92.0, _step(0.42 + 0.8 * noise))  # mediastinal tissue in its fat
                         beat = _inside(heart, voxel)
                         shade = s.blood_hu if heart > 9.0 else 0.5 * (s.blood_hu + 50.0)
+                        shade = -88.0 if heart < 3.5 and noise < 0.8 else shade  # fat about the heart
                         inner = _mix(inner, shade + 5.0 * noise, beat)
                         value = _mix(value, inner, chest * _inside(above, voxel) * (1.0 - occupancy))
                         if chest > 0.5 and above > 0:
                             label = HEART if beat > 0.5 else MEDIASTINUM
                     if occupancy > 0:
                         slope = (y - 0.5 * (row[CAGE_FRONT] + row[CAGE_BACK])) if s.supine > 0.5 else (z - 20.0)
-                        air = s.lung_hu - 0.42 * slope + 26.0 * noise
+                        air = s.lung_hu - 18.0 - 0.42 * slope + 26.0 * noise
+                        # Vessels and bronchi too thin for the tree crowd towards the hilum.
+                        aside = abs(x - s.midline) - 30.0
+                        air += 90.0 * math.exp(-(aside * aside + hilum_y * hilum_y + hilum_z * hilum_z) / 2500.0)
                         if occupancy > 0.5:
                             label = LUNG_RIGHT if x > s.midline else LUNG_LEFT
                         value = _mix(value, min(air, 60.0), occupancy)
 
                 # --- spine ---------------------------------------------------------------------------------------
                 if abs(dx) < 40.0 * s.vertebra and -66.0 * s.vertebra < dy < 20.0 * s.vertebra:
-                    value, bone = _vertebra(dx, dy, z, s, value, voxel)
+                    value, bone = _vertebra(dx, dy, z, s, value, noise, voxel)
                     if bone > 0.5:
                         label = BONE
                 occupancy = _inside(depth, voxel)

@@ -13,6 +13,9 @@ from .burden import Burden, sample_burden
 from .findings import Findings, sample_findings
 from .scan import Scan, sample_scan
 
+NORMAL_RATIO = 0.448  # mean of the JSRT radiographs without cardiomegaly (`python -m benchmarks.realism`)
+LARGE_RATIO = 0.49  # where cardiomegaly begins; the definition is 0.5 on a radiograph, with its pericardial fat
+
 
 @dataclass(frozen=True)
 class Patient:
@@ -25,6 +28,13 @@ class Patient:
     findings: Findings
     burden: Burden
     scan: Scan
+
+    @property
+    def cardiothoracic_ratio(self) -> float:
+        """Breadth of the heart over the inner breadth of the cage, as it is built; above 0.5 with cardiomegaly."""
+        ratio = NORMAL_RATIO * self.body.heart
+        severity = self.findings.cardiomegaly
+        return max(ratio, LARGE_RATIO) + 0.17 * severity if severity else ratio
 
 
 def sample_patient(seed: int) -> Patient:

@@ -37,8 +37,8 @@ from ...errors import UsageError
 from ...seeds import FIRST_TEST_SEED, SPLIT_SHARES, split_of
 from .patient import Patient
 
-VERSION = 1
-FINGERPRINT = "95597c9248fc495eb530cd1d2d87767b5e8c3ecb1c30328fd2c69889b47f931c"
+VERSION = 2
+FINGERPRINT = "471c86bc98015035e6f2abfbe25b07b9ce93c707b1d125075cd60429285ad6ca"
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ PREVALENT = {
 FRONTAL = {"heart": 0.35, "aorta_mm": 0.30, "aortic_calcium": 0.30, "fat_mm": 0.20, "emphysema": 0.25}
 DEPTH = {"coronary_calcium": 0.60, "aortic_valve_calcium": 0.25, "mitral_calcium": 0.20, "thin_bone": 0.20}
 SD = {
-    "heart": 0.1626,
+    "heart": 0.06234,
     "aorta_mm": 3.434,
     "aortic_calcium": 2.573,
     "fat_mm": 9.23,
@@ -101,9 +101,9 @@ SD = {
     "mitral_calcium": 1.434,
     "thin_bone": 0.191,
 }
-FRONTAL_KNOWN = (4.1921, 0.2281, 0.0337, -0.0385, -0.0086)
-FRONTAL_SCALE = 0.6271
-DEPTH_KNOWN = (-0.3064, 0.3677, 0.032, -0.4251, -0.044, -0.0007, 0.0028, 0.2754, -0.0045, 0.0006)
+FRONTAL_KNOWN = (4.6109, 0.237, 0.0345, -0.0342, -0.009)
+FRONTAL_SCALE = 0.6223
+DEPTH_KNOWN = (-0.3261, 0.3676, 0.032, -0.4251, -0.0439, 0.002, 0.003, 0.2754, -0.0048, 0.0006)
 DEPTH_SCALE = 0.6066
 
 _FRAILTY, _OUTCOME = 20, 21  # streams of random numbers of a patient's seed
@@ -134,7 +134,7 @@ def factors(patient: Patient) -> dict[str, float]:
     """What the hazard is made of, in the units of the body; Agatston scores as log(1 + score)."""
     body, burden = patient.body, patient.burden
     return {
-        "heart": body.heart * patient.findings.heart_growth,
+        "heart": patient.cardiothoracic_ratio,
         "aorta_mm": body.aorta_mm * burden.aorta_growth,
         "aortic_calcium": float(np.log1p(burden.aortic)),
         "fat_mm": body.fat_mm,

@@ -16,7 +16,8 @@ from .patient import Patient
 Z_MIN, Z_MAX = -260, 240  # the range of every profile, mm
 Z = np.arange(Z_MIN, Z_MAX + 1, dtype=np.float64)
 
-APEX_MM = 126.0  # of the lungs above the mid-lung plane, in a body of height 1
+APEX_MM = 133.0  # of the lungs above the mid-lung plane, in a body of height 1
+HEART_LONG, HEART_WIDE, HEART_DEEP = 1.28, 0.96, 0.86  # half axes of the ventricles, in units of the heart's size
 
 # Columns of the profile table, in this order.
 SPINE_X, SPINE_Y, CAGE_W, CAGE_FRONT, CAGE_BACK, SKIN_W, SKIN_FRONT, SKIN_BACK, MEDIA_W = range(9)
@@ -60,7 +61,9 @@ class Shape(NamedTuple):
     lung_hu: float
     blood_hu: float
     supine: float
+    gas: float
     scapula: float
+    scapula_x: float
     sternum_top: float
     sternum_bottom: float
 
@@ -80,37 +83,49 @@ def profiles(patient: Patient) -> np.ndarray:
     spine_x = p.scoliosis_mm * np.sin(Z / 95.0 + p.rib_phase * 6.28)
     # Retrosternal to prevertebral depth: shallow at the inlet, deepest above the diaphragm.
     inlet = [(90, p.inlet_mm), (130, 0.7 * p.inlet_mm), (240, 46)]
-    depth = _curve([(-260, 142), (-110, 140), (-60, 136), (0, 125), (50, 106), *inlet], s) * p.depth * s
+    depth = _curve([(-260, 112), (-150, 120), (-105, 131), (-55, 137), (0, 130), (50, 108), *inlet], s) * p.depth * s
     front = spine_y + 15 * s + depth + p.sternum_mm * s * np.exp(-((Z / s - 10) ** 2) / (2 * 55**2))
     dome = np.clip((APEX_MM * s - Z) / (112 * s), 0, None)  # 0 at the apex, then opening like a dome
     opening = np.where(dome < 1, np.sqrt(np.clip(1 - (1 - np.clip(dome, 0, 1)) ** 2.2, 0, 1)), 1.0) ** p.taper
     cage_w = opening * _curve([(-260, 126), (-150, 134), (-90, 139), (-30, 134), (30, 124), (80, 112), (240, 100)], s)
     cage_w = cage_w * p.width * s
-    back = spine_y - 26 * s * np.clip(opening * 1.15, 0, 1)
+    back = spine_y - 42 * s * np.clip(opening * 1.15, 0, 1)  # the lungs reach beside the spine, behind its bodies
     # The apex is a dome in depth as well, round its own middle, which lies towards the back.
     middle = 0.6 * back + 0.4 * front
-    closing = np.where(dome < 1, np.clip(opening, 0, 1) ** 0.7, 1.0)
+    closing = np.where(dome < 1, np.clip(opening, 0, 1) ** 0.4, 1.0)
     lung_front, back = middle + (front - middle) * closing, middle + (back - middle) * closing
     # Skin: cage, muscle and fat; the shoulder girdle above, the neck at last.
     arms_up = patient.scan.arms_up
-    shoulders = 172 if arms_up else 205
-    wide = _curve([(-260, 12), (-60, 14), (0, 22), (50, 42), (85, 66), (240, 70)], s) * p.muscle
-    girdle = _curve(
-        [(-260, 0), (20, 0), (80, shoulders), (150, shoulders - (10 if arms_up else 40)), (175, 95), (240, 68)], s, 10
-    )
+    # Raised arms take the shoulders with them: the axilla is narrow, and the apices are seen from the side.
+    if arms_up:
+        flank = [(-260, 12), (-60, 14), (0, 28), (50, 44), (85, 60), (240, 70)]
+        shoulders = [(-260, 0), (40, 0), (95, 176), (200, 168), (240, 110)]
+    else:
+        flank = [(-260, 12), (-60, 14), (0, 22), (50, 42), (85, 66), (240, 70)]
+        shoulders = [(-260, 0), (20, 0), (80, 205), (150, 165), (175, 95), (240, 68)]
+    wide = _curve(flank, s) * p.muscle
+    girdle = _curve(shoulders, s, 10)
     body_w = _curve([(-260, 126), (-90, 138), (-30, 134), (30, 124), (75, 112), (100, 96), (240, 40)], s) * p.width * s
     skin_w = np.maximum(body_w + wide, girdle * p.shoulders * p.width * s * 0.97) + p.fat_mm
     belly = _curve([(-260, 26), (-160, 20), (-90, 8), (-40, 0), (240, 0)], s) * p.belly
-    skin_front = front + 15 * s + (6 + 6 * p.muscle) * (95 * s > Z) + 0.75 * p.fat_mm + belly
+    skin_front = front + 10 * s + (4 + 5 * p.muscle) * (95 * s > Z) + 0.75 * p.fat_mm + belly
     skin_front = gaussian_filter1d(skin_front, 14, mode="nearest")
-    skin_back = spine_y - (50 * s + 6 * p.muscle) - 0.7 * p.fat_mm
+    skin_back = spine_y - (58 * s + 8 * p.muscle) - 0.8 * p.fat_mm
     media_w = (
-        _curve([(-260, 24), (-40, 24), (0, 27), (40, 32), (65, 28), (90, 27), (115, 34), (150, 44), (240, 60)], s)
+        _curve([(-260, 24), (-40, 24), (0, 27), (40, 29), (65, 24), (90, 23), (115, 31), (150, 44), (240, 60)], s)
         * p.mediastinum
         * s
     )
     columns = (spine_x, spine_y, cage_w, lung_front, back, skin_w, skin_front, skin_back, media_w)
     return np.stack(columns, axis=1).astype(np.float32)
+
+
+def _heart_breadth(depth: float, tilt: float, swing: float) -> float:
+    """Breadth of the painter's heart in units of its size: left ventricle's reach and right atrium's."""
+    axes = (HEART_LONG, HEART_DEEP * depth, 0.78 * HEART_WIDE)
+    sideways = (np.cos(swing) * np.cos(tilt), np.sin(swing), np.cos(swing) * np.sin(tilt))
+    left = float(np.linalg.norm(np.multiply(axes, sideways)))
+    return left + max(left, 1.24 * HEART_WIDE)
 
 
 def at(table: np.ndarray, column: int, z: float) -> float:
@@ -132,12 +147,13 @@ def shape(patient: Patient, table: np.ndarray) -> Shape:
     right, left = (right + collapse, left) if side > 0 else (right, left + collapse)
     push = 14 * f.atelectasis * side - 12 * (f.effusion_right**2 - f.effusion_left**2)
     tilt, swing = np.radians(p.heart_tilt_deg), np.radians(35.0)
-    size = 52 * s * p.heart * f.heart_growth
+    thorax = 2 * float(table[:, CAGE_W].max()) - 2
+    size = patient.cardiothoracic_ratio * thorax / _heart_breadth(p.heart_depth, tilt, swing)
     heart_z = left - 2 + 0.5 * size  # it rests on the diaphragm and is flattened by it
     front = at(table, CAGE_FRONT, heart_z)
     midline = p.heart_shift_mm * 0.5 + push
     back = at(table, SPINE_Y, heart_z)
-    heart_deep = min(0.86 * size * p.heart_depth, 0.46 * (front - back - 26 * s))
+    heart_deep = min(HEART_DEEP * size * p.heart_depth, 0.46 * (front - back - 26 * s))
     return Shape(
         fat=p.fat_mm,
         bone=patient.burden.bone,
@@ -155,26 +171,28 @@ def shape(patient: Patient, table: np.ndarray) -> Shape:
         heart_x=midline + p.heart_shift_mm - 20 * s,
         heart_y=front - 10 - heart_deep,
         heart_z=heart_z,
-        heart_long=1.28 * size,
-        heart_wide=0.96 * size,
+        heart_long=HEART_LONG * size,
+        heart_wide=HEART_WIDE * size,
         heart_deep=heart_deep,
         tilt_cos=float(np.cos(tilt)),
         tilt_sin=float(np.sin(tilt)),
         swing_cos=float(np.cos(swing)),
         swing_sin=float(np.sin(swing)),
-        girdle=38 * s,
+        girdle=-25 * s,
         apex=APEX_MM * s,
         base=min(left, right) - p.sulcus_back_mm * s,
         midline=midline,
         hilum_y=at(table, SPINE_Y, 10) + 46 * s * p.depth,
-        hilum_z=14 * s,
+        hilum_z=8 * s,
         breast=p.breast_mm * (0.75 if supine else 1.0),
         breast_z=-8 * s - 0.35 * p.breast_mm * (0.4 if supine else 1.0),
         breast_x=(82 if supine else 74) * s * p.width,
         lung_hu=p.lung_hu,
         blood_hu=patient.scan.blood_hu,
         supine=float(supine),
+        gas=float(np.random.default_rng([patient.seed, 4]).uniform(-45, 10)),  # of the stomach: none to half full
         scapula=s,
+        scapula_x=(120 if patient.scan.arms_up else 98) * s,
         sternum_top=88 * s,
         sternum_bottom=-58 * s,
     )

@@ -57,7 +57,7 @@ def great_vessels(patient: Patient, s: Shape, table: np.ndarray) -> list[Chain]:
 def airways(patient: Patient, s: Shape, table: np.ndarray) -> list[Chain]:
     """Trachea and main bronchi."""
     v, m = patient.body.height, s.midline
-    carina = (m + 2, at(table, SPINE_Y, 40) + 34 * v, 38.0 * v)
+    carina = (m + 2, at(table, SPINE_Y, 36) + 34 * v, 36.0 * v)
     top = (m * 0.4, at(table, SPINE_Y, 170) + 40 * v, 190.0 * v)
     mid = (m + 1, at(table, SPINE_Y, 95) + 36 * v, 95.0 * v)
     radius = (7.5 if patient.female else 9.0) * v
