@@ -1,0 +1,159 @@
+"""Training from any posed views (a CSV of them), also only a frontal and a lateral of each study.
+
+    from xray2xray.training.posed import train_posed
+    train_posed("cohort.csv", "run")   # run/model/posed.safetensors, run/posed/metrics.jsonl and checkpoint.pt
+
+What is learned is how much each kind of feature counts, by the error of leaving one out, which has a closed form. No
+study has to be held out for it, and nothing else can be overfitted.
+"""
+
+import hashlib
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..data.posed import TRAIN, PosedStudy, read_posed, read_views
+from ..errors import InputError, UsageError
+from ..transition.posed import KINDS, PosedConfig, PosedTransition, yaw_kernel
+from ..transition.posed_file import write_posed
+from .checkpoint import CHECKPOINT
+from .loop import LoopConfig, Machine, fit
+from .objective import Batch, Objective, TrainingStopped
+
+LOOP = LoopConfig(steps=80, batch=1, rate=0.1, warm_up=1, weight_decay=0.0, log_every=20, check_every=40)
+MOST_PAIRS = 6000  # the kernel between all pairs is held in memory, once for each kind of feature: 720 MB
+YAW_TOLERANCE_DEG = 1.0
+
+
+class PosedObjective(Objective):
+    """The error of leaving one pair out, as a share of the variance about the mean views; a batch is all pairs."""
+
+    stage = "posed"
+
+    def __init__(self, model: PosedTransition) -> None:
+        super().__init__()
+        self.model = model
+        near = yaw_kernel(model.yaw_deg, model.yaw_deg, model.config.yaw_scale_deg)
+        rest = (model.targets - model.mean_view(model.yaw_deg)).flatten(1)
+        # in a tuple: follows from the data, so no part of the state. Only products of targets enter the error.
+        self._fixed = (model.distances(model.given), near, rest @ rest.T)
+
+    def state_dict(self, *arguments: Any, **options: Any) -> dict[str, Any]:
+        """The learned numbers alone: the remembered pairs are the data."""
+        kept = super().state_dict(*arguments, **options)
+        return {name: value for name, value in kept.items() if name.split(".")[-1] not in ("given", "yaw_deg", "targets")}
+
+    def load_state_dict(self, state: Any, strict: bool = True, assign: bool = False) -> Any:
+        return super().load_state_dict({**super().state_dict(), **state}, strict, assign)
+
+    def learned(self, part: str) -> nn.Module:
+        return self.model
+
+    def draw(self, size: int, progress: float, generator: torch.Generator) -> Batch:
+        return {}
+
+    def forward(self, batch: Batch, part: str, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
+        distances, near, products = self._fixed
+        kernel = torch.exp(-torch.einsum("k,kmn->mn", self.model.log_weights.exp(), distances)) * near
+        inverse = torch.linalg.inv(kernel + self.model.log_penalty.exp() * torch.eye(len(kernel)))
+        # left out, pair i is missed by (inverse @ rest)_i / inverse_ii: its square needs the products of targets only
+        missed = torch.einsum("ij,jk,ik->i", inverse, products, inverse) / inverse.diagonal().square()
+        loss = missed.sum() / products.diagonal().sum()
+        return loss, {"left_out_r2": 1 - loss.detach()}
+
+    def validate(self) -> dict[str, float]:
+        """The share that each kind of feature has in what tells patients apart."""
+        shares = self.model.log_weights.detach().exp()
+        return dict(zip(KINDS, (shares / shares.sum()).tolist(), strict=True))
+
+    def watch(self, step: int, figures: dict[str, float]) -> None:
+        if step >= 40 and figures.get("left_out_r2", 1.0) < -1.0:
+            raise TrainingStopped(f"{self.stage}: worse than the mean view at step {step}; are angles and images right?")
+
+    def configuration(self) -> dict[str, Any]:
+        return {"model": asdict(self.model.config), "data": self._digest()}
+
+    def _digest(self) -> str:
+        model = self.model
+        return hashlib.sha256(b"".join(t.numpy().tobytes() for t in (model.given, model.yaw_deg, model.targets))).hexdigest()
+
+
+def train_posed(
+    table: str | Path,
+    out: str | Path,
+    given_yaw_deg: float = 0.0,
+    size: int = 112,
+    steps: int | None = None,
+    resume: bool = False,
+    seed: int = 0,
+    limit: int | None = None,
+) -> Path:
+    """Learn, from the studies of a CSV that are marked `train`, to predict all other views from the one given.
+
+    Args:
+        table: see `data.posed.read_posed`.
+        out: gets posed/ (metrics, checkpoint) and model/ (the result, for `read_transition`).
+        given_yaw_deg: the angle of the view that will be given; a study without it is left out.
+        size: views are resized to this many pixels a side.
+        steps: instead of `LOOP`'s.
+        resume: go on exactly where an interrupted run stopped.
+        seed: kept with the run; nothing here is drawn.
+        limit: use the first studies only.
+
+    Raises:
+        InputError: the table or an image cannot be used, or too few or too many pairs are left.
+        UsageError: `out` holds a trained stage and `resume` was not asked for.
+        TrainingStopped: it does not learn.
+    """
+    out = Path(out)
+    if (out / "posed" / CHECKPOINT).exists() and not resume:
+        raise UsageError(f"{out / 'posed'} was trained before; pass --resume to go on, or choose another --out")
+    found = read_posed(table)
+    for sentence in found.skipped:
+        print(f"left out: {sentence}", file=sys.stderr)
+    given, yaw_deg, targets = pairs(found.part(TRAIN)[:limit], given_yaw_deg, size)
+    if not 3 <= len(given) <= MOST_PAIRS:
+        raise InputError(
+            f"{table}: {len(given)} pairs of a view at {given_yaw_deg:g} degrees and another one in the part"
+            f" {TRAIN!r}; between 3 and {MOST_PAIRS} can be learned from"
+        )
+    model = PosedTransition(PosedConfig(size=size))
+    model.remember(*(torch.from_numpy(array) for array in (given, yaw_deg, targets)))
+    loop = LOOP if steps is None else LoopConfig(**{**asdict(LOOP), "steps": steps})
+    goes_on = resume and (out / "posed" / CHECKPOINT).exists()
+    fit(PosedObjective(model), loop, Machine(precision="32-true", seed=seed), out / "posed", goes_on)
+    write_posed(out / "model", model, given_yaw_deg)
+    return out / "model"
+
+
+def pairs(studies: Sequence[PosedStudy], given_yaw_deg: float, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(given view, target angle, target view) of every other view of every study that has the given one.
+
+    Returns:
+        float32 (n, size, size), (n,), (n, size, size).
+    """
+    given, yaw_deg, targets = [], [], []
+    for study in studies:
+        apart = [abs(yaw - given_yaw_deg) for yaw in study.yaw_deg]
+        first = int(np.argmin(apart))
+        if apart[first] > YAW_TOLERANCE_DEG:
+            print(f"left out: {study.study}: no view at {given_yaw_deg:g} degrees", file=sys.stderr)
+            continue
+        views = read_views(study, size)
+        for other, yaw in enumerate(study.yaw_deg):
+            if other != first:
+                given.append(views[first])
+                yaw_deg.append(yaw)
+                targets.append(views[other])
+    shape = (len(given), size, size)
+    return (
+        np.array(given, np.float32).reshape(shape),
+        np.array(yaw_deg, np.float32),
+        np.array(targets, np.float32).reshape(shape),
+    )
