@@ -3,14 +3,15 @@
     from xray2xray.training.posed import train_posed
     train_posed("cohort.csv", "run")   # run/model/posed.safetensors, run/posed/metrics.jsonl and checkpoint.pt
 
-What is learned is how much each kind of feature counts, by the error of leaving one out, which has a closed form. No
-study has to be held out for it, and nothing else can be overfitted.
+Two stages. `posed` learns how much each kind of feature counts, by the error of leaving one out, which has a closed form: no
+study has to be held out. `rows` trains the small networks on what those left-out predictions miss.
 """
 
+import copy
 import hashlib
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,16 @@ from torch import Tensor, nn
 
 from ..data.posed import TRAIN, PosedStudy, read_posed, read_views
 from ..errors import InputError, UsageError
-from ..transition.posed import KINDS, PosedConfig, PosedTransition, yaw_kernel
+from ..transition.posed import KINDS, PosedConfig, PosedTransition, standardise_rows, yaw_kernel
 from ..transition.posed_file import write_posed
 from .checkpoint import CHECKPOINT
 from .loop import LoopConfig, Machine, fit
-from .objective import Batch, Objective, TrainingStopped
+from .objective import Batch, Objective, TrainingStopped, follow
 
 LOOP = LoopConfig(steps=80, batch=1, rate=0.1, warm_up=1, weight_decay=0.0, log_every=20, check_every=40)
+ROWS_LOOP = LoopConfig(steps=100, batch=64, rate=1e-3, warm_up=10, weight_decay=0.3, log_every=20, check_every=50)
+MIXED = 0.5  # at most this share of a pair is another pair's: 500 cases are few
+AVERAGE_DECAY = 0.98
 MOST_PAIRS = 6000  # the kernel between all pairs is held in memory, once for each kind of feature: 720 MB
 YAW_TOLERANCE_DEG = 1.0
 
@@ -38,19 +42,12 @@ class PosedObjective(Objective):
 
     def __init__(self, model: PosedTransition) -> None:
         super().__init__()
-        self.model = model
+        self.model = model.weights
         near = yaw_kernel(model.yaw_deg, model.yaw_deg, model.config.yaw_scale_deg)
         rest = (model.targets - model.mean_view(model.yaw_deg)).flatten(1)
         # in a tuple: follows from the data, so no part of the state. Only products of targets enter the error.
         self._fixed = (model.distances(model.given), near, rest @ rest.T)
-
-    def state_dict(self, *arguments: Any, **options: Any) -> dict[str, Any]:
-        """The learned numbers alone: the remembered pairs are the data."""
-        kept = super().state_dict(*arguments, **options)
-        return {name: value for name, value in kept.items() if name.split(".")[-1] not in ("given", "yaw_deg", "targets")}
-
-    def load_state_dict(self, state: Any, strict: bool = True, assign: bool = False) -> Any:
-        return super().load_state_dict({**super().state_dict(), **state}, strict, assign)
+        self._named = {"model": asdict(model.config), "data": digest(model)}
 
     def learned(self, part: str) -> nn.Module:
         return self.model
@@ -60,16 +57,15 @@ class PosedObjective(Objective):
 
     def forward(self, batch: Batch, part: str, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
         distances, near, products = self._fixed
-        kernel = torch.exp(-torch.einsum("k,kmn->mn", self.model.log_weights.exp(), distances)) * near
-        inverse = torch.linalg.inv(kernel + self.model.log_penalty.exp() * torch.eye(len(kernel)))
+        inverse = self.model.inverse(self.model(distances) * near)
         # left out, pair i is missed by (inverse @ rest)_i / inverse_ii: its square needs the products of targets only
-        missed = torch.einsum("ij,jk,ik->i", inverse, products, inverse) / inverse.diagonal().square()
+        missed = ((inverse @ products) * inverse).sum(dim=1) / inverse.diagonal().square()
         loss = missed.sum() / products.diagonal().sum()
         return loss, {"left_out_r2": 1 - loss.detach()}
 
     def validate(self) -> dict[str, float]:
         """The share that each kind of feature has in what tells patients apart."""
-        shares = self.model.log_weights.detach().exp()
+        shares = self.model.log_weights.exp()
         return dict(zip(KINDS, (shares / shares.sum()).tolist(), strict=True))
 
     def watch(self, step: int, figures: dict[str, float]) -> None:
@@ -77,11 +73,61 @@ class PosedObjective(Objective):
             raise TrainingStopped(f"{self.stage}: worse than the mean view at step {step}; are angles and images right?")
 
     def configuration(self) -> dict[str, Any]:
-        return {"model": asdict(self.model.config), "data": self._digest()}
+        return self._named
 
-    def _digest(self) -> str:
-        model = self.model
-        return hashlib.sha256(b"".join(t.numpy().tobytes() for t in (model.given, model.yaw_deg, model.targets))).hexdigest()
+
+class RowsObjective(Objective):
+    """The networks learn what the kernel misses where it has left the case out. A batch counts pairs, for each member.
+
+    Pairs are mixed with others (Zhang et al. 2018, arXiv 1710.09412), inputs and errors alike.
+    """
+
+    stage = "rows"
+
+    def __init__(self, model: PosedTransition) -> None:
+        super().__init__()
+        self.model = copy.deepcopy(model.members)
+        self.average = copy.deepcopy(model.members).requires_grad_(False)
+        rows = model.config.rows
+        left_out = model.left_out()
+        inputs = model.row_inputs(model.given, left_out)
+        errors = nn.functional.adaptive_avg_pool2d((model.targets - left_out)[:, None], (rows, rows))[:, 0]
+        self._fixed = (standardise_rows(inputs, inputs), model.yaw_deg, errors)
+        self._named = {"model": asdict(model.config), "data": digest(model)}
+
+    def learned(self, part: str) -> nn.Module:
+        return self.model
+
+    def draw(self, size: int, progress: float, generator: torch.Generator) -> Batch:
+        torch.manual_seed(int(torch.randint(2**31, (1,), generator=generator)))  # dropout knows no other source
+        pairs, members = len(self._fixed[0]), len(self.model)
+        return {
+            "first": torch.randint(pairs, (members, size), generator=generator),
+            "other": torch.randint(pairs, (members, size), generator=generator),
+            "share": MIXED * torch.rand(members, size, 1, 1, generator=generator),
+        }
+
+    def forward(self, batch: Batch, part: str, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
+        inputs, yaw_deg, errors = self._fixed
+        loss = torch.zeros(())
+        for member, first, other, share in zip(self.model, batch["first"], batch["other"], batch["share"], strict=True):
+            other = torch.where((yaw_deg[first] - yaw_deg[other]).abs() > 1e-3, first, other)  # only at one angle
+            mixed, wanted = (torch.lerp(values[first], values[other], share) for values in (inputs, errors))
+            loss = loss + (member(mixed, yaw_deg[first]) - wanted).square().mean() / len(self.model)
+        return loss, {"missed": loss.detach() / errors.square().mean()}
+
+    def after_step(self, step: int, progress: float, generator: torch.Generator) -> dict[str, float]:
+        follow(self.average, self.model, step, AVERAGE_DECAY)
+        return {}
+
+    def configuration(self) -> dict[str, Any]:
+        return self._named
+
+
+def digest(model: PosedTransition) -> str:
+    """sha256 of the remembered pairs."""
+    parts = (model.given, model.yaw_deg, model.targets)
+    return hashlib.sha256(b"".join(part.numpy().tobytes() for part in parts)).hexdigest()
 
 
 def train_posed(
@@ -98,12 +144,12 @@ def train_posed(
 
     Args:
         table: see `data.posed.read_posed`.
-        out: gets posed/ (metrics, checkpoint) and model/ (the result, for `read_transition`).
+        out: gets posed/ and rows/ (metrics, checkpoint) and model/ (the result, for `read_transition`).
         given_yaw_deg: the angle of the view that will be given; a study without it is left out.
         size: views are resized to this many pixels a side.
-        steps: instead of `LOOP`'s.
+        steps: of each stage, instead of its own number.
         resume: go on exactly where an interrupted run stopped.
-        seed: kept with the run; nothing here is drawn.
+        seed: of the networks and of their batches.
         limit: use the first studies only.
 
     Raises:
@@ -112,8 +158,8 @@ def train_posed(
         TrainingStopped: it does not learn.
     """
     out = Path(out)
-    if (out / "posed" / CHECKPOINT).exists() and not resume:
-        raise UsageError(f"{out / 'posed'} was trained before; pass --resume to go on, or choose another --out")
+    if (out / PosedObjective.stage / CHECKPOINT).exists() and not resume:
+        raise UsageError(f"{out} was trained before; pass --resume to go on, or choose another --out")
     found = read_posed(table)
     for sentence in found.skipped:
         print(f"left out: {sentence}", file=sys.stderr)
@@ -123,11 +169,19 @@ def train_posed(
             f"{table}: {len(given)} pairs of a view at {given_yaw_deg:g} degrees and another one in the part"
             f" {TRAIN!r}; between 3 and {MOST_PAIRS} can be learned from"
         )
+    torch.manual_seed(seed)
     model = PosedTransition(PosedConfig(size=size))
     model.remember(*(torch.from_numpy(array) for array in (given, yaw_deg, targets)))
-    loop = LOOP if steps is None else LoopConfig(**{**asdict(LOOP), "steps": steps})
-    goes_on = resume and (out / "posed" / CHECKPOINT).exists()
-    fit(PosedObjective(model), loop, Machine(precision="32-true", seed=seed), out / "posed", goes_on)
+    machine = Machine(precision="32-true", seed=seed)
+
+    def stage(objective: Objective, loop: LoopConfig) -> None:
+        chosen = loop if steps is None else replace(loop, steps=steps)
+        fit(objective, chosen, machine, out / objective.stage, resume and (out / objective.stage / CHECKPOINT).exists())
+
+    stage(PosedObjective(model), LOOP)
+    rows = RowsObjective(model)
+    stage(rows, ROWS_LOOP)
+    model.members.load_state_dict(rows.average.state_dict())
     write_posed(out / "model", model, given_yaw_deg)
     return out / "model"
 
