@@ -2,9 +2,9 @@
 
     python -m benchmarks.real_pairs DATA --out DIR
 
-DATA holds lidc_drr128/ (or is that folder). The first 498 cases in order are trained on, the others are looked at once, for the
-table. DIR gets cohort.csv with the prepared pictures, run/ with the trained model, real_pairs.json, real_pairs.md and
-real_pairs.png.
+DATA holds lidc_drr128/ (or is that folder). The first 498 cases in order are trained on, the others are looked at once,
+for the table. DIR gets cohort.csv with the prepared pictures, run/ with the trained model, real_pairs.json,
+real_pairs.md and real_pairs.png.
 """
 
 import argparse
@@ -87,7 +87,7 @@ def write_cohort(out: Path, ids: Sequence[str], views: Array, train: int) -> Non
 
 
 def baselines(train: Array, frontal: Array) -> dict[str, Array]:
-    """Laterals (n, 112, 112) by the nearest case, the mean of ten, and ridge regression (penalty chosen in training)."""
+    """Laterals (n, 112, 112) by the nearest case, the mean of ten, ridge regression (chosen in training)."""
     known, asked = pairs.flat(train[:, 0]), pairs.flat(frontal)
     order = np.argsort(np.square(known).sum(1) - 2 * asked @ known.T, axis=1)
     near = train[order[:, :10], 1]
@@ -96,7 +96,7 @@ def baselines(train: Array, frontal: Array) -> dict[str, Array]:
 
 
 def scores(predictions: dict[str, Array], truth: Array, mean_lateral: Array) -> dict[str, dict[str, Any]]:
-    """R2 over the mean training lateral with its patient bootstrap, the same less ridge regression's, SSIM, spectrum."""
+    """R2 over the mean training lateral and its patient bootstrap, the same less ridge regression's; SSIM; spectrum."""
     error = {name: np.square(predicted - truth).mean((1, 2)) for name, predicted in predictions.items()}
     null = np.square(mean_lateral - truth).mean((1, 2))
     picks = np.random.default_rng(0).integers(len(null), size=(DRAWS, len(null)))

@@ -220,8 +220,8 @@ def train(
 
     The result is the folder model/ in the output folder, which `--source` of the other verbs takes; beside it every
     stage keeps metrics.jsonl, pictures and a checkpoint. Stages may be trained one by one into the same folder. From a
-    CSV (docs/pairs.md) model/ holds a transition between pictures instead, for Python's `read_transition`; it is trained
-    on the CPU, and needs neither stages nor presets.
+    CSV (docs/pairs.md) model/ holds a transition between pictures instead, for Python's `read_transition`; it is
+    trained on the CPU, and needs neither stages nor presets.
 
     Args:
         views: a view store made by `render`, with the standard arc of every study; or a CSV with the columns study,

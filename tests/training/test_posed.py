@@ -21,9 +21,13 @@ STUDIES, TRAINED, SIZE = 40, 30, 32
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory) -> Path:
-    """Blobs from 0 and 90 degrees (places 18 and 36 of the standard arc); one study has no frontal, one a single view."""
+    """Blobs from 0 and 90 degrees (places 18 and 36 of the standard arc); one study has no frontal, one is alone."""
     folder = tmp_path_factory.mktemp("cohort")
-    rows = [("alone", 0, "000-0.npy", "train"), ("sideways", 45, "000-0.npy", "train"), ("sideways", 90, "000-90.npy", "train")]
+    rows = [
+        ("alone", 0, "000-0.npy", "train"),
+        ("sideways", 45, "000-0.npy", "train"),
+        ("sideways", 90, "000-90.npy", "train"),
+    ]
     for study in range(STUDIES):
         views = blob_views(study)
         for yaw_deg, place in ((0, 18), (90, 36)):

@@ -46,7 +46,9 @@ def test_leaving_out_is_what_leaving_out_gives():
     kernel = model.similarity(model.distances(model.given), model.yaw_deg)
     rest = (model.targets - model.mean_view(model.yaw_deg)).flatten(1)
     others = [i for i in range(10) if i != 3]
-    weights = torch.linalg.solve(kernel[others][:, others] + model.weights.log_penalty.exp() * torch.eye(9), rest[others])
+    weights = torch.linalg.solve(
+        kernel[others][:, others] + model.weights.log_penalty.exp() * torch.eye(9), rest[others]
+    )
     expected = model.mean_view(model.yaw_deg)[3] + (kernel[3, others] @ weights).view(SIZE, SIZE)
     torch.testing.assert_close(model.left_out()[3], expected, atol=1e-4, rtol=1e-4)
 

@@ -3,8 +3,8 @@
     from xray2xray.training.posed import train_posed
     train_posed("cohort.csv", "run")   # run/model/posed.safetensors, run/posed/metrics.jsonl and checkpoint.pt
 
-Two stages. `posed` learns how much each kind of feature counts, by the error of leaving one out, which has a closed form: no
-study has to be held out. `rows` trains the small networks on what those left-out predictions miss.
+Two stages. `posed` learns how much each kind of feature counts, by the error of leaving one out, which has a closed
+form: no study has to be held out. `rows` trains the small networks on what those left-out predictions miss.
 """
 
 import copy
@@ -70,7 +70,9 @@ class PosedObjective(Objective):
 
     def watch(self, step: int, figures: dict[str, float]) -> None:
         if step >= 40 and figures.get("left_out_r2", 1.0) < -1.0:
-            raise TrainingStopped(f"{self.stage}: worse than the mean view at step {step}; are angles and images right?")
+            raise TrainingStopped(
+                f"{self.stage}: worse than the mean view at step {step}; are angles and images right?"
+            )
 
     def configuration(self) -> dict[str, Any]:
         return self._named

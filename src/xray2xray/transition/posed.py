@@ -4,8 +4,9 @@ for what it leaves open.
 A frontal and a lateral share their rows: height in one is height in the other, and so is, up to contrast, all that the
 rays of a row have passed. So views are compared row by row, by features that do not care where in the row things lie
 or which side they are on. The answer is a weighted mean of what was seen of other patients (Rasmussen & Williams 2006,
-chapter 2), in closed form; how much each kind of feature counts is learned by the error of leaving one out. A few small
-networks then learn what is missing from the predictions that left their own case out, which are as good as on new cases.
+chapter 2), in closed form; how much each kind of feature counts is learned by the error of leaving one out. A few
+small networks then learn what is missing from the predictions that left their own case out, which are as good as those
+on new cases.
 """
 
 from dataclasses import dataclass

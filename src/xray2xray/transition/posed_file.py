@@ -15,7 +15,7 @@ NAME = "posed.safetensors"
 
 
 def write_posed(folder: Path, model: PosedTransition, given_yaw_deg: float) -> None:
-    """Write folder/posed.safetensors, whole or not at all. It holds the training pictures: share it as you would them."""
+    """Write folder/posed.safetensors. It holds the training pictures: share it as you would share them."""
     settings = {"config": asdict(model.config), "given_yaw_deg": given_yaw_deg}
     with atomic_path(folder / NAME) as temporary:
         tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
