@@ -42,6 +42,7 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("data", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, help="of the training, instead of its own number")
+    parser.add_argument("--seed", type=int, default=0, help="of the networks and their batches")
     options = parser.parse_args(words)
     folder = options.data / "lidc_drr128" if (options.data / "lidc_drr128").is_dir() else options.data
     options.out.mkdir(parents=True, exist_ok=True)
@@ -50,7 +51,8 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     train, test = pairs.split(views)
     write_cohort(options.out, ids, views, len(train))
     start = time.monotonic()
-    model, yaw_deg = read_transition(train_posed(options.out / "cohort.csv", options.out / "run", steps=options.steps))
+    trained = train_posed(options.out / "cohort.csv", options.out / "run", steps=options.steps, seed=options.seed)
+    model, yaw_deg = read_transition(trained)
     frontal = torch.from_numpy(np.ascontiguousarray(test[:, 0]))
     predictions = baselines(train, test[:, 0]) | {OURS: model(frontal, torch.full((len(test),), 90.0)).numpy()}
     seconds = time.monotonic() - start
@@ -59,6 +61,7 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
             "training": len(train),
             "test": len(test),
             "given_yaw_deg": yaw_deg,
+            "seed": options.seed,
             "seconds": seconds,
             "threads": torch.get_num_threads(),
             "machine": platform.machine(),

@@ -11,7 +11,6 @@ Grey values of real views are no line integrals, and every picture has a contras
 import csv
 import math
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -143,11 +142,3 @@ def _grey(path: Path) -> np.ndarray:
             return np.asarray(image if deep else image.convert("L"), np.float32)
     except (OSError, ValueError, UnidentifiedImageError) as error:
         raise InputError(f"{path}: cannot be read as an image ({error})") from None
-
-
-def parts(studies: Sequence[PosedStudy]) -> dict[str, int]:
-    """How many studies each part of the split has."""
-    counts: dict[str, int] = defaultdict(int)
-    for study in studies:
-        counts[study.split] += 1
-    return dict(counts)
