@@ -31,7 +31,7 @@ LOOP = LoopConfig(steps=80, batch=1, rate=0.1, warm_up=1, weight_decay=0.0, log_
 ROWS_LOOP = LoopConfig(steps=100, batch=64, rate=1e-3, warm_up=10, weight_decay=0.3, log_every=20, check_every=50)
 MIXED = 0.5  # at most this share of a pair is another pair's: 500 cases are few
 AVERAGE_DECAY = 0.98
-MOST_PAIRS = 6000  # the kernel between all pairs is held in memory, once for each kind of feature: 720 MB
+MOST_PAIRS = 6000  # the kernel between all pairs is held in memory, once for each kind of feature: 860 MB
 YAW_TOLERANCE_DEG = 1.0
 
 
