@@ -216,13 +216,16 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
 ) -> dict[str, Any]:
-    """Train a world model from a view store: V, then both forms of M.
+    """Train a world model from a view store: V, then both forms of M. Or learn to turn real views that a CSV names.
 
     The result is the folder model/ in the output folder, which `--source` of the other verbs takes; beside it every
-    stage keeps metrics.jsonl, pictures and a checkpoint. Stages may be trained one by one into the same folder.
+    stage keeps metrics.jsonl, pictures and a checkpoint. Stages may be trained one by one into the same folder. From a
+    CSV (docs/pairs.md) model/ holds a transition between pictures instead, for Python's `read_transition`; it is
+    trained on the CPU, and needs neither stages nor presets.
 
     Args:
-        views: a view store made by `render`, with the standard arc of every study.
+        views: a view store made by `render`, with the standard arc of every study; or a CSV with the columns study,
+            yaw_deg, image (and patient, split) of at least two views of every study.
         out: the output folder.
         stage: all, vision (V), direct or autoregressive (M).
         preset: the size of the networks and how long they are trained.
@@ -244,12 +247,36 @@ def train(
     device = pick_device(device)
     out = Path(out)
     check_inputs([Path(views)], out)
+    if Path(views).suffix.lower() == ".csv":
+        return _train_posed(options)
     if overwrite or not (out / RECIPE).exists():  # a folder with a recipe takes further stages
         prepare_out(out, overwrite)
     ViewStore.open(views)
     write_config(out / CONFIG, "train", {**options, "overwrite": False})
     model = train_stages(views, out, stage, preset, steps, resume, seed, device, precision, limit)
     say(f"the model is in {model}; use it with --source {model}")
+    return {"out": str(out), "model": str(model)}
+
+
+def _train_posed(options: dict[str, Any]) -> dict[str, Any]:
+    """`train` from a CSV of posed views."""
+    from .training.posed import train_posed
+
+    if options["stage"] != "all" or options["preset"] != "tiny":
+        raise UsageError("--stage and --preset are for view stores; a CSV of posed views has one way of training")
+    out = Path(options["out"])
+    if not options["resume"]:
+        prepare_out(out, options["overwrite"])
+    write_config(out / CONFIG, "train", {**options, "overwrite": False})
+    model = train_posed(
+        options["views"],
+        out,
+        steps=options["steps"],
+        resume=options["resume"],
+        seed=options["seed"],
+        limit=options["limit"],
+    )
+    say(f"the transition is in {model}; read it with xray2xray.transition.posed_file.read_transition")
     return {"out": str(out), "model": str(model)}
 
 
