@@ -111,7 +111,7 @@ class WorldModel:
         return views[:, 0].cpu().numpy()
 
     def latents(self, latents_or_tokens: Tensor) -> Tensor:
-        """Latents (..., n, C) of a state of either form: they themselves, or the codebook's entries of tokens (..., n)."""
+        """Latents (..., n, C) of a state of either form: as they are, or the codebook's entries of tokens (..., n)."""
         given = latents_or_tokens.to(self.device)
         return given if given.is_floating_point() else self.vision.codebook.lookup(given)
 

@@ -20,5 +20,5 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def interval(bounds: Sequence[float] | None, spec: str) -> str:
-    """" [low, high]" behind a number, or nothing where no interval is known."""
+    """ " [low, high]" behind a number, or nothing where no interval is known."""
     return "" if bounds is None else f" [{bounds[0]:{spec}}, {bounds[1]:{spec}}]"
