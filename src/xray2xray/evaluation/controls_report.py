@@ -136,7 +136,9 @@ def _psnr(axis: Any, group: Mapping[str, Any], input_yaw_deg: float) -> None:
 def _top1(axis: Any, named: Mapping[str, Any], chance: float) -> None:
     for name, one in named.items():
         yaw_deg, top1 = zip(*((float(yaw), at["top1"]) for yaw, at in one["per_angle"].items()), strict=True)
-        axis.plot(yaw_deg, top1, label=name, marker="o", ms=4, **STYLE.get(name, {}))
+        style = STYLE.get(name, {"lw": 1.0})
+        # the thin above the thick: where all find everyone, all can be seen
+        axis.plot(yaw_deg, top1, label=name, marker="o", ms=4, zorder=5 - style["lw"], **style)
     axis.axhline(chance, color="#999999", lw=1, ls=(0, (3, 2)), label="chance")
     axis.set_ylim(-0.03, 1.03)
     axis.set_ylabel("top-1")
@@ -148,10 +150,11 @@ def _figure(path: Path, panels: list[Panel]) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    rows = (len(panels) + 1) // 2
-    figure = Figure(figsize=(11, 4.1 * rows), layout="constrained")
+    columns = min(2, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(5.5 * columns, 4.1 * rows), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(rows, 2, squeeze=False).ravel()
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis, (title, draw) in zip(axes, panels):
         draw(axis)
         axis.set_title(title, fontsize=10, loc="left")
