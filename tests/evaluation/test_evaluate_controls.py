@@ -67,7 +67,7 @@ def test_tables_and_figures(groups: dict, tmp_path: Path, capsys: pytest.Capture
         "unit": "u",
         "controls": CONTROLS,
         "groups": groups,
-        "retrieval": {"candidates": 4, "chance": hits, "latents": {"direct": one}, "pixels": {"copy_input": one}},
+        "retrieval": {"candidates": 4, "chance": hits, "latents": {"direct": one}, "pixels": {}, "row_sums": {}},
         "failed": [{"case": "bad", "rung": FROM_CT, "reason": "no NIfTI"}],
     }
     write_controls(tmp_path, result)

@@ -104,3 +104,8 @@ def test_one_candidate_cannot_be_mistaken(
     cases = [Case("only", VIRTUAL, ellipsoid_views([0])[0, :7])] * count
     with pytest.raises(InputError, match="at least two"):
         embed_candidates(cases, small_models, {})
+
+
+def test_row_sums_do_not_turn_in_a_parallel_beam(found: dict) -> None:
+    assert set(found["row_sums"]) == {"copy_input"}
+    assert found["row_sums"]["copy_input"]["top1"] > 0.9, "these ellipsoids have 16 coarse pixels, so not quite 1"

@@ -11,7 +11,7 @@ from .pictures import STYLE, curve_axis, yaw_axis
 from .tables import heading, interval, table
 
 DRIFT_YAW_DEG = (-60, -30, 0, 30, 60, 90)  # where every way arrives
-SPACES = ("latents", "pixels")
+SPACES = {"latents": "latents", "pixels": "pixels", "row_sums": "row sums"}
 
 Panel = tuple[str, Callable[[Any], None]]
 """A title, and what draws on a matplotlib axis."""
@@ -82,18 +82,18 @@ def _drift_table(drift: Mapping[str, Any]) -> list[str]:
     for name, block in [*drift["routes"].items(), *drift["baselines"].items()]:
         label = name.replace("_", " ") if name in drift["routes"] else f"`{name}`"
         psnr = [f"{block['psnr']['per_angle'][f'{yaw}']:.2f}" for yaw in DRIFT_YAW_DEG]
-        rows.append([label, *psnr, f"{block['r2']['per_angle'][f'{DRIFT_YAW_DEG[-1]}']:.2f}"])
+        rows.append([label, *psnr, f"{block['r2']['per_angle'][f'{DRIFT_YAW_DEG[-1]}']:z.2f}"])
     return table(["", *(f"{yaw:+d}" if yaw else "0" for yaw in DRIFT_YAW_DEG), "R2 at +90"], rows)
 
 
 def _retrieval_table(found: Mapping[str, Any]) -> list[str]:
     rows, angles = [], []
-    for space in SPACES:
+    for space, words in SPACES.items():
         for name, one in found[space].items():
             angles = list(one["per_angle"])
             rows.append(
                 [
-                    f"`{name}`, {space}",
+                    f"`{name}`, {words}",
                     f"{one['top1']:.2f}{interval(one['top1_ci95'], '.2f')}",
                     f"{one['top5']:.2f}",
                     f"{one['median_rank']:g}",
@@ -123,9 +123,11 @@ def _drift_panels(result: Mapping[str, Any]) -> Iterator[Panel]:
 
 
 def _retrieval_panels(found: Mapping[str, Any]) -> Iterator[Panel]:
-    for space in SPACES:
+    """Row sums are of the frontal alone: one more curve beside those of pixels."""
+    alone = {f"{name}, row sums": one for name, one in found["row_sums"].items()}
+    for space, named in (("latents", found["latents"]), ("pixels", found["pixels"] | alone)):
         title = f"retrieval among {found['candidates']} virtual patients, {space}"
-        yield title, partial(_top1, named=found[space], chance=found["chance"]["top1"])
+        yield title, partial(_top1, named=named, chance=found["chance"]["top1"])
 
 
 def _psnr(axis: Any, group: Mapping[str, Any], input_yaw_deg: float) -> None:
@@ -136,7 +138,7 @@ def _psnr(axis: Any, group: Mapping[str, Any], input_yaw_deg: float) -> None:
 def _top1(axis: Any, named: Mapping[str, Any], chance: float) -> None:
     for name, one in named.items():
         yaw_deg, top1 = zip(*((float(yaw), at["top1"]) for yaw, at in one["per_angle"].items()), strict=True)
-        style = STYLE.get(name, {"lw": 1.0})
+        style = STYLE.get(name, {"color": "#000000", "lw": 1.0})
         # the thin above the thick: where all find everyone, all can be seen
         axis.plot(yaw_deg, top1, label=name, marker="o", ms=4, zorder=5 - style["lw"], **style)
     axis.axhline(chance, color="#999999", lw=1, ls=(0, (3, 2)), label="chance")
@@ -152,13 +154,13 @@ def _figure(path: Path, panels: list[Panel]) -> None:
 
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(5.5 * columns, 4.1 * rows), layout="constrained")
+    figure = Figure(figsize=(5.5 * columns, 4.5 * rows), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis, (title, draw) in zip(axes, panels):
         draw(axis)
         axis.set_title(title, fontsize=10, loc="left")
-        axis.legend(frameon=False, fontsize=8, ncols=2)
+        axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), frameon=False, fontsize=8, ncols=4)
     for axis in axes[len(panels) :]:
         axis.set_visible(False)
     with atomic_path(path) as temporary:

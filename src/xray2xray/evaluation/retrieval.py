@@ -1,7 +1,9 @@
 """Cross-view alignment: does the view predicted for an angle find the same patient's true view among those of others?
 
-PSNR rewards the average chest; this asks only whether a prediction is of this patient. It is asked twice: of latents,
-and of pixels, where predictors without latents can be compared.
+PSNR rewards the average chest; this asks only whether a prediction is of this patient. It is asked of latents, and of
+pixels, where predictors without latents can be compared. A part of the answer needs no model: turning the patient moves
+mass within a row only, so in a parallel beam every row of line integrals has the same sum at every yaw (Helgason and
+Ludwig's condition of order zero; in a cone beam nearly). `row_sums` says how far the frontal's own sums lead.
 """
 
 from collections.abc import Iterable, Mapping
@@ -51,7 +53,7 @@ def _directions(vectors: Array) -> Array:
 def embed_candidates(
     cases: Iterable[Case], models: Mapping[str, "WorldModel"], predictors: Mapping[str, Predictor]
 ) -> Embedded:
-    """{"latents", "pixels"} -> {"truth", each predictor} -> vectors (n, angles, d) at `RETRIEVAL_YAW_DEG`.
+    """{"latents", "pixels", "row_sums"} -> {"truth", each predictor} -> vectors (n, angles, d) at `RETRIEVAL_YAW_DEG`.
 
     Args:
         cases: patients with their views at `RENDERED_YAW_DEG`.
@@ -61,7 +63,7 @@ def embed_candidates(
     Raises:
         InputError: there are fewer than two patients, so that nothing can be mistaken.
     """
-    parts: dict[str, dict[str, list[Array]]] = {"latents": {}, "pixels": {}}
+    parts: dict[str, dict[str, list[Array]]] = {"latents": {}, "pixels": {}, "row_sums": {}}
     vision = next(iter(models.values()))
     at = [STANDARD_ARC.index(yaw) for yaw in RETRIEVAL_YAW_DEG]
 
@@ -72,7 +74,7 @@ def embed_candidates(
         views_p = np.stack([case.views_p for case in batch])
         frontal_p, true_p = views_p[:, 0], views_p[:, 1:]
         latents = np.stack([vision.encode(one)[0].cpu().numpy() for one in views_p])
-        for space, views in (("latents", latents), ("pixels", unit(views_p))):
+        for space, views in (("latents", latents), ("pixels", unit(views_p)), ("row_sums", views_p.sum(axis=-1))):
             keep(space, TRUTH, views[:, 1:])
             keep(space, COPY, np.repeat(views[:, :1], len(at), axis=1))
         for form, model in models.items():
