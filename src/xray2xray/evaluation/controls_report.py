@@ -70,8 +70,8 @@ def _control_table(result: Mapping[str, Any], group: Mapping[str, Any], measured
             [
                 f"{name.replace('_', ' ')}: {said}" if said else f"`{name}`",
                 f"{block['psnr']['mean_beyond_30']:.2f}",
-                f"{r2['mean_beyond_30']:.2f}{interval(r2['ci95_beyond_30'], '.2f')}",
-                f"{cost['mean']:.2f}{interval(cost['ci95'], '.2f')}" if cost else "",
+                f"{r2['mean_beyond_30']:z.2f}{interval(r2['ci95_beyond_30'], 'z.2f')}",
+                f"{cost['mean']:z.2f}{interval(cost['ci95'], 'z.2f')}" if cost else "",
             ]
         )
     return table(["", "PSNR far", "R2 far", "cost"], rows)
