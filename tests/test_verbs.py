@@ -295,6 +295,33 @@ def test_evaluate_views(model: Path, cohort: Path, tmp_path: Path) -> None:
     assert {"copy_input", "mean_view", "knn10", "ridge_pca", "best"} == set(result["baselines"])
 
 
+def test_evaluate_controls(model: Path, cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train = api.render(out=tmp_path / "train", procedural=10, size=SIZE, workers=1)["out"]
+    bad = tmp_path / "bad.nii.gz"
+    bad.write_text("hello")
+    out, words = tmp_path / "out", ["--source", model, "--train", train, "--candidates", "3", "--procedural", "2"]
+    inputs = [cohort / "thorax-0000040.nii.gz", bad]
+    assert run("evaluate", "controls", *inputs, "--out", out, *words, "--models", "direct", "autoregressive") == 0
+    assert "left out bad" in capsys.readouterr().err
+    result = json.loads((out / "controls.json").read_text())
+    assert {rung: group["n"] for rung, group in result["groups"].items()} == {
+        "virtual patient": 2,
+        "rendered from real CT": 1,
+    }
+    assert all(set(group["models"]) == {"direct", "autoregressive"} for group in result["groups"].values())
+    assert set(result["retrieval"]["pixels"]) == {"copy_input", "direct", "autoregressive", "ridge_pca"}
+    assert result["retrieval"]["candidates"] == 3
+    assert {path.name for path in out.iterdir()} == {
+        "config.yaml",
+        "controls.json",
+        "controls.md",
+        "controls.png",
+        "alignment.png",
+    }
+    assert run("evaluate", "controls", "--out", tmp_path / "no", "--source", model) == 2, "nothing to evaluate"
+    assert run("evaluate", "controls", "--procedural", "1", "--candidates", "1", "--out", tmp_path / "no") == 2
+
+
 def test_evaluate_probes_wants_enough_patients(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--n-train", "5", "--out", tmp_path / "out", "--source", model]
     assert run("evaluate", "probes", *words) == 2

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         demo,
         embed,
         evaluate_baselines,
+        evaluate_controls,
         evaluate_probes,
         evaluate_views,
         info,
@@ -34,7 +35,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "api": (
-        "cohort demo embed evaluate_baselines evaluate_probes evaluate_views info "
+        "cohort demo embed evaluate_baselines evaluate_controls evaluate_probes evaluate_views info "
         "phantom reconstruct render rotate train"
     ),
     "data.store": "ViewStore",
@@ -61,6 +62,7 @@ __all__ = [
     "demo",
     "embed",
     "evaluate_baselines",
+    "evaluate_controls",
     "evaluate_probes",
     "evaluate_views",
     "info",

@@ -547,6 +547,64 @@ def evaluate_views(
         )
 
 
+def evaluate_controls(
+    inputs: Inputs = (),
+    *,
+    out: str | Path,
+    procedural: int = 0,
+    candidates: int = 100,
+    train: str | Path | None = None,
+    source: str | Path = "tiny",
+    models: Sequence[str] = ("direct",),
+    seed: int = 0,
+    device: str = "auto",
+    series: str | None = None,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Measure what predictions owe to the action and to the patient: controls, retrieval, and drift along the arc.
+
+    The same model is told nothing, shuffled angles or the wrong sign, or shown another patient; its predictions are to
+    find the patient's true views among those of others; and it goes from one end of the arc to the other in a jump or
+    in steps, each on its own last prediction. Writes controls.json, controls.md, controls.png and alignment.png.
+
+    Args:
+        inputs: chest CTs: NIfTI files, folders or zips of DICOM; a folder of NIfTI files means each of them.
+        out: the output folder.
+        procedural: how many procedural patients to evaluate besides, from seed 1,000,000.
+        candidates: how many procedural patients the right one is to be found among, from seed 1,000,000.
+        train: the view store the model was trained on; with it ridge_pca retrieves, too.
+        source: the model: tiny, or a folder that `train` made.
+        models: forms of M to evaluate; autoregressive takes many times as long as direct.
+        seed: offset of the procedural patients' seeds, and seed of the shuffling and of the bootstrap.
+        device: auto, cpu or cuda.
+        series: SeriesInstanceUID, where a DICOM folder holds several.
+        overwrite: empty the output folder of an earlier run first.
+    """
+    options = dict(locals())
+    from .evaluation.controls import evaluate_controls as evaluate
+    from .unfold import baselines_beside
+
+    _at_least(0, procedural=procedural, seed=seed)
+    _at_least(2, candidates=candidates)
+    paths = as_paths(inputs)
+    if not paths and not procedural:
+        raise UsageError("nothing to evaluate: name chest CTs or ask for --procedural N patients")
+    with run_folder(out, overwrite, "evaluate controls", options) as folder:
+        return evaluate(
+            paths,
+            procedural,
+            train,
+            folder,
+            models=list(models),
+            candidates=candidates,
+            source=source,
+            baselines=baselines_beside(source),
+            seed=seed,
+            device=pick_device(device),
+            series=series,
+        )
+
+
 def evaluate_probes(
     out: str | Path,
     n_train: int = 500,

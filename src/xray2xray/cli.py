@@ -29,6 +29,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "cohort": api.cohort,
     "embed": api.embed,
     "evaluate views": api.evaluate_views,
+    "evaluate controls": api.evaluate_controls,
     "evaluate probes": api.evaluate_probes,
     "evaluate baselines": api.evaluate_baselines,
 }

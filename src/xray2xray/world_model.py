@@ -106,10 +106,14 @@ class WorldModel:
     @torch.no_grad()
     def decode(self, latents_or_tokens: Tensor) -> np.ndarray:
         """Views p (b, h, w) float32 from latents (b, n, C) or tokens (b, n)."""
-        given = latents_or_tokens.to(self.device)
-        latents = given if given.is_floating_point() else self.vision.codebook.lookup(given)
+        latents = self.latents(latents_or_tokens)
         views = torch.cat([from_network(self.vision.decode(part)) for part in latents.split(CHUNK)])
         return views[:, 0].cpu().numpy()
+
+    def latents(self, latents_or_tokens: Tensor) -> Tensor:
+        """Latents (..., n, C) of a state of either form: as they are, or the codebook's entries of tokens (..., n)."""
+        given = latents_or_tokens.to(self.device)
+        return given if given.is_floating_point() else self.vision.codebook.lookup(given)
 
     @torch.no_grad()
     def step(self, state: Tensor, action: Action) -> Tensor:

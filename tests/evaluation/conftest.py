@@ -4,8 +4,12 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 import pytest
+import torch
 
 from xray2xray.projection.geometry import STANDARD_ARC
+from xray2xray.transition import AutoregressiveConfig, AutoregressiveTransition, DirectConfig, DirectTransition
+from xray2xray.vision import VisionConfig, VisionModel
+from xray2xray.world_model import WorldModel
 
 EllipsoidViews = Callable[..., np.ndarray]
 
@@ -26,3 +30,22 @@ def _ellipsoid_views(seeds: Iterable[int], size: int = 16) -> np.ndarray:
 @pytest.fixture(scope="session")
 def ellipsoid_views() -> EllipsoidViews:
     return _ellipsoid_views
+
+
+@pytest.fixture(scope="session")
+def small_models() -> dict[str, WorldModel]:
+    """Both forms of a world model of 16 pixels that has learned nothing, but hears its input and its action."""
+    torch.manual_seed(0)
+    vision = VisionModel(
+        VisionConfig(size=16, widths=(8, 16), blocks=(1, 1), head_width=8, latent_dim=8, codebook_size=32)
+    )
+    direct = DirectTransition(
+        DirectConfig(tokens=4, latent_dim=8, dim=32, heads=4, trunk=1, head=1, condition_dim=16, prior_inputs=4)
+    )
+    torch.nn.init.normal_(direct.out.weight, std=0.3)  # zero at first, so that training starts from the linear prior
+    for weight in [*direct.trunk.parameters(), *direct.head.parameters()]:
+        if weight.abs().max() == 0:
+            torch.nn.init.normal_(weight, std=0.3)
+    gpt = AutoregressiveTransition(AutoregressiveConfig(tokens=4, codebook_size=32, dim=32, heads=4, layers=1))
+    torch.nn.init.normal_(gpt.direction.weight)
+    return {"direct": WorldModel(vision, direct), "autoregressive": WorldModel(vision, gpt)}

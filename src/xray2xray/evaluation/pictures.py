@@ -23,7 +23,7 @@ BACKGROUND, INK, FAINT, ACCENT = (13, 17, 23), (230, 237, 243), (139, 148, 158),
 _GAP = 6
 
 # Okabe and Ito's colours, told apart by colour-blind readers too; what is not a model is drawn thinner
-_STYLE: dict[str, dict[str, Any]] = {
+STYLE: dict[str, dict[str, Any]] = {
     "direct": {"color": "#0072B2", "lw": 2.4},
     "autoregressive": {"color": "#D55E00", "lw": 2.4},
     "v_ceiling": {"color": "#666666", "lw": 1.2, "ls": (0, (5, 2))},
@@ -33,6 +33,15 @@ _STYLE: dict[str, dict[str, Any]] = {
     "knn10": {"color": "#009E73", "lw": 1.2},
     "ridge_pca": {"color": "#E69F00", "lw": 1.2},
     "best": {"color": "#000000", "lw": 1.6, "ls": (0, (3, 2))},
+    # of `evaluate controls`: what a model is told, and the ways along the arc
+    "as_it_is": {"color": "#0072B2", "lw": 2.4},
+    "removed": {"color": "#E69F00", "lw": 1.8},
+    "shuffled": {"color": "#009E73", "lw": 1.8},
+    "wrong_sign": {"color": "#D55E00", "lw": 1.8},
+    "other_patient": {"color": "#56B4E9", "lw": 1.8},
+    "jump": {"color": "#0072B2", "lw": 2.4},
+    "steps_of_5": {"color": "#D55E00", "lw": 1.8},
+    "steps_of_30": {"color": "#E69F00", "lw": 1.8, "marker": "o", "ms": 5},
 }
 
 
@@ -168,7 +177,7 @@ def metric_curves(path: str | Path, result: Mapping[str, Any]) -> None:
     axes = figure.subplots(len(groups), 2, squeeze=False)
     for row, (rung, group) in zip(axes, groups.items(), strict=True):
         for axis, (metric, label) in zip(row, (("psnr", "PSNR (dB)"), ("r2", "R2 over the mean view")), strict=True):
-            _curve_axis(axis, group, metric, result["input_yaw_deg"])
+            curve_axis(axis, group, metric, result["input_yaw_deg"])
             axis.set_ylabel(label)
             axis.set_title(f"{rung}, {group['n']} case{'s' * (group['n'] != 1)}", fontsize=10, loc="left")
     handles, labels = axes[0][0].get_legend_handles_labels()
@@ -177,21 +186,28 @@ def metric_curves(path: str | Path, result: Mapping[str, Any]) -> None:
         figure.savefig(temporary, dpi=130)
 
 
-def _curve_axis(axis: Any, group: Mapping[str, Any], metric: str, input_yaw_deg: float) -> None:
+def curve_axis(axis: Any, group: Mapping[str, Any], metric: str, input_yaw_deg: float) -> None:
+    """A metric at each angle, a curve for each of the "models" and "baselines" of a group, on a matplotlib axis."""
     for name, block in [*group["models"].items(), *group["baselines"].items()]:
         if metric == "r2" and name == "mean_view":
             continue  # zero by definition, drawn as the axis
         angles, values = zip(*((float(a), v) for a, v in block[metric]["per_angle"].items()), strict=True)
-        style = _STYLE.get(name, {})
         # the curves do not run through the input angle, which is not scored
-        for part, side in enumerate((lambda a: a < input_yaw_deg, lambda a: a > input_yaw_deg)):
+        label = name
+        for side in (lambda a: a < input_yaw_deg, lambda a: a > input_yaw_deg):
             points = [(a, v) for a, v in zip(angles, values, strict=True) if side(a)]
             if points:
-                axis.plot(*zip(*points, strict=True), label=name if part == 0 else "_", **style)
+                axis.plot(*zip(*points, strict=True), label=label, **STYLE.get(name, {}))
+                label = "_"
     axis.axvline(input_yaw_deg, color="#cccccc", lw=0.8, zorder=0)
     if metric == "r2":
         axis.axhline(0, color="#999999", lw=1)
         axis.set_ylim(max(axis.get_ylim()[0], -1.5), 1.0)
+    yaw_axis(axis)
+
+
+def yaw_axis(axis: Any) -> None:
+    """The angles of the arc along a matplotlib axis, and a quiet frame."""
     axis.set_xticks(range(-90, 91, 30))
     axis.set_xlabel("yaw (degrees)")
     axis.spines[["top", "right"]].set_visible(False)

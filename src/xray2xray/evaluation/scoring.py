@@ -85,20 +85,24 @@ def summarise(cohort: Cohort, seed: int = 0) -> dict[str, Any]:
     null = cohort.baselines["mean_view"]
     result: dict[str, Any] = {
         "n": len(cohort.names),
-        "models": {name: _block(cohort, scores, null, seed) for name, scores in cohort.models.items()},
-        "baselines": {name: _block(cohort, scores, null, seed) for name, scores in baselines.items()},
+        "models": {name: block(cohort, scores, null, seed) for name, scores in cohort.models.items()},
+        "baselines": {name: block(cohort, scores, null, seed) for name, scores in baselines.items()},
         "best_choice": {
             _key(yaw): c for yaw, c, used in zip(cohort.yaw_deg, choice, cohort.scored, strict=True) if used
         },
     }
     if "direct" in cohort.models and cohort.beyond.any():
-        gain = (cohort.models["direct"].psnr - baselines["best"].psnr)[:, cohort.beyond].mean(axis=1)
         result["contrast"] = {
             "name": f"direct minus best, PSNR in dB at least {BEYOND_DEG:g} degrees from the input",
-            "mean": float(gain.mean()),
-            "ci95": _listed(metrics.mean_interval(gain, seed=seed)),
+            **gain(cohort, cohort.models["direct"], baselines["best"], seed),
         }
     return result
+
+
+def gain(cohort: Cohort, scores: Scores, reference: Scores, seed: int) -> dict[str, Any]:
+    """{"mean", "ci95"} of `scores` minus `reference`: PSNR in dB beyond 30 degrees, paired within each patient."""
+    gained = (scores.psnr - reference.psnr)[:, cohort.beyond].mean(axis=1)
+    return {"mean": float(gained.mean()), "ci95": _listed(metrics.mean_interval(gained, seed=seed))}
 
 
 def case_rows(cohort: Cohort) -> list[dict[str, Any]]:
@@ -125,7 +129,8 @@ def _best(baselines: dict[str, Scores], choice: list[str]) -> Scores:
     )
 
 
-def _block(cohort: Cohort, scores: Scores, null: Scores, seed: int) -> dict[str, Any]:
+def block(cohort: Cohort, scores: Scores, null: Scores, seed: int) -> dict[str, Any]:
+    """{"psnr", "ssim", "r2"} of one predictor; `null` are the scores of the mean view, the zero of R2."""
     per_case_r2 = 1 - scores.mse / np.maximum(null.mse, 1e-12)
     beyond = cohort.beyond & cohort.scored
     r2 = _metric(cohort, per_case_r2, metrics.r2(scores.mse, null.mse))

@@ -1,22 +1,26 @@
 """`xray2xray evaluate views`: one view in, all others predicted, compared with the truth and with the baselines."""
 
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from ..data.store import ViewStore
 from ..errors import InputError, UsageError
-from ..files import atomic_path, progress, write_json
+from ..files import atomic_path, write_json
 from ..projection.geometry import STANDARD_ARC, Geometry
 from ..seeds import FIRST_TEST_SEED
 from .baselines import Baselines, Predictor, fit_on_store, training_views
+from .cases import Case, batches, rendered, sources
 from .metrics import DATA_RANGE, P_MAX, Array, unit
-from .scoring import FROM_CT, VIRTUAL, Cohort, Scores, case_rows, score, stack, summarise
+from .scoring import Cohort, Scores, case_rows, score, stack, summarise
+from .tables import heading, interval, table
+
+if TYPE_CHECKING:
+    from ..world_model import WorldModel
 
 PICTURE_YAW_DEG = (-90.0, -45.0, 0.0, 45.0, 90.0)
 
@@ -27,15 +31,6 @@ class ViewModel(Protocol):
     def imagine(self, view_p: Array, input_yaw_deg: float = 0.0, yaw_deg: Sequence[float] = STANDARD_ARC) -> Array: ...
 
     def reconstruct_views(self, views_p: Array, quantised: bool = False) -> Array: ...
-
-
-@dataclass(frozen=True)
-class Case:
-    """One patient with the truth at every angle: `views_p` float32 (angles, h, w)."""
-
-    name: str
-    rung: str
-    views_p: Array
 
 
 @dataclass(frozen=True)
@@ -87,15 +82,15 @@ def evaluate_views(
         UsageError: nothing to evaluate, or an input angle that is not on the arc.
         InputError: no case could be used.
     """
-    sources = list(_sources(ct, procedural, seed, series))
-    if not sources:
+    chosen = list(sources(ct, procedural, seed, series))
+    if not chosen:
         raise UsageError("nothing to evaluate: name chest CTs or give --procedural N")
     if input_yaw_deg not in STANDARD_ARC:
         raise UsageError(f"--input-yaw-deg {input_yaw_deg:g} is not on the standard arc (-90 to 90 in steps of 5)")
     bench = open_bench(input_yaw_deg, train, baselines)
     loaded = load_models(source, models, device)
     failed: list[dict[str, str]] = []
-    cases = _cases(sources, bench.geometry, failed)
+    cases = rendered(chosen, bench.geometry, failed)
     cohort, examples = evaluate_cases(cases, loaded, bench.predictors, input_yaw_deg, pictures=pictures)
 
     result: dict[str, Any] = {
@@ -147,7 +142,7 @@ def evaluate_cases(
     model_scores: dict[str, list[Scores]] = {}
     baseline_scores: dict[str, list[Scores]] = {}
     input_index = STANDARD_ARC.index(input_yaw_deg)
-    for batch in _batches(cases, batch_size):
+    for batch in batches(cases, batch_size):
         truth_p = np.stack([case.views_p for case in batch])
         truth = unit(truth_p)
         predicted_p = {
@@ -178,17 +173,6 @@ def evaluate_cases(
         {name: stack(parts) for name, parts in baseline_scores.items()},
     )
     return cohort, examples
-
-
-def _batches(cases: Iterable[Case], size: int) -> Iterator[list[Case]]:
-    batch: list[Case] = []
-    for case in cases:
-        batch.append(case)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 # ---------------------------------------------------------------- what is evaluated, and against what
@@ -225,60 +209,11 @@ def load_baselines(path: str | Path | None = None) -> Baselines:
         return Baselines.load(packaged)
 
 
-def load_models(source: str | Path, forms: Sequence[str], device: str = "cpu") -> dict[str, ViewModel]:
+def load_models(source: str | Path, forms: Sequence[str], device: str = "cpu") -> dict[str, "WorldModel"]:
     """A world model for each form of the transition, all on the same V."""
     from ..world_model import WorldModel
 
     return {form: WorldModel.from_pretrained(source, form=form, device=device) for form in forms}
-
-
-@dataclass(frozen=True)
-class _Source:
-    name: str
-    rung: str
-    views: Callable[[Geometry], Array]
-
-
-def _sources(ct: Sequence[str | Path], procedural: int, seed: int, series: str | None) -> Iterator[_Source]:
-    """What is to be rendered; nothing is read before its turn comes."""
-    from ..projection.render import render
-    from ..volume.read import read_volume
-    from ..volume.thorax import patient_volume
-
-    def from_ct(path: Path) -> Callable[[Geometry], Array]:
-        return lambda geometry: render(read_volume(path, series), geometry, STANDARD_ARC)
-
-    def from_seed(patient: int) -> Callable[[Geometry], Array]:
-        return lambda geometry: render(patient_volume(patient), geometry, STANDARD_ARC)
-
-    taken: dict[str, int] = {}
-    for path in _expanded(ct):
-        name = path.name.removesuffix(".gz").removesuffix(".nii").removesuffix(".zip") or str(path)
-        taken[name] = taken.get(name, 0) + 1
-        yield _Source(name if taken[name] == 1 else f"{name}-{taken[name]}", FROM_CT, from_ct(path))
-    for patient in range(FIRST_TEST_SEED + seed, FIRST_TEST_SEED + seed + procedural):
-        yield _Source(f"thorax-{patient}", VIRTUAL, from_seed(patient))
-
-
-def _expanded(ct: Sequence[str | Path]) -> Iterator[Path]:
-    """A folder of NIfTI files stands for each of them; a folder of DICOM files is one scan."""
-    for path in map(Path, ct):
-        nifti = sorted([*path.glob("*.nii"), *path.glob("*.nii.gz")]) if path.is_dir() else []
-        yield from nifti or [path]
-
-
-def _cases(sources: Sequence[_Source], geometry: Geometry, failed: list[dict[str, str]]) -> Iterator[Case]:
-    """Render one source after the other; one that fails is noted in `failed` and the rest goes on."""
-    for source in progress(sources, "evaluating"):
-        try:
-            views_p = source.views(geometry)
-        except Exception as error:  # a damaged file can fail in any library, and the cohort must not
-            expected = isinstance(error, InputError | OSError)
-            reason = " ".join((str(error) if expected else f"{type(error).__name__}: {error}").split())
-            failed.append({"case": source.name, "rung": source.rung, "reason": reason})
-            print(f"xray2xray: left out {source.name}: {reason}", file=sys.stderr, flush=True)
-        else:
-            yield Case(source.name, source.rung, views_p)
 
 
 # ---------------------------------------------------------------- what is written
@@ -289,9 +224,9 @@ def _write(out: Path, result: dict[str, Any], cohort: Cohort, examples: Sequence
 
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "views.json", result)
-    table = markdown(result)
+    text = markdown(result)
     with atomic_path(out / "views.md") as temporary:
-        temporary.write_text(table, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
     metric_curves(out / "views.png", result)
     input_yaw_deg = cohort.input_yaw_deg
     shown = sorted({*PICTURE_YAW_DEG, input_yaw_deg})
@@ -301,7 +236,7 @@ def _write(out: Path, result: dict[str, Any], cohort: Cohort, examples: Sequence
         picture = case_picture(example.truth_p[at], predicted, shown, input_yaw_deg)
         with atomic_path(out / f"case-{example.name}.png") as temporary:
             picture.save(temporary)
-    print(table)
+    print(text)
 
 
 _LABELS = {
@@ -323,11 +258,11 @@ def markdown(result: Mapping[str, Any]) -> str:
     rungs = sorted({row["rung"] for row in result["cases"]}, reverse=True)
     groups = result.get("groups") or {rungs[0]: result}
     for rung, group in groups.items():
-        lines += [f"### {_heading(rung, group['n'])}", "", *_table(group), ""]
+        lines += [f"### {heading(rung, group['n'])}", "", *_table(group), ""]
         if "contrast" in group:
             contrast = group["contrast"]
-            interval = _interval(contrast["ci95"], ".2f")
-            lines += [f"Primary contrast, {contrast['name']}: {contrast['mean']:+.2f} dB{interval}.", ""]
+            bounds = interval(contrast["ci95"], ".2f")
+            lines += [f"Primary contrast, {contrast['name']}: {contrast['mean']:+.2f} dB{bounds}.", ""]
     if result["skipped_baselines"]:
         lines += [f"Not run: {name} ({why})." for name, why in result["skipped_baselines"].items()] + [""]
     if result["failed"]:
@@ -335,15 +270,9 @@ def markdown(result: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _heading(rung: str, n: int) -> str:
-    if rung == VIRTUAL:
-        return f"{n} unseen virtual patient{'s' if n != 1 else ''}"
-    return f"{n} case{'s' if n != 1 else ''} rendered from real CT"
-
-
 def _table(group: Mapping[str, Any]) -> list[str]:
     head = ["", "PSNR", "PSNR far", "SSIM", "SSIM far", "R2", "R2 far"]
-    rows = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
+    rows = []
     for name, block in [*group["models"].items(), *group["baselines"].items()]:
         psnr, ssim, r2 = block["psnr"], block["ssim"], block["r2"]
         cells = [
@@ -352,12 +281,8 @@ def _table(group: Mapping[str, Any]) -> list[str]:
             f"{psnr['mean_beyond_30']:.2f}",
             f"{ssim['mean']:.3f} ± {ssim['sd']:.3f}",
             f"{ssim['mean_beyond_30']:.3f}",
-            f"{r2['mean']:.2f}{_interval(r2['ci95'], '.2f')}",
-            f"{r2['mean_beyond_30']:.2f}{_interval(r2['ci95_beyond_30'], '.2f')}",
+            f"{r2['mean']:.2f}{interval(r2['ci95'], '.2f')}",
+            f"{r2['mean_beyond_30']:.2f}{interval(r2['ci95_beyond_30'], '.2f')}",
         ]
-        rows.append("| " + " | ".join(cells) + " |")
-    return rows
-
-
-def _interval(bounds: Sequence[float] | None, spec: str) -> str:
-    return "" if bounds is None else f" [{bounds[0]:{spec}}, {bounds[1]:{spec}}]"
+        rows.append(cells)
+    return table(head, rows)
