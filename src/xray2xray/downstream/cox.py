@@ -52,7 +52,7 @@ class PartialLikelihood:
 
     def _risk_sets(self, score: Array) -> tuple[float, Array, Array]:
         """Log likelihood, hazard ratios (n,) and their sum over each event's risk set (k,); rows sorted."""
-        score = score - score.max()
+        score = np.maximum(score - score.max(), -600)  # a trial step may be absurd: its sums must not vanish
         ratio = np.exp(score)
         tied = np.bincount(self.tie, ratio[self.died])[self.tie]
         at_risk = np.cumsum(ratio[::-1])[::-1][self.first] - self.share * tied

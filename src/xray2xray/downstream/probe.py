@@ -198,7 +198,7 @@ def compare_probes(
     names = list(features)
     counts = draw_patients(len(np.asarray(features[names[0]][1])), draws, seed)
     results: dict[str, dict[str, ProbeResult]] = {}
-    drawn: dict[str, dict[str, NDArray[np.float64]]] = {}
+    drawn: dict[str, dict[str, Array]] = {}
     left_out: dict[str, str] = {}
     for label in labels_train:
         try:

@@ -21,7 +21,7 @@ from ..files import atomic_path
 from .head import VIRTUAL, Array, feature_rows, refuse_real, standardisation
 
 FORMAT = "xray2xray-survival"
-PENALTIES = tuple(float(p) for p in np.logspace(2, -4, 7))  # the strongest first: it wins a tie
+PENALTIES = tuple(float(p) for p in np.logspace(2, -4, 13))  # the strongest first: it wins a tie
 HELD_OUT = 0.25  # share of the training patients on which the penalty is chosen
 MINIMUM = 4  # patients with the event, so that one of them is held out
 

@@ -5,7 +5,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...errors import InputError
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating]
 
 
 def binary(labels: ArrayLike, *scores: ArrayLike) -> tuple[NDArray[np.bool_], Array]:

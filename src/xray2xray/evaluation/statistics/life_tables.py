@@ -9,9 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .checks import follow_up
-
-Array = NDArray[np.floating]
+from .checks import Array, follow_up
 
 
 @dataclass(frozen=True)
