@@ -4,7 +4,10 @@ import pytest
 from xray2xray.downstream.competing import CompetingRisksHead
 from xray2xray.downstream.cox import CoxHead
 from xray2xray.errors import InputError
+from xray2xray.evaluation.statistics.dynamic_auroc import auroc_at
 from xray2xray.evaluation.statistics.life_tables import aalen_johansen
+from xray2xray.volume.thorax.patient import sample_patient
+from xray2xray.volume.thorax.risk import components, event_risk, outcome
 
 
 def followed(n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -59,3 +62,16 @@ def test_without_another_end_it_is_refused() -> None:
     x, time, event, _ = followed(100, 4)
     with pytest.raises(InputError, match="CoxHead is enough"):
         CompetingRisksHead().fit(x, time, event == 1)
+
+
+def test_given_the_factors_it_finds_the_risk_of_virtual_patients() -> None:
+    people = [sample_patient(seed) for seed in range(900)]
+    factors = np.array([[p.age, p.female, *components(p)] for p in people])
+    event, time = np.array([outcome(p) for p in people]).T
+    head = CompetingRisksHead("cvd").fit(factors[:600], time[:600], event[:600])
+    found = head.predict_incidence(factors[600:], [10.0])[:, 0]
+    truth = np.array([event_risk(p) for p in people[600:]])
+    assert np.abs(found - truth).mean() < 0.05
+    assert found.mean() == pytest.approx(truth.mean(), abs=0.03)
+    best = auroc_at(time[600:], event[600:], truth, [10.0])
+    assert auroc_at(time[600:], event[600:], found, [10.0]) == pytest.approx(best, abs=0.03)

@@ -54,9 +54,8 @@ class CompetingRisksHead(SurvivalHead):
         """S and F at 0 and after each of times_, both (n, k + 1)."""
         event, other = np.exp(x @ self.weights_.T).T[:, :, None] * self.jumps_[:, None]
         both = event + other
-        over = np.maximum(
-            both, 1
-        )  # a jump of a high-risk patient late in follow-up may exceed 1: all that is left goes
+        # late jumps of a high-risk patient may exceed 1: then all that is left goes
+        over = np.maximum(both, 1)
         free = np.column_stack([np.ones(len(x)), np.cumprod(1 - both / over, axis=1)])
         return free, np.column_stack([np.zeros(len(x)), np.cumsum(free[:, :-1] * event / over, axis=1)])
 

@@ -46,6 +46,14 @@ def test_the_curve_bends_where_no_slope_could() -> None:
     assert calibration(y, p).ici == pytest.approx(np.mean(np.abs(p - truth)), abs=0.02)
 
 
+def test_the_curve_is_straight_beyond_the_outer_knots() -> None:
+    x = np.linspace(-4, 4, 401)
+    y = np.random.default_rng(5).random(401) < expit(0.3 * x**2 - 1)
+    bend = np.diff(logit(smooth_curve(y, expit(x))), n=2)
+    assert np.abs(bend[[*range(18), *range(-18, 0)]]).max() < 1e-9  # knots are at 5 and 95 %
+    assert np.abs(bend[180:220]).min() > 1e-6
+
+
 def test_predictions_without_a_slope_are_refused() -> None:
     with pytest.raises(InputError, match="all predictions are the same"):
         calibration([0, 1, 1], [0.5, 0.5, 0.5])

@@ -46,7 +46,7 @@ def test_with_one_image_a_patient_both_tests_agree() -> None:
 def test_copies_of_an_image_tell_nothing_new_to_the_clustered_test() -> None:
     y, a, b = images(200, 1)
     once = clustered_test(y, a, b, np.arange(200), draws=300)
-    twice = clustered_test(*(np.tile(x, 2) for x in (y, a, b, np.arange(200))), draws=300)
+    twice = clustered_test(*(np.repeat(x, 2) for x in (y, a, b, np.arange(200))), draws=300)
     assert twice == once
     single, fooled = delong_test(y, a, b), delong_test(np.tile(y, 2), np.tile(a, 2), np.tile(b, 2))
     assert fooled.p_value < single.p_value  # why DeLong's is for one image a patient

@@ -30,16 +30,16 @@ def test_bootstrap_of_a_mean_has_its_standard_error() -> None:
 
 def test_three_sources_of_chance_add_up() -> None:
     rng = np.random.default_rng(1)
-    of_seed, of_labels, of_patient = rng.normal(size=4), rng.normal(size=(4, 3)), rng.normal(0, 8, 50)
+    of_seed, of_labels, of_patient = rng.normal(size=4), rng.normal(0, 3, (4, 3)), rng.normal(0, 5, 50)
     found = nested_bootstrap(
         lambda s, d, rows: of_seed[s] + of_labels[s, d] + of_patient[rows].mean(), 4, 3, np.arange(50), draws=3000
     )
     between = np.var(of_seed + of_labels.mean(axis=1)) / 4
     within = of_labels.var(axis=1).mean() / 12
     patients = of_patient.var() / 50
-    assert min(between, patients) > 0.15 * max(between, patients)  # both are seen
+    assert min(between, within, patients) > 0.15 * (between + within + patients)  # all are seen
     assert found.var() == pytest.approx(between + within + patients, rel=0.12)
-    assert found.mean() == pytest.approx((of_seed[:, None] + of_labels).mean() + of_patient.mean(), abs=0.06)
+    assert found.mean() == pytest.approx((of_seed[:, None] + of_labels).mean() + of_patient.mean(), abs=0.08)
 
 
 def test_one_model_leaves_the_patients_only() -> None:
