@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from xray2xray.data.store import ViewStore
-from xray2xray.downstream.auroc import draw_patients
 from xray2xray.downstream.probe import pixel_features
 from xray2xray.errors import InputError, UsageError
+from xray2xray.evaluation.statistics.resampling import draw_patients
 from xray2xray.files import atomic_path, write_json
 
 from .cohort import ENDPOINTS, HAZARDS, People, people, read_pictures

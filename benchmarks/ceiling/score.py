@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xray2xray.downstream.auroc import auroc, interval
+from xray2xray.evaluation.statistics.auroc import auroc
+from xray2xray.evaluation.statistics.resampling import interval
 
 from .cohort import People
 
@@ -20,7 +21,7 @@ def score(answers: np.ndarray, test: People, counts: np.ndarray) -> Score:
     """Score answers (k, n, 7), means over k trainings; NaN where the test patients lack a class.
 
     Args:
-        counts: (d, n), how often each patient is drawn, as `downstream.auroc.draw_patients` gives it.
+        counts: (d, n), how often each patient is drawn, as `resampling.draw_patients` gives it.
     """
     all_counts = np.vstack([np.ones((1, len(test))), counts])
     found = np.array([_endpoints(one, test, all_counts) for one in answers]).mean(axis=0)

@@ -20,8 +20,8 @@ from benchmarks.ceiling.score import Score, concordance, score
 from benchmarks.ceiling.tables import linear, oracle
 from xray2xray import cli
 from xray2xray.data.store import ViewStore
-from xray2xray.downstream.auroc import draw_patients
 from xray2xray.errors import InputError
+from xray2xray.evaluation.statistics.resampling import draw_patients
 from xray2xray.projection import preset
 from xray2xray.rendering import Job, procedural_study, render_jobs
 from xray2xray.seeds import split_of

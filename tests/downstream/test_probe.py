@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from xray2xray.downstream.auroc import auroc, draw_patients, interval
 from xray2xray.downstream.probe import compare_probes, load_probes, pixel_features, probe, save_probes
 from xray2xray.errors import InputError
+from xray2xray.evaluation.statistics.auroc import auroc
+from xray2xray.evaluation.statistics.resampling import draw_patients, interval
 
 
 def cohort(n: int, signal: float, seed: int, d: int = 30) -> tuple[np.ndarray, np.ndarray]:

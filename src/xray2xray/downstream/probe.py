@@ -14,15 +14,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
+from ..evaluation.statistics.auroc import auroc
+from ..evaluation.statistics.resampling import draw_patients, interval
 from ..files import atomic_path
-from .auroc import auroc, draw_patients, interval
+from .head import VIRTUAL, Array, feature_rows, refuse_real, standardisation
 
 FORMAT = "xray2xray-probes"
-VIRTUAL = "virtual patient"
 INVERSE_PENALTIES = tuple(float(c) for c in np.logspace(-5, 1, 7))
 HELD_OUT = 0.25  # share of the training patients on which the penalty is chosen
-
-Array = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
@@ -50,22 +49,13 @@ class Probe:
         """Probability of the label, float64 (n,), from features (n, d).
 
         Args:
-            rung: where the features come from. A head trained on virtual patients has learned planted findings; what
-                it would say of a real radiograph means nothing, so it refuses.
+            rung: where the features come from.
 
         Raises:
-            InputError: a real radiograph, or features of another width.
+            InputError: features of another width, NaN, or a real radiograph (see `refuse_real`).
         """
-        if self.rung == VIRTUAL and rung == "real radiograph":
-            raise InputError(
-                f"the {self.label} probe was trained on virtual patients and refuses a real radiograph; "
-                "train one on labelled radiographs"
-            )
-        x = np.atleast_2d(np.asarray(features, np.float64))
-        if x.shape[1] != len(self.mean):
-            raise InputError(
-                f"{self.label} probe: it reads {len(self.mean)} {self.features} features, got {x.shape[1]}"
-            )
+        refuse_real(f"{self.label} probe", self.rung, rung)
+        x = feature_rows(features, f"{self.label} probe", len(self.mean), self.features)
         return 1 / (1 + np.exp(-np.clip((x - self.mean) / self.scale @ self.weights + self.intercept, -60, 60)))
 
 
@@ -141,8 +131,7 @@ def _fit_once(x: Array, y: NDArray[np.int64], inverse_penalty: float, label: str
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
-    mean, scale = x.mean(axis=0), x.std(axis=0)
-    scale[scale < 1e-9] = 1  # a constant feature says nothing and must not divide by zero
+    mean, scale = standardisation(x)
     regression = LogisticRegression(C=inverse_penalty, max_iter=300)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the weakest penalties need not converge to lose
@@ -209,7 +198,7 @@ def compare_probes(
     names = list(features)
     counts = draw_patients(len(np.asarray(features[names[0]][1])), draws, seed)
     results: dict[str, dict[str, ProbeResult]] = {}
-    drawn: dict[str, dict[str, NDArray[np.float64]]] = {}
+    drawn: dict[str, dict[str, Array]] = {}
     left_out: dict[str, str] = {}
     for label in labels_train:
         try:

@@ -9,6 +9,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .statistics.resampling import draw_patients, interval
+
 Array = NDArray[np.floating]
 
 P_MAX = 10.0  # a lateral through the shoulders reaches p = 8.4, so nothing of a chest is clipped
@@ -90,27 +92,17 @@ def r2(error: Array, null_error: Array) -> Array:
     return 1 - np.sum(error, axis=0) / np.maximum(np.sum(null_error, axis=0), 1e-12)
 
 
-def bootstrap_counts(n: int, draws: int = 1000, seed: int = 0) -> Array:
-    """How often each of `n` patients is drawn in each of `draws` resamples with replacement: float64 (draws, n)."""
-    return np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=draws).astype(np.float64)
-
-
 def r2_interval(error: Array, null_error: Array, draws: int = 1000, seed: int = 0) -> tuple[float, float] | None:
     """95 % patient-bootstrap interval of the mean over angles of `r2`; None for fewer than two patients."""
     if len(error) < 2:
         return None
-    counts = bootstrap_counts(len(error), draws, seed)
+    counts = draw_patients(len(error), draws, seed)
     resampled = 1 - (counts @ error) / np.maximum(counts @ null_error, 1e-12)  # (draws, angles)
-    return _central_95(resampled.mean(axis=1))
+    return interval(resampled.mean(axis=1))
 
 
 def mean_interval(values: Array, draws: int = 1000, seed: int = 0) -> tuple[float, float] | None:
     """95 % patient-bootstrap interval of the mean of one value per patient; None for fewer than two patients."""
     if len(values) < 2:
         return None
-    return _central_95(bootstrap_counts(len(values), draws, seed) @ np.asarray(values, np.float64) / len(values))
-
-
-def _central_95(resampled: Array) -> tuple[float, float]:
-    low, high = np.quantile(resampled, [0.025, 0.975])
-    return float(low), float(high)
+    return interval(draw_patients(len(values), draws, seed) @ np.asarray(values, np.float64) / len(values))

@@ -1,0 +1,46 @@
+"""What every head does with its features, and whom it refuses."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import InputError
+
+VIRTUAL = "virtual patient"
+REAL = "real radiograph"
+
+Array = NDArray[np.floating]
+
+
+def feature_rows(features: ArrayLike, name: str, width: int | None = None, kind: str = "") -> NDArray[np.float64]:
+    """Features as float64 (n, d); one vector is one row.
+
+    Raises:
+        InputError: another width than the head reads, or NaN.
+    """
+    x = np.atleast_2d(np.asarray(features, np.float64))
+    if x.ndim != 2 or (width is not None and x.shape[1] != width):
+        wanted = "(n, d)" if width is None else f"{width} {kind}"
+        raise InputError(f"{name}: it reads {wanted} features, got {x.shape[1] if x.ndim == 2 else x.shape}")
+    if not np.isfinite(x).all():
+        raise InputError(f"{name}: features hold NaN or infinite numbers")
+    return x
+
+
+def refuse_real(name: str, trained_on: str, rung: str) -> None:
+    """A head trained on virtual patients has learned planted findings; of a real radiograph it would say nonsense.
+
+    Raises:
+        InputError: `rung`, where the features come from, is a real radiograph and the head was trained on virtual ones.
+    """
+    if trained_on == VIRTUAL and rung == REAL:
+        raise InputError(
+            f"the {name} was trained on virtual patients and refuses a real radiograph; "
+            "train one on labelled radiographs"
+        )
+
+
+def standardisation(x: Array) -> tuple[Array, Array]:
+    """Mean and standard deviation (d,) of features (n, d)."""
+    scale = x.std(axis=0)
+    scale[scale < 1e-9] = 1  # a constant feature says nothing and must not divide by zero
+    return x.mean(axis=0), scale

@@ -1,0 +1,99 @@
+"""Two AUROCs on the same patients: DeLong's test for one image a patient, the patient bootstrap for several."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import ndtr, ndtri
+
+from ...errors import InputError
+from .auroc import auroc, won_pairs
+from .checks import Array, binary
+from .resampling import draw_patients, interval
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """`difference` = `first` - `second`, its 95 % interval (None if too few draws had both classes), two-sided p."""
+
+    first: float
+    second: float
+    difference: float
+    ci95: tuple[float, float] | None
+    p_value: float
+
+
+def delong(labels: ArrayLike, *scores: ArrayLike) -> tuple[Array, Array]:
+    """AUROCs (k,) of k scores on the same patients, and their covariance (k, k).
+
+    The covariance is that of the placements: the share of negatives that a positive beats, and of positives that beat
+    a negative (DeLong, DeLong and Clarke-Pearson, 1988, equations 3 to 7).
+
+    Args:
+        labels: (n,) of 0 and 1, independent patients.
+        scores: each (n,).
+
+    Raises:
+        InputError: as `binary`, or fewer than two patients of a class.
+    """
+    y, found = binary(labels, *scores)
+    if min(y.sum(), (~y).sum()) < 2:
+        raise InputError("DeLong's variance needs two patients of each class")
+    wins = np.stack([won_pairs(s[y], s[~y]) for s in found])  # (k, positives, negatives)
+    covariance = np.cov(wins.mean(axis=2)) / y.sum() + np.cov(wins.mean(axis=1)) / (~y).sum()
+    return wins.mean(axis=(1, 2)), np.atleast_2d(covariance)
+
+
+def delong_interval(labels: ArrayLike, scores: ArrayLike, level: float = 0.95) -> tuple[float, tuple[float, float]]:
+    """AUROC and its Wald interval within [0, 1]; arguments and errors as `delong`."""
+    (area,), ((variance,),) = delong(labels, scores)
+    reach = ndtri((1 + level) / 2) * np.sqrt(variance)
+    return float(area), (float(max(0, area - reach)), float(min(1, area + reach)))
+
+
+def delong_test(labels: ArrayLike, first: ArrayLike, second: ArrayLike) -> Contrast:
+    """Is the AUROC of `first` another than that of `second`? One image a patient.
+
+    Where the difference has no variance, as between two perfect scores, p is 1 for a difference of 0 and else 0.
+
+    Args:
+        labels, first, second: (n,).
+
+    Raises:
+        InputError: as `delong`.
+    """
+    (a, b), covariance = delong(labels, first, second)
+    difference, error = a - b, np.sqrt(max(0, covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]))
+    z = abs(difference) / error if error > 1e-12 else (0 if abs(difference) < 1e-12 else np.inf)
+    reach = ndtri(0.975) * error
+    bounds = float(difference - reach), float(difference + reach)
+    return Contrast(float(a), float(b), float(difference), bounds, float(2 * ndtr(-z)))
+
+
+def clustered_test(
+    labels: ArrayLike,
+    first: ArrayLike,
+    second: ArrayLike,
+    patients: ArrayLike,
+    draws: int = 2000,
+    seed: int = 0,
+) -> Contrast:
+    """The same where patients have several images: whole patients are resampled, p inverts the percentile interval.
+
+    Args:
+        labels, first, second: (n,), one row an image.
+        patients: (n,), whose image each is.
+
+    Raises:
+        InputError: as `binary`.
+    """
+    y, scores = binary(labels, first, second)
+    names, owner = np.unique(np.asarray(patients), return_inverse=True)
+    if owner.shape != y.shape:
+        raise InputError(f"{len(y)} images want as many patients, got {owner.shape}")
+    counts = draw_patients(len(names), draws, seed)[:, owner]
+    a, b = (float(auroc(y, s)) for s in scores)
+    spread = auroc(y, scores[0], counts) - auroc(y, scores[1], counts)
+    bounds, spread = interval(spread), spread[np.isfinite(spread)]
+    beyond = min(np.sum(spread <= 0), np.sum(spread >= 0))
+    return Contrast(a, b, a - b, bounds, float(min(1, 2 * (beyond + 1) / (len(spread) + 1))))
