@@ -27,7 +27,7 @@ class DirectTraining:
     average_decay: float = 0.998
     pixel_weight: float = 30.0
     pixel_from: float = 0.3
-    pixel_views: int = 16
+    pixel_views: int = 8
 
 
 class DirectObjective(Objective):

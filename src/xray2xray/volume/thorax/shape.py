@@ -5,6 +5,7 @@ is a curve over z (vertebral column, inner rib cage, skin) sampled every millime
 Control points were read off adult CT atlases and then varied; nothing here is measured on the development CTs.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -68,7 +69,7 @@ class Shape(NamedTuple):
     sternum_bottom: float
 
 
-def _curve(points: list[tuple[float, float]], scale: float, smooth_mm: float = 12) -> np.ndarray:
+def _curve(points: Sequence[tuple[float, float]], scale: float, smooth_mm: float = 12) -> np.ndarray:
     """A smooth curve over `Z` through control points (z, value); z is stretched by the patient's height."""
     z, value = np.array(sorted(points)).T
     return gaussian_filter1d(np.interp(Z, z * scale, value), smooth_mm, mode="nearest")
