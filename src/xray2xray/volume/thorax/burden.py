@@ -1,14 +1,18 @@
 """What years leave behind: calcium, emphysema, a wide aorta, thin bone. They drive cardiovascular risk and show in CT.
 
-Calcium is drawn from published distributions. Whether there is any follows age and sex (a logistic model), how much
-there is is lognormal and grows with age:
+Calcium is drawn after published distributions (docs/sources.md says what was checked). Whether there is any follows age
+and sex (a logistic model), how much there is is lognormal and grows with age:
 
-- coronary: 82 % of men and 55 % of women of 45 to 75 years have some; percentiles 50, 75 and 90 of the Agatston score
-  are 41, 193 and 557 in men, 1, 24 and 140 in women (Erbel 2014, Heinz Nixdorf Recall); the increase with age follows
-  MESA (McClelland 2006), and beyond 75 years ARIC and MESA (2023: 62 % above 100);
-- thoracic aorta: 28 %, women a little more often (Takasu 2008, MESA);
-- aortic valve 13 %, more often in men, mitral annulus 9 %, more often in women; medians 56 and 71 where there is any
-  (Owens 2010; Elmariah 2012; MESA).
+- coronary: percentiles 50, 75 and 90 of the Agatston score are 41, 193 and 557 in men, 1, 24 and 140 in women of 45 to
+  74 years (Erbel, Eur Heart J 35:2960, 2014, Heinz Nixdorf Recall); 82 % of men and 55 % of women have some (from
+  memory, not verified; 67 or 68 % of both). It grows with age as in MESA (McClelland, doi
+  10.1161/CIRCULATIONAHA.105.580696, 2006; the slopes are chosen); from 75 years 62 % exceed 100 (ARIC and MESA, doi
+  10.1161/CIRCIMAGING.122.015145, 2023);
+- thoracic aorta: 28 %, women a little more often (Takasu, Am Heart J 155:765, 2008, MESA, arch not scanned; with 63 %
+  Heinz Nixdorf Recall found far more, and men more often: Kälsch, Int J Cardiovasc Imaging 29:207, 2013);
+- aortic valve 13 %, more often in men (Owens, Am J Cardiol 105:701, 2010), mitral annulus 9 %, more often in women
+  (Elmariah, Am Heart J 166:904, 2013); shares, and medians of 56 and 71 where there is any: Elmariah, JACC Cardiovasc
+  Imaging 5:781, 2012 (all MESA).
 
 One trait of the person, how prone the arteries are to calcify, ties the four together beyond age and sex. Emphysema and
 the aorta's width are drawn wider than in the population on purpose: a model has to see enough of them.
@@ -80,8 +84,8 @@ def sample_burden(rng: np.random.Generator, age: float, female: bool) -> Burden:
         log_score = log_median + site.log_sd * ndtri((quantile - absent) / (1 - absent))
         return float(np.clip(np.exp(log_score), 1.0, HIGHEST_SCORE))
 
-    # Emphysema on CT: about one in three men and one in five women at 60, here as in a clinic for smokers; where there
-    # is any, a few percent of the lung in most and a third of it in some.
+    # Emphysema on CT: about one in three men and one in five women at 60; where there is any, a few percent of the lung
+    # in most and a third of it in some. Chosen, after no source.
     healthy_lung = expit(0.7 + 0.7 * female - 0.4 * decades)
     diseased = (ndtr(own[4]) - healthy_lung) / (1 - healthy_lung)
     return Burden(
@@ -89,10 +93,11 @@ def sample_burden(rng: np.random.Generator, age: float, female: bool) -> Burden:
         aortic=calcium(_AORTIC, own[1]),
         aortic_valve=calcium(_AORTIC_VALVE, own[2]),
         mitral_annulus=calcium(_MITRAL_ANNULUS, own[3]),
-        # Arch and ascending aorta widen, lengthen and uncurl throughout adult life (Redheuil 2011).
+        # Arch and ascending aorta widen, lengthen and uncurl with age (Redheuil, J Am Coll Cardiol 58:1262, 2011).
         unfolding=float(np.clip(0.35 + 0.17 * decades + 0.22 * own[5], 0, 1)),
         emphysema=float(0.02 + (_EMPHYSEMA - 0.02) * diseased**2.5) if diseased > 0 else 0.0,
-        # Thoracic vertebrae: 222 (women) and 215 mg/cm3 (men) at 30 years with an SD of 16 % (Budoff 2010), falling by
-        # 0.8 % a year (Mao 2017); 1 stands for a man of 60.
+        # Thoracic vertebrae: 222 +- 36 (women) and 215 +- 33 mg/ml (men) at 30 years (Budoff, Radiology 257:434, 2010,
+        # volume from memory), falling by 0.75 (women) and 0.86 % a year (men; Mao, Acad Radiol, year 2017 from memory).
+        # That women lose more here, 0.95 against 0.8 % of the norm, is chosen. 1 stands for a man of 60.
         bone=float(np.clip(1.0 + 0.03 * female - (0.08 + 0.015 * female) * decades + 0.16 * own[6], 0.5, 1.6)),
     )

@@ -1,8 +1,8 @@
 """Calcium as plaques: small dense capsules along the coronary arteries, on the aorta's wall and in the valves.
 
-A plaque that is as dense as those painted here has the highest density weight of Agatston (1990), 4, on every slice of
-3 mm, so a score of 1 is 0.75 mm3 of it. Plaques are drawn until their volume is the score's: their number and their
-size both grow with it.
+A plaque that is as dense as those painted here has the highest density weight of Agatston (J Am Coll Cardiol 15:827,
+1990), 4 from 400 HU, on every slice of 3 mm, so a score of 1 is 0.75 mm3 of it. Plaques are drawn until their volume is
+the score's: their number and their size both grow with it.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from .tissues import VESSEL
 from .tubes import Chain, rounded
 
 MM3_PER_SCORE = 3.0 / 4.0
-_VESSELS = ((0.45, "lad"), (0.22, "lcx"), (0.33, "rca"))  # mean share of the coronary calcium
+_VESSELS = ((0.45, "lad"), (0.22, "lcx"), (0.33, "rca"))  # mean share of the coronary calcium; chosen
 
 
 def calcifications(burden: Burden, s: Shape, aorta: Chain, rng: np.random.Generator) -> list[Chain]:
@@ -30,7 +30,7 @@ def calcifications(burden: Burden, s: Shape, aorta: Chain, rng: np.random.Genera
     pick = coronary.multinomial(100, [share for share, _ in _VESSELS]) / 100
     chains: list[Chain] = []
     for share, (_, name) in zip(pick, _VESSELS, strict=True):
-        # Proximal segments calcify first: places crowd towards the start of the artery.
+        # Proximal segments calcify first (from memory, not verified): places crowd towards the start of the artery.
         chains += _plaques(coronary, burden.coronary * share, [courses[name]], nearer_start=2.0)
     chains += _plaques(wall, burden.aortic, _wall_lines(aorta, wall))
     chains += _plaques(valve, burden.aortic_valve, [_ring(aorta[0][0], aorta[0][1] - aorta[0][0], 9.0, 1.0)])
@@ -85,7 +85,7 @@ def _ring(centre: np.ndarray, axis: np.ndarray, radius: float, share: float) -> 
 def _wall_lines(aorta: Chain, rng: np.random.Generator, count: int = 24) -> Sequence[np.ndarray]:
     """Lines along the aorta's wall from the arch downwards: (n, 3) each, at angles drawn around it."""
     centre, radius = rounded(aorta[0], aorta[1])
-    first = int(np.argmax(centre[:, 2])) - 4  # the ascending aorta is mostly spared
+    first = int(np.argmax(centre[:, 2])) - 4  # the ascending aorta is mostly spared (not verified)
     centre, radius = centre[first:], radius[first:, None]
     frames = [_across(step) for step in np.gradient(centre, axis=0)]
     u, v = (np.array(axes) for axes in zip(*frames, strict=True))

@@ -4,7 +4,8 @@ import numpy as np
 
 from .tissues import LUNG_LEFT, LUNG_RIGHT
 
-HOLE_HU = -970.0  # below -950 HU is what CT counts as emphysema (Gevenois 1996)
+# Below -950 HU is what CT counts as emphysema: Gevenois, Am J Respir Crit Care Med 152:653 (1995), against macroscopy.
+HOLE_HU = -970.0
 _UPWARD = 0.6  # how much a standard deviation of height counts against one of the texture
 
 

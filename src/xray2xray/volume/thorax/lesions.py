@@ -1,8 +1,9 @@
 """What the findings do to the lungs: fluid, filled and collapsed lobes, water in the walls. And where each of them is.
 
 Every lesion is a share (m,) of the voxels of the list `Lungs`; only its owner draws from its stream of random numbers,
-so that a finding comes and goes without changing another one. How they look on a radiograph: Felson, Chest
-Roentgenology (1973); Hansell et al., Fleischner glossary, Radiology 246:697 (2008).
+so that a finding comes and goes without changing another one. How they look on a radiograph: Hansell et al.,
+Fleischner glossary, Radiology 246:697 (2008); Felson, Chest Roentgenology (1973; from memory, not verified). HU, edges
+and extents are chosen.
 """
 
 import numpy as np
@@ -95,8 +96,9 @@ def effusion(
 ) -> np.ndarray:
     """Share of fluid in each voxel: it fills each side from the lowest point up, until its volume is reached.
 
-    0.1 is some 150 ml, less than the 200 ml that blunt the lateral costophrenic angle of a frontal view; 0.5 is 1 l,
-    1 is 2.3 l (thresholds: Blackmore et al., Acad Radiol 3:103, 1996). The surface rises to the pleura in a meniscus.
+    0.1 is some 150 ml, less than the 200 ml that blunt the lateral costophrenic angle of a frontal view (Blackmore et
+    al., Acad Radiol 3:103, 1996, its number from memory; elsewhere 175 to 525 ml); 0.5 is 1 l, 1 is 2.3 l (chosen).
+    The surface rises to the pleura in a meniscus.
     """
     share = np.zeros(len(lungs.voxels), np.float32)
     climb, reach = rng.uniform(40, 60), rng.uniform(10, 14)
@@ -127,8 +129,8 @@ def edema(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Added HU (m,) and the mask (m,): a haze about the hila, fading to the pleura, and Kerley's B lines at the bases.
 
-    The lines are interlobular septa full of water: horizontal, 1-2 cm long, up to the lateral pleura, 0.5-1 cm apart
-    (Gluecker et al., Radiographics 19:1507, 1999).
+    The lines are interlobular septa full of water: horizontal, 1-2 cm long, up to the lateral pleura (as teaching texts
+    have it; signs of edema: Gluecker et al., Radiographics 19:1507, 1999). That they are 0.7-1 cm apart is chosen.
     """
     right = lungs.side > 0
     x, y, z = (lungs.mm[a] - _by_side(right, centres[1][a], centres[-1][a]) for a in range(3))
@@ -223,7 +225,8 @@ def atelectasis(
     """Extent (m,) and density in 0..1: plates across the lobe when mild, all of the shrunken lobe when severe.
 
     What makes the lobe small (fissure, diaphragm, mediastinum) is in `lobes` and `shape`. A plate (Fleischner's line)
-    is some mm thick, some cm wide and nearly horizontal (Westcott and Cole, Radiology 155:1, 1985).
+    is a few mm to more than 1 cm thick and commonly horizontal (Hansell et al.); its width is chosen. Real ones lie
+    under folds of the pleura (Westcott and Cole, Radiology 155:1, 1985), those painted anywhere in the lower half.
     """
     region = _region(lungs, dry, f.atelectasis_lobe)
     places = np.flatnonzero(region)

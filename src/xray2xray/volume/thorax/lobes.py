@@ -1,9 +1,10 @@
 """The five lobes: an oblique fissure in each lung, a horizontal one in the right.
 
-Surface anatomy (Standring, Gray's Anatomy, 41st ed., ch. 54; Felson, Chest Roentgenology, ch. 3): the oblique fissure
-begins behind at the level of T4 and ends in front at the diaphragm, near the sixth costochondral junction; the
-horizontal fissure lies at the fourth anterior rib and meets the hilum. Where they go in lobar collapse: Woodring and
-Reed, J Thorac Imaging 11:109 (1996). A lobe that loses air draws its fissures in, least at the hilum, which anchors it.
+Surface anatomy (Standring, Gray's Anatomy, 41st ed., ch. 54; Felson, Chest Roentgenology, ch. 3; both from memory, not
+verified): the oblique fissure begins behind at the level of T4 (texts range from the spine of T2 to T4) and ends in
+front at the diaphragm, near the sixth costochondral junction; the horizontal fissure lies at the fourth anterior rib
+and meets the hilum. Where they go in lobar collapse: Woodring and Reed, J Thorac Imaging 11:109 (1996; page from
+memory). A lobe that loses air draws its fissures in, least at the hilum, which anchors it.
 
 All lengths in mm of the canonical frame (x to the patient's right, y anterior, z superior).
 """

@@ -99,8 +99,9 @@ def _canonical(ijk: np.ndarray, coarse: np.ndarray, step: int, matrix: np.ndarra
 def depth(index: np.ndarray, inner: np.ndarray, n: int) -> np.ndarray:
     """(m,) float32 distance, in voxels, of the voxels of a list to the pleura; 0 in the rim.
 
-    Two chamfer passes (Borgefors, CVGIP 34:344, 1986) over the list in place of the volume: it is in C order, so that
-    the first pass meets a voxel after the neighbours before it, and the second after the others.
+    Two chamfer passes (Borgefors, CVGIP 34:344, 1986; in 3D 27:321, 1984) over the list in place of the volume: it is
+    in C order, so that the first pass meets a voxel after the neighbours before it, and the second after the others.
+    Steps weigh their Euclidean lengths.
     """
     steps = np.empty(13, np.int64)
     costs = np.empty(13, np.float32)

@@ -11,7 +11,8 @@ F, D and H have mean 0 and variance 1 and are uncorrelated with each other and w
 `Dial` are the shares of the variance of the log hazard that the image could explain:
 
 - F, what a frontal view shows: size of the heart, width of the aorta, calcium of the aortic wall (the arch's is a
-  classic finding of the frontal chest film and predicts events: Iribarren 2000), fat, emphysema;
+  classic finding of the frontal chest film; that it predicts events, Iribarren, JAMA 283:2810, 2000, is from memory,
+  not verified; that it goes with vascular disease: doi 10.1159/000323285), fat, emphysema;
 - D, what needs depth: calcium of the coronaries and the valves, which the frontal view lays over heart and spine, and
   the density of bone, a vertebra's being hidden behind the heart. It is what is left of these after regression on age,
   sex and everything in F: the part that could be guessed from a frontal view counts as frontal.
@@ -20,9 +21,10 @@ F, D and H have mean 0 and variance 1 and are uncorrelated with each other and w
 Depth is a matter of degree. A projection blurs what lies in the depth and does not erase it: dense plaques reach a
 frontal view, and ribs thin with the vertebrae. D says where the information is, not that a frontal holds none of it.
 
-With the default dial a doubling of 1 + coronary score multiplies the hazard by 1.20; cohorts report 1.15 to 1.35
-(Detrano 2008). The other weights are set by hand. The whole is a model for experiments, not a risk calculator. It is
-frozen: `fingerprint` is the hash of every number in it, and a change is a new `VERSION`, not an edit.
+With the default dial a doubling of 1 + coronary score multiplies the hazard by 1.20; MESA reports 1.15 to 1.35 of major
+coronary events and 1.18 to 1.39 of any (Detrano, N Engl J Med 358:1336, 2008). The other weights, all baselines and
+the losses are set by hand. The whole is a model for experiments, not a risk calculator. It is frozen: `fingerprint` is
+the hash of every number in it, and a change is a new `VERSION`, not an edit.
 """
 
 import hashlib
@@ -73,12 +75,14 @@ class Gompertz(NamedTuple):
 
 
 EVENT = Gompertz(0.010, 0.070, -0.45)  # doubles in 10 years
-OTHER_DEATH = Gompertz(0.009, 0.095, -0.35)  # doubles in 7.3 years, as adult mortality does
+OTHER_DEATH = Gompertz(0.009, 0.095, -0.35)  # doubles in 7.3 years; adult mortality in 8 to 10
 FOLLOW_UP_YEARS = 10.0  # then everyone is censored
 LOST_A_YEAR = 0.02  # hazard of leaving before
 
-# Beyond these the scan is abnormal. Coronary: the highest of the usual classes (Agatston > 300). Valves: a likely
-# moderate stenosis, a third of what makes a severe one likely in women (1200: Clavel 2013). Heart: moderately enlarged.
+# Beyond these the scan is abnormal; all are chosen. Coronary: MESA's highest class (> 300: Detrano 2008). Aortic valve:
+# the lower quartile of moderate stenosis (427; median 861: Clavel, doi 10.1016/j.jacc.2013.08.1621, 2013), a third of
+# the guidelines' 1200 for a likely severe one in women. Mitral annulus: the same number, and the aorta's, after no
+# source. Heart: moderately enlarged.
 PREVALENT = {
     "coronary": 300.0,
     "aortic": 1000.0,

@@ -1,4 +1,7 @@
-"""How a patient is scanned: posture, contrast, couch, noise, slice thickness, and where the scan ends."""
+"""How a patient is scanned: posture, contrast, couch, noise, slice thickness, and where the scan ends.
+
+All shares and ranges are chosen, after no source. Blood without contrast agent is 45 to 65 HU in tables, 42 +- 6 here.
+"""
 
 from dataclasses import dataclass
 

@@ -2,7 +2,8 @@
 
 Canonical frame, mm: x to the patient's right, y anterior, z superior, origin near the body axis at mid-lung. A profile
 is a curve over z (vertebral column, inner rib cage, skin) sampled every millimetre; the painter looks it up per voxel.
-Control points were read off adult CT atlases and then varied; nothing here is measured on the development CTs.
+Control points were read off adult CT atlases by eye, which ones is not recorded, and then varied; they are no published
+dimensions, and nothing here is measured on the development CTs.
 """
 
 from collections.abc import Sequence
