@@ -38,7 +38,7 @@ def _tiny() -> Preset:
         direct=DirectConfig(tokens=vision.tokens),
         autoregressive=AutoregressiveConfig(tokens=vision.tokens),
         vision_loop=LoopConfig(steps=2800, batch=32, rate=1e-3),
-        direct_loop=LoopConfig(steps=3600, batch=12, rate=8e-4, check_every=600),
+        direct_loop=LoopConfig(steps=1800, batch=12, rate=8e-4, check_every=600),
         autoregressive_loop=LoopConfig(steps=2300, batch=16, rate=8e-4, betas=(0.9, 0.95), check_every=500),
     )
 
