@@ -29,6 +29,7 @@ from ..evaluation.statistics.checks import binary
 from ..evaluation.statistics.concordance import harrell_c
 from ..files import atomic_path, write_json
 from ..pretrained import sha256
+from ..training.checkpoint import CHECKPOINT
 from ..training.loop import LoopConfig, Machine, fit
 from .backbones import build_backbone
 from .backbones.weights import load_weights
@@ -105,7 +106,8 @@ class SupervisedNetwork:
             resume: go on from the checkpoint in `out`, exactly.
 
         Raises:
-            UsageError: no budget or two, a resume without a folder, or no such method.
+            UsageError: no budget or two, a resume without a folder, a folder that holds another run, or no such
+                method.
             InputError: pictures or labels that cannot be used, fewer than two classes on either side of the split, a
                 patient on both sides, or fewer than four validation patients with the event.
         """
@@ -113,6 +115,9 @@ class SupervisedNetwork:
             raise UsageError("a network needs a budget: steps or seconds, one of them and more than 0")
         if resume and out is None:
             raise UsageError("to resume, name the folder that holds the checkpoint")
+        started = out is not None and (Path(out) / CHECKPOINT).exists()
+        if started and not resume:
+            raise UsageError(f"{out} holds a run; resume it, or choose another folder")
         _check_pictures(images)
         truth = Endpoints.of(labels, time, event, len(images))
         train, held = _split(len(images), patients, validation, self.seed)
@@ -132,7 +137,7 @@ class SupervisedNetwork:
             machine = Machine(self.device, self.precision, self.seed)
             self.steps_ = self._plan(objective, machine, folder, resume)
             trained = objective()
-            fit(trained, self._loop(self.steps_), machine, folder, resume)
+            fit(trained, self._loop(self.steps_), machine, folder, resume and started)
         self.labels_, self.network_ = truth.names, trained.best.eval()
         self.curve_ = None
         if truth.time is not None and truth.event is not None:
