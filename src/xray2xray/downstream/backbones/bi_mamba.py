@@ -1,9 +1,9 @@
 """BI-Mamba: a bidirectional selective state-space model of a picture, in plain torch.
 
 A picture becomes a sequence of patches, and two state-space models read it, one from each end, as BI-Mamba (Yang et
-al. 2024, arXiv 2405.18533) does for cardiovascular risk. Blocks and default size are those of Vision Mamba's `small` (Zhu
-et al. 2024, arXiv 2401.09417); the features are the mean over the patches, so that no class token needs a place. One
-view is read, where BI-Mamba joins the patches of two.
+al. 2024, arXiv 2405.18533) does for cardiovascular risk. Blocks and default size are those of Vision Mamba's `small`
+(Zhu et al. 2024, arXiv 2401.09417); the features are the mean over the patches, so that no class token needs a place.
+One view is read, where BI-Mamba joins the patches of two.
 """
 
 import math
