@@ -1,9 +1,12 @@
-"""The pictures of docs/geometry.md, drawn with the very functions that project.
+"""The pictures of docs/geometry.md and docs/cohort.md, drawn with the very functions that project.
 
-python -m benchmarks.pictures CT [--out docs/pictures]
+python -m benchmarks.pictures CT... [--out docs/pictures]
+
+The first CT is drawn within the set; all of them stand beside as many virtual patients.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +15,10 @@ from matplotlib.figure import Figure
 
 from xray2xray.projection import NAMED_VIEWS, STANDARD_ARC, Geometry, preset, render
 from xray2xray.projection.geometry import rays_mm, source_mm
-from xray2xray.radiograph import radiograph
+from xray2xray.radiograph import radiograph, save_png
+from xray2xray.seeds import FIRST_TEST_SEED
 from xray2xray.volume import Volume, canonical, isocentre_mm, read_volume, remove_couch
+from xray2xray.volume.thorax import patient_volume
 
 DRAWN_YAW = 30.0  # the view whose fan is drawn
 TITLES = {
@@ -142,14 +147,26 @@ def _from_the_right(axes: Any, volume: Volume, geometry: Geometry) -> None:
     axes.set(xlim=(source - 130, detector + 230), ylim=(-480, 420))
 
 
+def beside_virtual(volumes: Sequence[Volume], path: Path) -> None:
+    """Frontals and left laterals of real CTs (above) and of as many virtual patients, the first of the test seeds."""
+    virtual = [patient_volume(FIRST_TEST_SEED + number, 160) for number in range(len(volumes))]
+    geometry = preset("chest", 256)
+    rows = []
+    for cohort in (volumes, virtual):
+        views = [radiograph(render(volume, geometry, [0.0, 90.0])) for volume in cohort]
+        rows += [np.hstack([pair[view] for pair in views]) for view in (0, 1)]
+    save_png(path, np.vstack(rows))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("ct", type=Path, help="a chest CT: NIfTI, DICOM folder or zip")
+    parser.add_argument("ct", type=Path, nargs="+", help="a chest CT: NIfTI, DICOM folder or zip")
     parser.add_argument("--out", type=Path, default=Path("docs/pictures"))
     options = parser.parse_args()
-    volume = remove_couch(canonical(read_volume(options.ct)))
-    drawing(volume, options.out / "geometry.png")
-    named_views(volume, options.out / "named_views.png")
+    volumes = [remove_couch(canonical(read_volume(path))) for path in options.ct]
+    drawing(volumes[0], options.out / "geometry.png")
+    named_views(volumes[0], options.out / "named_views.png")
+    beside_virtual(volumes, options.out / "cohort.png")
 
 
 if __name__ == "__main__":
