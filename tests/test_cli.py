@@ -104,7 +104,12 @@ def test_info_as_json(capsys: pytest.CaptureFixture[str]) -> None:
         (["rotate", "a.png", "--out", "x", "--form", "magic"], "--form magic: expected direct, autoregressive"),
         (["rotate", "a.png", "--out", "x", "--yaw-deg", "far"], "--yaw-deg far: expected float or all"),
         (["render", "--out", "x"], "name chest CTs or ask for --procedural"),
-        (["phantom", "--config", "missing.yaml", "--out", "x"], "File does not exist"),
+        (["phantom", "--config", "missing.yaml", "--out", "x"], "--config missing.yaml: cannot be read as YAML"),
+        (["phantom", "--config", "."], "--config .: cannot be read as YAML (Is a directory)"),
+        (["phantom", "--out", "x", "--workers", "0"], "--workers is 0; it must be at least 1"),
+        (["train", "--views", ".", "--out", "x", "--steps", "0"], "--steps is 0; it must be at least 1"),
+        (["train", "--views", ".", "--out", "x", "--limit", "-1"], "--limit is -1; it must be at least 1"),
+        (["cohort"], "no FOLDER given, --kind is required"),
     ],
 )
 def test_wrong_usage(
@@ -163,6 +168,30 @@ def test_an_existing_file_is_not_replaced_unasked(capsys: pytest.CaptureFixture[
 
 
 # ---------------------------------------------------------------- failures nobody foresaw
+
+
+def test_what_xray2xray_did_not_write_is_not_replaced(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    own = tmp_path / "own.csv"
+    own.write_text("path,patient\nnone.png,1\n")
+    assert run("embed", tmp_path, "--out", own, "--overwrite") == 2
+    assert "was not written by xray2xray" in one_error_line(capsys)
+    assert run("cohort", own, "--kind", "csv", "--out", own, "--overwrite") == 2
+    assert "is the input itself" in one_error_line(capsys)
+    assert run("cohort", own, "--kind", "csv", "--out", own / "x.csv") == 2
+    assert "own.csv is a file, not a folder" in one_error_line(capsys)
+    assert own.read_text() == "path,patient\nnone.png,1\n"
+
+
+def test_a_config_that_is_none_is_named_and_not_shown(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    config = tmp_path / "own.csv"
+    config.write_text("path,patient\nsecret.png,1\n")
+    assert run("phantom", "--config", config, "--out", tmp_path / "out") == 2
+    said = one_error_line(capsys)
+    assert "own.csv: no options in it" in said
+    assert "secret" not in said
+    config.write_text("out: [")
+    assert run("phantom", f"--config={config}") == 2
+    assert "own.csv: cannot be read as YAML" in one_error_line(capsys)
 
 
 def test_unexpected_errors_are_one_line_too(

@@ -5,10 +5,11 @@ import os
 import stat
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from xray2xray.errors import InputError, UsageError
-from xray2xray.files import atomic_path, prepare_out, progress, write_json
+from xray2xray.files import atomic_path, check_place, prepare_out, progress, write_json, write_npz
 from xray2xray.runs import check_inputs, each, run_folder
 
 
@@ -60,6 +61,28 @@ def test_write_json_is_strict(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(path, {"psnr": float("inf")})
     assert json.loads(path.read_text(encoding="utf-8"))["name"] == "é", "the old file survives a refused one"
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.NPZ", "a", "a.b"])
+def test_write_npz_keeps_the_name(name: str, tmp_path: Path) -> None:
+    write_npz(tmp_path / name, {"x": np.arange(3), "kind": "text"})
+    assert leftovers(tmp_path) == [name], "numpy would append .npz and leave an empty file"
+    with np.load(tmp_path / name, allow_pickle=False) as stored:
+        assert stored["x"].tolist() == [0, 1, 2]
+        assert str(stored["kind"]) == "text"
+
+
+def test_check_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("x")
+    check_place(tmp_path / "new" / "out.csv")
+    for out in (tmp_path / "file" / "out.csv", tmp_path / "file" / "new" / "out.csv"):
+        with pytest.raises(UsageError, match="file is a file, not a folder"):
+            check_place(out)
+        with pytest.raises(UsageError, match="file is a file, not a folder"):
+            prepare_out(out)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(UsageError, match="no permission to write into"):
+        check_place(tmp_path / "new" / "out.csv")
 
 
 def test_prepare_out_makes_folders_and_takes_empty_ones(tmp_path: Path) -> None:
@@ -116,6 +139,12 @@ def test_run_folder_of_a_failed_run_is_gone_unless_it_holds_results(tmp_path: Pa
     with pytest.raises(InputError):
         run("views.npz")
     assert leftovers(tmp_path / "out") == ["config.yaml", "views.npz"]
+
+
+def test_run_folder_of_an_interrupted_run_is_gone(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), run_folder(tmp_path / "out", False, "rotate", {}):
+        raise KeyboardInterrupt
+    assert not (tmp_path / "out").exists()
 
 
 def test_inputs_are_checked_before_anything_is_removed(tmp_path: Path) -> None:

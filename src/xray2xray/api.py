@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .errors import InputError, UsageError
-from .files import atomic_path, prepare_out, progress
-from .runs import CONFIG, as_paths, check_inputs, each, pick_device, run_folder, say, write_config
+from .files import atomic_path, check_out, check_place, prepare_out, progress
+from .runs import CONFIG, as_paths, check_inputs, each, gone_if_empty, pick_device, run_folder, say, write_config
 from .seeds import FIRST_TEST_SEED
 
 Inputs = str | Path | Sequence[str | Path]
@@ -115,7 +115,7 @@ def phantom(
     from .volume.thorax import COLUMNS, PATHOLOGIES, TISSUES
     from .volume.thorax.cohort import write_patient
 
-    _at_least(1, count=count)
+    _at_least(1, count=count, workers=workers)
     _at_least(0, seed=seed)
     _at_least(32, size=size)
     with run_folder(out, overwrite, "phantom", options) as folder:
@@ -177,6 +177,7 @@ def render(
 
     paths = as_paths(inputs)
     _at_least(0, procedural=procedural, seed=seed, warps=warps)
+    _at_least(1, workers=workers)
     _at_least(8, size=size)
     if not paths and not procedural:
         raise UsageError("nothing to render: name chest CTs or ask for --procedural N patients")
@@ -244,38 +245,47 @@ def train(
 
     if resume and overwrite:
         raise UsageError("--resume goes on and --overwrite begins anew; choose one of them")
+    _at_least(1, steps=steps, limit=limit)
     device = pick_device(device)
     out = Path(out)
     check_inputs([Path(views)], out)
     if Path(views).suffix.lower() == ".csv":
         return _train_posed(options)
-    if overwrite or not (out / RECIPE).exists():  # a folder with a recipe takes further stages
-        prepare_out(out, overwrite)
+    fresh = overwrite or not (out / RECIPE).exists()  # a folder with a recipe takes further stages
+    if fresh:
+        check_out(out, overwrite)
     ViewStore.open(views)
+    if fresh:
+        prepare_out(out, overwrite)
     write_config(out / CONFIG, "train", {**options, "overwrite": False})
-    model = train_stages(views, out, stage, preset, steps, resume, seed, device, precision, limit)
+    with gone_if_empty(out):
+        model = train_stages(views, out, stage, preset, steps, resume, seed, device, precision, limit)
     say(f"the model is in {model}; use it with --source {model}")
     return {"out": str(out), "model": str(model)}
 
 
 def _train_posed(options: dict[str, Any]) -> dict[str, Any]:
     """`train` from a CSV of posed views."""
+    from .data.posed import read_posed
     from .training.posed import train_posed
 
     if options["stage"] != "all" or options["preset"] != "tiny":
         raise UsageError("--stage and --preset are for view stores; a CSV of posed views has one way of training")
     out = Path(options["out"])
     if not options["resume"]:
+        check_out(out, options["overwrite"])
+        read_posed(options["views"])  # before an earlier run is emptied
         prepare_out(out, options["overwrite"])
     write_config(out / CONFIG, "train", {**options, "overwrite": False})
-    model = train_posed(
-        options["views"],
-        out,
-        steps=options["steps"],
-        resume=options["resume"],
-        seed=options["seed"],
-        limit=options["limit"],
-    )
+    with gone_if_empty(out):
+        model = train_posed(
+            options["views"],
+            out,
+            steps=options["steps"],
+            resume=options["resume"],
+            seed=options["seed"],
+            limit=options["limit"],
+        )
     say(f"the transition is in {model}; read it with xray2xray.transition.posed_file.read_transition")
     return {"out": str(out), "model": str(model)}
 
@@ -416,8 +426,9 @@ def cohort(
     from .data import cohorts
     from .processes import on_processes
 
+    _at_least(1, workers=workers)
+    check_inputs([Path(folder)], out)
     out = _file_out(out, overwrite, (".csv",))
-    check_inputs([Path(folder)])
     found = cohorts.read_cohort(folder, kind, cohorts.Policy(uncertain, unmentioned))
     found = found.with_labels(labels) if labels is not None and found.samples else found
     found = found.frontals() if views == "frontal" else found
@@ -709,12 +720,15 @@ def _file_out(out: str | Path, overwrite: bool, endings: tuple[str, ...]) -> Pat
         raise UsageError(f"--out {out} is a folder; give the name of a file")
     if out.exists() and not overwrite:
         raise UsageError(f"{out} exists; choose another --out or pass --overwrite")
+    if out.exists() and not out.with_name(out.name + ".config.yaml").exists():
+        raise UsageError(f"{out} was not written by xray2xray (no {out.name}.config.yaml); --overwrite keeps it")
+    check_place(out)
     return out
 
 
-def _at_least(least: int, **numbers: int) -> None:
+def _at_least(least: int, **numbers: int | None) -> None:
     for name, number in numbers.items():
-        if number < least:
+        if number is not None and number < least:
             raise UsageError(f"--{name.replace('_', '-')} is {number}; it must be at least {least}")
 
 

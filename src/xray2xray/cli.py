@@ -190,13 +190,27 @@ def _config_first(arguments: list[str]) -> list[str]:
     rest: list[str] = []
     words = iter(arguments)
     for word in words:
-        if word == "--config":
-            first += [word, *([value] if (value := next(words, None)) is not None else [])]
+        if word == "--config" and (value := next(words, None)) is not None:
+            first += [word, _checked_config(value)]
         elif word.startswith("--config="):
-            first.append(word)
+            first += ["--config", _checked_config(word.removeprefix("--config="))]
         else:
             rest.append(word)
     return first + rest
+
+
+def _checked_config(path: str) -> str:
+    """The path, or UsageError with the file's name and not its content, unless it is YAML of options."""
+    import yaml
+
+    try:
+        options = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
+        raise UsageError(f"--config {path}: cannot be read as YAML ({reason})") from None
+    if not isinstance(options, dict):
+        raise UsageError(f"--config {path}: no options in it; give the config.yaml of an earlier run")
+    return path
 
 
 def _list_item(kind: Any) -> Any:
@@ -254,7 +268,7 @@ def _one_usage_line(text: str) -> str:
     """jsonargparse tells a story over several lines; the option and what is wrong with it are enough."""
     key = re.match(r'Parser key "(\w+)"[^:]*:\s*(.*)', text, flags=re.S)
     if not key:
-        return re.sub(r"^the following arguments are required: (\w+)$", _required, " ".join(text.split()))
+        return re.sub(r"^the following arguments are required: (.+)$", _required, " ".join(text.split()))
     given = re.search(r"(?:Got value|Given value): (.*)", key.group(2), flags=re.S)
     name = key.group(1) if key.group(1) == "inputs" else _flag(key.group(1))
     if given:
@@ -265,5 +279,5 @@ def _one_usage_line(text: str) -> str:
 
 
 def _required(match: re.Match[str]) -> str:
-    name = match.group(1)
-    return "no input file given" if name == "inputs" else f"{_flag(name)} is required"
+    said = {"inputs": "no input file given", "folder": "no FOLDER given"}
+    return ", ".join(said.get(name, f"{_flag(name)} is required") for name in match.group(1).split(", "))

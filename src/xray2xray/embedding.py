@@ -12,7 +12,7 @@ import numpy as np
 from .data.cohorts.rows import path_column, read_rows
 from .data.store import MANIFEST, ViewStore
 from .errors import InputError
-from .files import atomic_path
+from .files import atomic_path, write_npz
 from .inputs import View, open_input, study_names
 from .unfold import Tools
 
@@ -86,11 +86,10 @@ def _frontal(store: ViewStore, study: str) -> np.ndarray:
 def write_features(out: Path, studies: Sequence[str], features: Sequence[np.ndarray], settings: dict[str, Any]) -> None:
     """`study` (n,) and `features` (n, d) float32 as .npz, or one row a study as .csv."""
     table = np.stack(features).astype(np.float32)
-    with atomic_path(out) as temporary:
-        if out.suffix.lower() == ".npz":
-            np.savez(temporary, study=np.array(studies), features=table, settings=np.array(json.dumps(settings)))
-            return
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(["study", *(f"{settings['kind']}_{i}" for i in range(table.shape[1]))])
-            writer.writerows([study, *map(float, row)] for study, row in zip(studies, table, strict=True))
+    if out.suffix.lower() == ".npz":
+        write_npz(out, {"study": np.array(studies), "features": table, "settings": np.array(json.dumps(settings))})
+        return
+    with atomic_path(out) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["study", *(f"{settings['kind']}_{i}" for i in range(table.shape[1]))])
+        writer.writerows([study, *map(float, row)] for study, row in zip(studies, table, strict=True))

@@ -6,7 +6,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -46,6 +46,14 @@ def write_json(path: str | Path, content: Any) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def write_npz(path: str | Path, arrays: Mapping[str, Any]) -> None:
+    """Write arrays as a compressed .npz, whatever the name ends in (numpy appends .npz to a name without it)."""
+    import numpy as np
+
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)
+
+
 def told_apart(names: Iterable[str]) -> list[str]:
     """The names in their order, the second that is called alike as name-2, and so on."""
     taken: dict[str, None] = {}
@@ -58,22 +66,40 @@ def told_apart(names: Iterable[str]) -> list[str]:
     return list(taken)
 
 
-def prepare_out(out: str | Path, overwrite: bool = False) -> Path:
-    """Make the output folder.
+def check_out(out: str | Path, overwrite: bool = False) -> Path:
+    """Say whether `prepare_out` would take the output folder, and touch nothing.
 
     Raises:
-        UsageError: `out` is a file, or a folder that is not empty and `overwrite` was not asked for.
+        UsageError: `out` or what it lies in is a file, or it is not empty and `overwrite` was not asked for.
     """
     out = Path(out)
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file; --out wants a folder")
+    if not out.exists():
+        check_place(out)
     if out.is_dir() and any(out.iterdir()):
         if not overwrite:
             raise UsageError(f"output folder {out} is not empty; choose another --out or pass --overwrite")
         _refuse_precious(out)
+    return out
+
+
+def prepare_out(out: str | Path, overwrite: bool = False) -> Path:
+    """Make the output folder, or empty that of an earlier run. Raises as `check_out`."""
+    out = check_out(out, overwrite)
+    if out.is_dir() and any(out.iterdir()):
         shutil.rmtree(out)
     out.mkdir(parents=True, exist_ok=True)
     return out
+
+
+def check_place(out: Path) -> None:
+    """Raise UsageError if `out` would lie in a file, or where we may not write, before anything is done for it."""
+    there = next(place for place in out.absolute().parents if place.exists())
+    if not there.is_dir():
+        raise UsageError(f"--out {out}: {there} is a file, not a folder; choose another --out")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UsageError(f"--out {out}: no permission to write into {there}; choose another --out")
 
 
 def _refuse_precious(out: Path) -> None:

@@ -28,12 +28,19 @@ def run_folder(out: str | Path, overwrite: bool, verb: str, options: Mapping[str
     """
     check_inputs(as_paths(options.get("inputs", ())), out)
     folder = prepare_out(out, overwrite)
-    config = folder / CONFIG
-    write_config(config, verb, options)
-    try:
+    write_config(folder / CONFIG, verb, options)
+    with gone_if_empty(folder):
         yield folder
-    except Exception:
-        if [path for path in folder.iterdir() if path != config] == []:
+
+
+@contextmanager
+def gone_if_empty(folder: Path) -> Iterator[None]:
+    """A block that fails, or is interrupted, before it has written more than the settings leaves no folder behind."""
+    try:
+        yield
+    except BaseException:
+        config = folder / CONFIG
+        if folder.is_dir() and all(path == config for path in folder.iterdir()):
             config.unlink(missing_ok=True)
             folder.rmdir()
         raise
@@ -49,8 +56,11 @@ def check_inputs(inputs: Iterable[str | Path], out: str | Path | None = None) ->
     for item in map(Path, inputs):
         if not item.exists():
             raise InputError(f"{item}: there is no such file or folder")
-        if out is not None and item.resolve().is_relative_to(Path(out).resolve()):
-            raise UsageError(f"input {item} lies inside the output folder {out}; choose another --out")
+        if out is None or not item.resolve().is_relative_to(Path(out).resolve()):
+            continue
+        if item.is_file() and item.resolve() == Path(out).resolve():
+            raise UsageError(f"--out {out} is the input itself; choose another --out")
+        raise UsageError(f"input {item} lies inside the output folder {out}; choose another --out")
 
 
 def write_config(path: Path, verb: str, options: Mapping[str, Any]) -> None:

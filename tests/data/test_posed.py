@@ -57,7 +57,7 @@ def test_what_is_standardised_already_stays_as_it_is():
         ("a,zero,a0.png\n", "line 2.*'zero' of study a is no number"),
         ("a,nan,a0.png\n", "is no number"),
         ("a,0\n", "study or image is empty"),
-        ("a,0,lost.png\n", "line 2: there is no image .*lost.png"),
+        ("a,0,lost.png\na,90,a90.png\n", "no study can be used; line 2: there is no image .*lost.png"),
         ("a,0,a0.png\na,0,a90.png\n", "line 3: study a has two views at 0 degrees"),
         ("a,0,a0.png\n", "no study has two views"),
     ],
@@ -65,6 +65,19 @@ def test_what_is_standardised_already_stays_as_it_is():
 def test_mistakes_are_named(cohort, rows, message):
     with pytest.raises(InputError, match=message):
         read_posed(write(cohort, "study,yaw_deg,image\n" + rows))
+
+
+def test_a_lost_image_costs_its_study_only(cohort):
+    rows = "a, 0, a0.png\na,90,a90.png\nb,0,b0.png\nb,90,lost.png\n"
+    found = read_posed(write(cohort, "study, yaw_deg, image\n" + rows))
+    assert [study.study for study in found.studies] == ["a"]
+    assert found.skipped == (f"b: line 5: there is no image {cohort / 'lost.png'}",)
+
+
+@pytest.mark.parametrize("grey", [np.array([["a", "b"]]), np.ones((4, 4)) * 1j, np.zeros((0, 4)), np.zeros((2, 2, 3))])
+def test_arrays_that_are_no_picture(grey):
+    with pytest.raises(InputError, match=r"x.npy: expected grey values \(h, w\)"):
+        standardised(grey, 8, "x.npy")
 
 
 def test_a_patient_stays_in_one_part(cohort):

@@ -201,6 +201,12 @@ def test_refusals(fitted: tuple[SupervisedNetwork, Path]) -> None:
         network().fit(pictures[0], {"a": label})
     with pytest.raises(UsageError, match="budget"):
         network(seconds=3).fit(pictures, {"a": label})
+    with pytest.raises(UsageError, match=r"batch 0 and rate 0\.0005"):
+        SupervisedNetwork(size="tiny", steps=1, batch=0).fit(pictures, {"a": label})
+    with pytest.raises(UsageError, match="--device tpu is not available"):
+        SupervisedNetwork(size="tiny", steps=1, device="tpu").fit(pictures, {"a": label})
+    with pytest.raises(InputError, match=r"pictures \(n, h, w\), got list"):
+        network().fit(pictures.tolist(), {"a": label})
     with pytest.raises(UsageError, match="name the folder"):
         network().fit(pictures, {"a": label}, resume=True)
     with pytest.raises(UsageError, match="holds a run"):

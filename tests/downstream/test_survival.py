@@ -49,6 +49,11 @@ def test_heads_on_disk(head: type[SurvivalHead], tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(InputError, match=r"head\.npz"):
         head.load(path)
+    fitted.save(tmp_path / "no ending")
+    type(fitted).load(tmp_path / "no ending")
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    with pytest.raises(InputError, match=r"array\.npy is no usable"):
+        head.load(tmp_path / "array.npy")
     with pytest.raises(InputError, match=r"gone\.npz"):
         head.load(tmp_path / "gone.npz")
 
@@ -77,6 +82,8 @@ def test_what_cannot_be_learned_from_is_refused_in_words(head: type[SurvivalHead
         unfitted.predict_risk(X)
     with pytest.raises(UsageError, match="cvd head is not fitted"):
         unfitted.save("never.npz")
+    with pytest.raises(UsageError, match="a penalty is a number from 0, got -1"):
+        head("cvd", penalty=-1.0).fit(X, TIME, EVENT)
     with pytest.raises(InputError, match="none of 160 patients had the event"):
         unfitted.fit(X, TIME, np.where(EVENT == 1, 0, EVENT))
     with pytest.raises(InputError, match="must not be negative"):

@@ -104,6 +104,39 @@ def test_refusals(cohort, trained):
         train_posed(cohort, trained.parent / "none", given_yaw_deg=30.0, size=SIZE)
 
 
+def test_an_image_that_cannot_be_read_costs_its_study_only(cohort, tmp_path, capsys):
+    rows = [row for row in cohort.read_text().splitlines() if not row.startswith("000,90")]
+    (cohort.parent / "damaged.csv").write_text("\n".join([*rows, "000,90,damaged.png,train"]))
+    (cohort.parent / "damaged.png").write_bytes(b"no picture")
+    train_posed(cohort.parent / "damaged.csv", tmp_path, size=SIZE, steps=1)
+    assert "left out: 000: " in capsys.readouterr().err
+
+
+def test_a_failed_run_leaves_the_place_free_and_the_last_run_alone(cohort, tmp_path):
+    out = tmp_path / "run"
+    with pytest.raises(InputError, match="0 pairs"):
+        api.train(_one_view_each(cohort), out, device="cpu")
+    assert not out.exists()
+    out.mkdir()
+    (out / "config.yaml").write_text("{}\n")
+    (out / "result").write_text("hours of work")
+    empty = tmp_path / "empty.csv"
+    empty.write_text("")
+    with pytest.raises(InputError, match="no column"):
+        api.train(empty, out, overwrite=True, device="cpu")
+    with pytest.raises(InputError, match="not a view store"):
+        api.train(cohort.parent, out, overwrite=True, device="cpu")
+    assert (out / "result").read_text() == "hours of work"
+
+
+def _one_view_each(cohort: Path) -> Path:
+    """A table that reads well and has nothing to learn from: its only study has no frontal."""
+    table = cohort.parent / "sideways.csv"
+    rows = cohort.read_text().splitlines()
+    table.write_text("\n".join([rows[0], *(row for row in rows if row.startswith("sideways"))]))
+    return table
+
+
 def test_the_verb_takes_a_table(cohort, tmp_path):
     done = api.train(cohort, tmp_path / "run", steps=2, device="cpu")
     model, _ = read_transition(done["model"])

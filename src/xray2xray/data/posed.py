@@ -10,6 +10,7 @@ Grey values of real views are no line integrals, and every picture has a contras
 
 import csv
 import math
+import os
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,14 +55,17 @@ def read_posed(table: str | Path) -> PosedTable:
             patient (by default the study) and split (by default train). Other columns are ignored.
 
     Raises:
-        InputError: the table cannot be read or lacks a column, an image is missing, an angle is no number or given
-            twice, a study or a patient is in two parts of the split, or no study has two views.
+        InputError: the table cannot be read or lacks a column, an angle is no number or given twice, a study or a
+            patient is in two parts of the split, or no study has two views whose files are there.
     """
     table = Path(table)
     views: dict[str, list[tuple[Path, float]]] = defaultdict(list)
     facts: dict[str, tuple[str, str]] = {}
+    lost: dict[str, str] = {}
     for line, row in _rows(table):
         study, yaw_deg, image = _view(table, line, row)
+        if not os.path.isfile(image):  # false, not an error, also for a name that is too long
+            lost.setdefault(study, f"line {line}: there is no image {image}")
         if any(yaw_deg == other for _, other in views[study]):
             raise InputError(f"{table}, line {line}: study {study} has two views at {yaw_deg:g} degrees")
         views[study].append((image, yaw_deg))
@@ -69,10 +73,12 @@ def read_posed(table: str | Path) -> PosedTable:
         if facts.setdefault(study, found) != found:
             raise InputError(f"{table}, line {line}: study {study} has another patient or split than in a line before")
     _check_patients(table, facts)
-    whole = sorted(study for study, seen in views.items() if len(seen) > 1)
+    whole = sorted(study for study, seen in views.items() if len(seen) > 1 and study not in lost)
+    if not whole and lost:
+        raise InputError(f"{table}: no study can be used; {next(iter(lost.values()))}")
     if not whole:
         raise InputError(f"{table}: no study has two views; a transition is learned from at least two of one study")
-    skipped = [f"{study}: one view only" for study, seen in sorted(views.items()) if len(seen) == 1]
+    skipped = [f"{study}: {lost.get(study, 'one view only')}" for study in sorted(set(views) - set(whole))]
     studies = [PosedStudy(study, *facts[study], *zip(*views[study], strict=True)) for study in whole]
     return PosedTable(tuple(studies), tuple(skipped))
 
@@ -88,8 +94,8 @@ def read_views(study: PosedStudy, size: int) -> np.ndarray:
 
 def standardised(grey: np.ndarray, size: int, source: str | Path) -> np.ndarray:
     """Grey values (h, w) resized to (size, size) and brought to mean 0 and SD 1, float32."""
-    if grey.ndim != 2 or not np.isfinite(grey).all():
-        raise InputError(f"{source}: expected grey values (h, w), all finite, got an array {grey.shape}")
+    if grey.ndim != 2 or not grey.size or grey.dtype.kind not in "buif" or not np.isfinite(grey).all():
+        raise InputError(f"{source}: expected grey values (h, w), all finite, got {grey.dtype} {grey.shape}")
     image = Image.fromarray(np.ascontiguousarray(grey, np.float32))
     small = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR), np.float32)
     if small.std() < 1e-6:
@@ -100,7 +106,7 @@ def standardised(grey: np.ndarray, size: int, source: str | Path) -> np.ndarray:
 def _rows(table: Path) -> list[tuple[int, dict[str, str]]]:
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
+            reader = csv.DictReader(file, skipinitialspace=True)
             rows = [(reader.line_num, row) for row in reader]
             lacking = [name for name in COLUMNS if name not in (reader.fieldnames or [])]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -120,10 +126,7 @@ def _view(table: Path, line: int, row: dict[str, str]) -> tuple[str, float, Path
         yaw_deg = math.nan
     if not math.isfinite(yaw_deg):
         raise InputError(f"{table}, line {line}: yaw_deg {text!r} of study {study} is no number of degrees")
-    image = table.parent / name
-    if not image.is_file():
-        raise InputError(f"{table}, line {line}: there is no image {image}")
-    return study, yaw_deg, image
+    return study, yaw_deg, table.parent / name
 
 
 def _check_patients(table: Path, facts: dict[str, tuple[str, str]]) -> None:

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import InputError
 from ..evaluation.statistics.auroc import auroc
 from ..evaluation.statistics.resampling import draw_patients, interval
-from ..files import atomic_path
+from ..files import write_npz
 from .head import VIRTUAL, Array, feature_rows, refuse_real, standardisation
 
 FORMAT = "xray2xray-probes"
@@ -264,19 +264,17 @@ def _averaged(views: NDArray[np.float32], side: int) -> NDArray[np.float32]:
 
 def save_probes(path: str | Path, probes: Sequence[Probe]) -> None:
     """Write probes that read the same features into one .npz without pickle."""
-    with atomic_path(path) as temporary:
-        np.savez_compressed(
-            temporary,
-            format=np.array(FORMAT),
-            label=np.array([p.label for p in probes]),
-            features=np.array([p.features for p in probes]),
-            rung=np.array([p.rung for p in probes]),
-            mean=np.stack([p.mean for p in probes]),
-            scale=np.stack([p.scale for p in probes]),
-            weights=np.stack([p.weights for p in probes]),
-            intercept=np.array([p.intercept for p in probes]),
-            inverse_penalty=np.array([p.inverse_penalty for p in probes]),
-        )
+    arrays = {
+        "label": np.array([p.label for p in probes]),
+        "features": np.array([p.features for p in probes]),
+        "rung": np.array([p.rung for p in probes]),
+        "mean": np.stack([p.mean for p in probes]),
+        "scale": np.stack([p.scale for p in probes]),
+        "weights": np.stack([p.weights for p in probes]),
+        "intercept": np.array([p.intercept for p in probes]),
+        "inverse_penalty": np.array([p.inverse_penalty for p in probes]),
+    }
+    write_npz(path, {"format": FORMAT, **arrays})
 
 
 def load_probes(path: str | Path) -> dict[str, Probe]:
@@ -302,5 +300,5 @@ def load_probes(path: str | Path) -> dict[str, Probe]:
                 )
                 for i, label in enumerate(stored["label"])
             }
-    except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, TypeError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} is no usable probes file ({error}); write it again with evaluate probes") from None

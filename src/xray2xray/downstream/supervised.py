@@ -29,6 +29,7 @@ from ..evaluation.statistics.checks import binary
 from ..evaluation.statistics.concordance import harrell_c
 from ..files import atomic_path, write_json
 from ..pretrained import sha256
+from ..runs import pick_device
 from ..training.checkpoint import CHECKPOINT
 from ..training.loop import LoopConfig, Machine, fit
 from .backbones import build_backbone
@@ -113,6 +114,9 @@ class SupervisedNetwork:
         """
         if (self.steps is None) == (self.seconds is None) or (self.steps or self.seconds or 0) <= 0:
             raise UsageError("a network needs a budget: steps or seconds, one of them and more than 0")
+        if self.batch < 1 or not self.rate > 0:
+            raise UsageError(f"batch {self.batch} and rate {self.rate:g}: both must be more than 0")
+        device = pick_device(self.device)
         if resume and out is None:
             raise UsageError("to resume, name the folder that holds the checkpoint")
         started = out is not None and (Path(out) / CHECKPOINT).exists()
@@ -134,7 +138,7 @@ class SupervisedNetwork:
 
         with TemporaryDirectory() as temporary:
             folder = Path(temporary if out is None else out)
-            machine = Machine(self.device, self.precision, self.seed)
+            machine = Machine(device, self.precision, self.seed)
             self.steps_ = self._plan(objective, machine, folder, resume)
             trained = objective()
             fit(trained, self._loop(self.steps_), machine, folder, resume and started)
@@ -239,7 +243,7 @@ class SupervisedNetwork:
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(f"{folder} is no usable supervised network ({reason}); save it again") from None
-        self.network_.eval().to(device)
+        self.network_.eval().to(pick_device(device))
         self.curve_ = CoxHead.load(folder / "curve.npz") if config["event"] else None
         return self
 
@@ -306,8 +310,9 @@ class SupervisedNetwork:
 
 
 def _check_pictures(images: NDArray[Any]) -> None:
-    if images.ndim != 3 or not all(images.shape):
-        raise InputError(f"a network wants pictures (n, h, w), got {images.shape}")
+    shape = getattr(images, "shape", ())
+    if len(shape) != 3 or not all(shape):
+        raise InputError(f"a network wants pictures (n, h, w), got {shape or type(images).__name__}")
 
 
 def _split(n: int, patients: ArrayLike | None, validation: ArrayLike | None, seed: int) -> tuple[Rows, Rows]:

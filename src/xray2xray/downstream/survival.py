@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import InputError, UsageError
 from ..evaluation.statistics.checks import follow_up
 from ..evaluation.statistics.concordance import harrell_c
-from ..files import atomic_path
+from ..files import write_npz
 from .head import VIRTUAL, Array, feature_rows, refuse_real, standardisation
 
 FORMAT = "xray2xray-survival"
@@ -72,7 +72,10 @@ class SurvivalHead(ABC):
 
         Raises:
             InputError: what `follow_up` refuses, NaN, other lengths, or fewer than four patients with the event.
+            UsageError: a negative penalty.
         """
+        if self.penalty is not None and not 0 <= self.penalty < np.inf:
+            raise UsageError(f"{self._name}: a penalty is a number from 0, got {self.penalty:g}")
         x, (t, e) = feature_rows(features, self._name), follow_up(time, event)
         _, owner = np.unique(np.arange(len(t)) if patients is None else np.asarray(patients), return_inverse=True)
         if not len(x) == len(t) == len(owner):
@@ -127,11 +130,8 @@ class SurvivalHead(ABC):
         """Write the fitted head into one .npz without pickle."""
         self._check_fitted()
         state = {name: value for name, value in vars(self).items() if name.endswith("_")}
-        with atomic_path(path) as temporary:
-            np.savez_compressed(
-                temporary, format=FORMAT, kind=type(self).__name__, label=self.label, features=self.features,
-                rung=self.rung, **state,
-            )  # fmt: skip
+        about = {"kind": type(self).__name__, "label": self.label, "features": self.features, "rung": self.rung}
+        write_npz(path, {"format": FORMAT, **about, **state})
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -150,7 +150,7 @@ class SurvivalHead(ABC):
                         setattr(head, name, stored[name][()])
                 head._check_fitted()
                 return head
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except (OSError, TypeError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise InputError(f"{path} is no usable {cls.__name__} file ({error}); save the head again") from None
 
     @property

@@ -155,7 +155,7 @@ def train_posed(
         limit: use the first studies only.
 
     Raises:
-        InputError: the table or an image cannot be used, or too few or too many pairs are left.
+        InputError: the table cannot be used, or too few or too many pairs are left.
         UsageError: `out` holds a trained stage and `resume` was not asked for.
         TrainingStopped: it does not learn.
     """
@@ -191,6 +191,8 @@ def train_posed(
 def pairs(studies: Sequence[PosedStudy], given_yaw_deg: float, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(given view, target angle, target view) of every other view of every study that has the given one.
 
+    A study without it, or with an image that cannot be used, is named and left out.
+
     Returns:
         float32 (n, size, size), (n,), (n, size, size).
     """
@@ -201,7 +203,11 @@ def pairs(studies: Sequence[PosedStudy], given_yaw_deg: float, size: int) -> tup
         if apart[first] > YAW_TOLERANCE_DEG:
             print(f"left out: {study.study}: no view at {given_yaw_deg:g} degrees", file=sys.stderr)
             continue
-        views = read_views(study, size)
+        try:
+            views = read_views(study, size)
+        except InputError as error:
+            print(f"left out: {study.study}: {error}", file=sys.stderr)
+            continue
         for other, yaw in enumerate(study.yaw_deg):
             if other != first:
                 given.append(views[first])

@@ -84,7 +84,7 @@ def test_one_file_or_picture_in_two_splits(nih: Path, tmp_path: Path) -> None:
         cohorts.check_images(cohort, prints)
 
     check(pictures[0], copy, pictures[1], pictures[2])
-    with pytest.raises(InputError, match=r"the same file is in two splits, 1 pair .s0 and s3.; delete rows"):
+    with pytest.raises(InputError, match=r"the same file is in two splits, 1 pair .s0 and s3.; write the table with"):
         check(pictures[0], pictures[1], pictures[2], copy)
     with pytest.raises(InputError, match=r"nearly the same picture is in train and test, 1 pair .s0 and s2."):
         check(pictures[0], pictures[1], brighter, pictures[2])

@@ -1,5 +1,6 @@
 """Every cohort as it is delivered becomes the same table."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,8 @@ import pytest
 
 from xray2xray.data.cohorts import Cohort, Policy, read_cohort, summary, write_table
 from xray2xray.errors import InputError
+
+from .conftest import save_dicom
 
 
 def rows(cohort: Cohort) -> list[tuple[str, str, str, str]]:
@@ -185,5 +188,70 @@ def test_an_empty_folder(kind: str, tmp_path: Path) -> None:
 def test_cells_that_are_no_labels(chexpert: Path) -> None:
     table = chexpert / "valid.csv"
     table.write_text(table.read_text().replace("0.0", "7"))
-    with pytest.raises(InputError, match="'7' is no label"):
+    with pytest.raises(InputError, match=r"valid\.csv: valid/.*'7' is no label"):
         read_cohort(chexpert, "chexpert")
+
+
+@pytest.fixture
+def own(nih: Path, tmp_path: Path) -> Callable[[str], Cohort]:
+    """Reads a table of one's own from text, in which PNG stands for a picture that is there."""
+    picture = (nih / "images_001/images/00000001_000.png").relative_to(tmp_path)
+
+    def read(text: str) -> Cohort:
+        (tmp_path / "own.csv").write_text(text.replace("PNG", str(picture)))
+        return read_cohort(tmp_path / "own.csv", "csv")
+
+    return read
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "own.csv: the table is empty"),
+        ("\n", "own.csv: the table is empty"),
+        ("path,patient\n", "own.csv: the table has no rows"),
+        ("path,patient\nPNG,1\nan, unquoted.png,1,2\n", "own.csv, line 3: more cells than columns"),
+    ],
+)
+def test_tables_that_are_none(own: Callable[[str], Cohort], text: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        own(text)
+
+
+def test_a_bad_row_costs_itself_only(own: Callable[[str], Cohort]) -> None:
+    cohort = own(
+        f"path, patient, view, event, time_years, edema\nPNG, 1, pa ,1,2.5,nan\n{'a' * 300}.png,2,PA,,,1\n"
+        "PNG,3,PA,1,-3,1\nPNG,4,PA,1.5,3,1\nPNG,5,PA,dead,3,1\nPNG,6,PA,1,inf,1\nPNG,7,PA,,,0\nPNG,8\n"
+    )
+    assert [s.study for s in cohort.samples] == ["study-000001", "study-000007", "study-000008"]
+    np.testing.assert_array_equal(cohort.label("edema"), [np.nan, 0, np.nan])
+    assert cohort.failed == {
+        "line 3": "no such file",
+        "line 6": "event 'dead' is no number",
+        "line 7": "time_years 'inf' is no number",
+        "study-000003": "event 1 after -3 years is no outcome",
+        "study-000004": "event 1.5 after 3 years is no outcome",
+    }
+
+
+def test_a_death_before_the_scan_is_no_outcome(nlst: Path) -> None:
+    table = nlst / "participant_d040722.csv"
+    table.write_text(table.read_text().replace("200009,1,0,", "200009,1,1000,"))
+    assert read_cohort(nlst, "nlst").failed["200009-T0"] == "event 2 after -0.794 years is no outcome"
+
+
+def test_patients_without_a_number(nih: Path) -> None:
+    table = nih / "Data_Entry_2017.csv"
+    table.write_text(table.read_text().replace("Thickening,0,2,", "Thickening,0,two,"))
+    (nih / "test_list.txt").write_bytes("Müller.png\n".encode("latin-1"))
+    cohort = read_cohort(nih, "nih")
+    assert cohort.failed["00000002_000.png"] == "Patient ID 'two' is no number"
+    assert len(cohort.samples) == 2
+
+
+def test_headers_that_say_nothing(lidc: Path) -> None:
+    files = list(lidc.rglob("*.dcm"))
+    for file in files:
+        save_dicom(file, "", "20000101", "CT")
+    with pytest.raises(InputError, match=r"none of 5 series can be read; .*\.dcm: no Modality or no PatientID"):
+        read_cohort(lidc, "lidc")

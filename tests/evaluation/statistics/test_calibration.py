@@ -57,6 +57,8 @@ def test_the_curve_is_straight_beyond_the_outer_knots() -> None:
 def test_predictions_without_a_slope_are_refused() -> None:
     with pytest.raises(InputError, match="all predictions are the same"):
         calibration([0, 1, 1], [0.5, 0.5, 0.5])
+    with pytest.raises(InputError, match="all predictions are the same"):
+        smooth_curve([0, 1, 1, 0], [0.5] * 4)
     with pytest.raises(InputError, match="separate the classes perfectly"):
         calibration([0, 0, 1], [0.1, 0.2, 0.7])
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from xray2xray.errors import InputError, UsageError
+from xray2xray.evaluation.statistics.compare_auroc import delong_interval
 from xray2xray.evaluation.statistics.resampling import interval, nested_bootstrap, patient_bootstrap
 
 
@@ -81,3 +82,11 @@ def test_too_little_to_resample_is_refused() -> None:
         patient_bootstrap(lambda rows: 0.0, ["a", "a"])
     with pytest.raises(UsageError, match="at least one seed"):
         nested_bootstrap(lambda s, d, rows: 0.0, 0, 1, [0, 1])
+
+
+def test_intervals_that_cannot_be() -> None:
+    assert interval([]) is None
+    with pytest.raises(UsageError, match=r"between 0 and 1, such as 0\.95; got 95"):
+        interval([1.0, 2.0], level=95)
+    with pytest.raises(UsageError, match="between 0 and 1"):
+        delong_interval([0, 1, 0, 1], [0.1, 0.4, 0.5, 0.6], level=95)

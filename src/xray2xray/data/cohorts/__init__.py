@@ -37,15 +37,13 @@ __all__ = [
 
 
 def read_cohort(folder: str | Path, kind: Kind, policy: Policy | None = None) -> Cohort:
-    """The cohort in a folder, of `csv` in a table, as it came: nothing is checked yet.
+    """The cohort in a folder, of `csv` in a table, as it came: only impossible outcomes are left out yet.
 
     Raises:
         InputError: it does not have the layout of its kind.
     """
-    if kind == "csv":
-        return read_plain(folder, policy)
-    if kind == "chexpert":
-        return read_chexpert(folder, policy)
-    if kind == "mimic":
-        return read_mimic(folder, policy)
-    return {"nlst": read_nlst, "lidc": read_lidc, "nih": read_nih}[kind](folder)
+    if kind in ("csv", "chexpert", "mimic"):
+        found = {"csv": read_plain, "chexpert": read_chexpert, "mimic": read_mimic}[kind](folder, policy)
+    else:
+        found = {"nlst": read_nlst, "lidc": read_lidc, "nih": read_nih}[kind](folder)
+    return found.without_bad_outcomes()

@@ -17,7 +17,7 @@ PAPER_SIZES = {
     "nlst": {"train": 7268, "validation": 1042, "test": 2085},
     "chexpert": {"train": 191_027, "validation": 202, "test": 518},
 }
-_REMEDY = "delete rows of the written table and read it again with --kind csv"
+_REMEDY = "write the table with --skip-images, delete rows, and read it again with --kind csv"
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 

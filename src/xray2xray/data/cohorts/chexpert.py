@@ -36,8 +36,9 @@ def read_chexpert(folder: str | Path, policy: Policy | None = None) -> Cohort:
                 failed[str(path)] = "labels without an image"
                 continue
             patient, study, picture = within.parts[-3:]
+            where = f"{table}: {within}"
             name = f"{patient}-{study}-{Path(picture).stem}"
-            samples.append(Sample(name, patient, path, _view(row), split, policy.numbers(row, CHEXPERT_LABELS)))
+            samples.append(Sample(name, patient, path, _view(row), split, policy.numbers(row, CHEXPERT_LABELS, where)))
     return Cohort("chexpert", tuple(samples), failed)
 
 

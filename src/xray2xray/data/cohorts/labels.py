@@ -37,7 +37,7 @@ class Policy:
         Raises:
             InputError: the cell is no label.
         """
-        if not cell.strip():
+        if is_blank(cell):
             return 0.0 if self.unmentioned == "zeros" else math.nan
         value = as_number(cell)
         if value == -1:
@@ -46,9 +46,16 @@ class Policy:
             raise InputError(f"{cell!r} is no label; there are 1, 0, -1 (uncertain) and nothing")
         return value
 
-    def numbers(self, row: Mapping[str, str], columns: Iterable[str]) -> dict[str, float]:
-        """The labels of a row under their common names."""
-        return {label_name(column): self.number(row[column]) for column in columns}
+    def numbers(self, row: Mapping[str, str], columns: Iterable[str], where: str) -> dict[str, float]:
+        """The labels of a row under their common names.
+
+        Raises:
+            InputError: a cell is no label; the message begins with `where`.
+        """
+        try:
+            return {label_name(column): self.number(row[column]) for column in columns}
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from None
 
 
 def label_name(column: str) -> str:
@@ -58,8 +65,14 @@ def label_name(column: str) -> str:
 
 
 def as_number(cell: str) -> float:
-    """NaN where a cell holds no number: empty, or a code such as .M (missing) and .N (not applicable)."""
+    """NaN where a cell holds no finite number: empty, or a code such as .M (missing) and .N (not applicable)."""
     try:
-        return float(cell)
+        number = float(cell)
     except ValueError:
         return math.nan
+    return number if math.isfinite(number) else math.nan
+
+
+def is_blank(cell: str) -> bool:
+    """Nothing, or the nan that some programs write for it."""
+    return cell.strip().lower() in ("", "nan")

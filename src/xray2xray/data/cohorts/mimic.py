@@ -34,7 +34,9 @@ def read_mimic(folder: str | Path, policy: Policy | None = None) -> Cohort:
         )
     )
     split_of = {row["dicom_id"]: row["split"].replace("validate", "validation") for row in split}
-    labels_of = {row["study_id"]: policy.numbers(row, CHEXPERT_LABELS) for row in labels}
+    labels_of = {
+        row["study_id"]: policy.numbers(row, CHEXPERT_LABELS, f"labels of study {row['study_id']}") for row in labels
+    }
     unknown = {label_name(column): _NAN for column in CHEXPERT_LABELS}
     samples: list[Sample] = []
     failed: dict[str, str] = {}

@@ -32,7 +32,7 @@ def read_nih(folder: str | Path) -> Cohort:
         name: split
         for split, listed in _LISTS.items()
         if (folder / listed).is_file()
-        for name in (folder / listed).read_text(encoding="utf-8").split()
+        for name in (folder / listed).read_text(encoding="utf-8", errors="replace").split()
     }
     samples: list[Sample] = []
     failed: dict[str, str] = {}
@@ -40,6 +40,9 @@ def read_nih(folder: str | Path) -> Cohort:
         name = row["Image Index"]
         if name not in pictures:
             failed[name] = "labels without an image"
+            continue
+        if not row["Patient ID"].isdecimal():
+            failed[name] = f"Patient ID {row['Patient ID']!r} is no number"
             continue
         found = set(row["Finding Labels"].split("|"))
         if not found <= set(FINDINGS):

@@ -5,12 +5,14 @@ split, event, time_years and labels. A column is a label if it holds nothing but
 former.
 """
 
+import math
+import os
 from pathlib import Path
 from typing import cast, get_args
 
 from ...errors import InputError
 from ...volume.read import is_volume
-from .labels import Policy, as_number
+from .labels import Policy, as_number, is_blank
 from .rows import PATHS, path_column, read_rows
 from .table import COLUMNS, OUTCOME, Cohort, Sample, View
 
@@ -39,10 +41,8 @@ def read_plain(table: str | Path, policy: Policy | None = None) -> Cohort:
     failed: dict[str, str] = {}
     for line, row in enumerate(rows, 2):
         path = table.parent / row[column]
-        if not row[column] or not row["patient"] or not path.exists():
-            failed[f"line {line}"] = (
-                "no path or no patient" if not row[column] or not row["patient"] else "no such file"
-            )
+        if problem := _problem(row, path, row[column]):
+            failed[f"line {line}"] = problem
             continue
         samples.append(
             Sample(
@@ -58,8 +58,20 @@ def read_plain(table: str | Path, policy: Policy | None = None) -> Cohort:
     return Cohort("csv", tuple(samples), failed)
 
 
+def _problem(row: dict[str, str], path: Path, cell: str) -> str | None:
+    """Why the row cannot be used, if it cannot."""
+    if not cell or not row["patient"]:
+        return "no path or no patient"
+    if not os.path.exists(path):  # false, not an error, also for a name that is too long
+        return "no such file"
+    for name in OUTCOME:
+        if math.isnan(as_number(row.get(name, ""))) and not is_blank(row.get(name, "")):
+            return f"{name} {row[name]!r} is no number"
+    return None
+
+
 def _is_label(rows: list[dict[str, str]], column: str) -> bool:
-    cells = {row[column].strip() for row in rows} - {""}
+    cells = {row[column] for row in rows if not is_blank(row[column])}
     return bool(cells) and all(as_number(cell) in (0, 1, -1) for cell in cells)
 
 

@@ -11,25 +11,31 @@ PATHS = ("image", "path", "volume")
 
 
 def read_rows(path: str | Path, needed: Iterable[str] = ()) -> list[dict[str, str]]:
-    """The rows of a .csv or .csv.gz, each a dict by column; what a short row lacks is empty.
+    """The rows of a .csv or .csv.gz, each a dict by column; what a short row lacks is empty, spaces around cells go.
 
     Raises:
-        InputError: it cannot be read, or has no rows, or lacks a needed column.
+        InputError: it cannot be read, has no rows, lacks a needed column, or a row has more cells than columns.
     """
     path = Path(path)
     try:
         with (gzip.open if path.suffix == ".gz" else open)(path, "rt", newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, restval="")
-            rows = list(reader)
+            lines = csv.reader(file, skipinitialspace=True)
+            columns = [name.strip() for name in next(lines, [])]
+            cells = [(lines.line_num, [cell.strip() for cell in line]) for line in lines if line]
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: cannot be read as a CSV table ({error})") from None
-    columns = reader.fieldnames or []
+    if not any(columns):
+        raise InputError(f"{path}: the table is empty")
     lacking = [name for name in needed if name not in columns]
     if lacking:
         raise InputError(f"{path}: no column {lacking[0]} in the first line (there are: {', '.join(columns[:30])})")
-    if not rows:
+    if not cells:
         raise InputError(f"{path}: the table has no rows")
-    return rows
+    for line, row in cells:
+        if any(row[len(columns) :]):
+            raise InputError(f"{path}, line {line}: more cells than columns; put text with a comma in quotes")
+    blank = [""] * len(columns)
+    return [dict(zip(columns, row + blank, strict=False)) for _, row in cells]
 
 
 def path_column(rows: Sequence[Mapping[str, str]], where: str | Path) -> str:

@@ -55,6 +55,16 @@ class Cohort:
     samples: tuple[Sample, ...]
     failed: Mapping[str, str] = field(default_factory=dict)
 
+    def without_bad_outcomes(self) -> "Cohort":
+        """Without studies whose follow-up ends before the scan, or whose event is no whole number from 0."""
+        return self.without(
+            {
+                s.study: f"event {s.event:g} after {s.time_years:.3g} years is no outcome"
+                for s in self.samples
+                if s.time_years < 0 or s.event < 0 or s.event % 1 > 0  # false for NaN, unknown
+            }
+        )
+
     @property
     def label_names(self) -> tuple[str, ...]:
         return tuple(self.samples[0].labels) if self.samples else ()
@@ -93,7 +103,8 @@ class Cohort:
         lacking = [name for name in names if name not in self.label_names]
         if lacking:
             there = ", ".join(self.label_names) or "none"
-            raise InputError(f"{self.kind}: no label {lacking[0]}; this cohort has {there}")
+            hint = " (a label is a column of nothing but 1, 0, -1 and blanks)" if self.kind == "csv" else ""
+            raise InputError(f"{self.kind}: no label {lacking[0]}; this cohort has {there}{hint}")
         return replace(self, samples=tuple(replace(s, labels={n: s.labels[n] for n in names}) for s in self.samples))
 
     def split_by_patient(self) -> "Cohort":

@@ -58,8 +58,13 @@ def series_below(folder: str | Path) -> tuple[list[Series], dict[str, str]]:
         except InputError as error:
             failed[place] = str(error)
             continue
-        said = (str(header.get(tag, "")) for tag in ("Modality", "PatientID", "StudyDate", "StudyInstanceUID"))
+        said = [str(header.get(tag, "")) for tag in ("Modality", "PatientID", "StudyDate", "StudyInstanceUID")]
+        if not all(said[:2]):
+            failed[place] = f"{files[0]}: no Modality or no PatientID in the header; copy the file again"
+            continue
         found.append(Series(Path(place), files, *said))
+    if not found and failed:
+        raise InputError(f"{folder}: none of {len(failed)} series can be read; {next(iter(failed.values()))}")
     if not found:
         raise InputError(f"{folder}: no folder of .dcm files below; give the folder that the download made")
     return found, failed

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .checks import Array
+from .checks import Array, binary
 
 
 def auroc(labels: ArrayLike, scores: ArrayLike, counts: ArrayLike | None = None) -> Array:
@@ -16,11 +16,14 @@ def auroc(labels: ArrayLike, scores: ArrayLike, counts: ArrayLike | None = None)
 
     Returns:
         float64 (draws,), or () without `counts`; NaN where a draw holds one class only.
+
+    Raises:
+        InputError: other lengths, NaN, or one class only.
     """
-    labels, scores = np.asarray(labels).astype(bool), np.asarray(scores, np.float64)
-    weights = np.ones((1, len(labels))) if counts is None else np.asarray(counts, np.float64)
-    wins = won_pairs(scores[labels], scores[~labels])
-    w_positive, w_negative = weights[:, labels], weights[:, ~labels]
+    y, (s,) = binary(labels, scores)
+    weights = np.ones((1, len(y))) if counts is None else np.asarray(counts, np.float64)
+    wins = won_pairs(s[y], s[~y])
+    w_positive, w_negative = weights[:, y], weights[:, ~y]
     pairs = w_positive.sum(axis=1) * w_negative.sum(axis=1)
     won = np.einsum("dp,dp->d", w_positive, w_negative @ wins.T)
     area = np.divide(won, pairs, out=np.full(len(weights), np.nan), where=pairs > 0)

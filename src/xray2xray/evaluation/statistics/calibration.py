@@ -57,10 +57,7 @@ def calibration(labels: ArrayLike, predicted: ArrayLike) -> Calibration:
     Raises:
         InputError: as `probabilities`; all predictions are the same or separate the classes: the slope is not finite.
     """
-    y, p = probabilities(labels, predicted)
-    x = logit(np.clip(p, EDGE, 1 - EDGE))
-    if np.ptp(x) < 1e-9:
-        raise InputError("all predictions are the same: they have no calibration slope")
+    y, p, x = _log_odds(labels, predicted)
     if x[y].min() >= x[~y].max() or x[y].max() <= x[~y].min():
         raise InputError("predictions separate the classes perfectly: there is no finite calibration slope")
     ones = np.ones((len(x), 1))
@@ -71,9 +68,12 @@ def calibration(labels: ArrayLike, predicted: ArrayLike) -> Calibration:
 
 
 def smooth_curve(labels: ArrayLike, predicted: ArrayLike) -> Array:
-    """Observed risk at each prediction, float64 (n,): the smooth calibration curve of `calibration`."""
-    y, p = probabilities(labels, predicted)
-    x = logit(np.clip(p, EDGE, 1 - EDGE))
+    """Observed risk at each prediction, float64 (n,): the smooth calibration curve of `calibration`.
+
+    Raises:
+        InputError: as `probabilities`; all predictions are the same.
+    """
+    y, _, x = _log_odds(labels, predicted)
     design = np.column_stack([np.ones_like(x), (x - x.mean()) / x.std(), _spline(x)])
     return expit(design @ _logistic(design, y))
 
@@ -94,6 +94,15 @@ def reliability(labels: ArrayLike, predicted: ArrayLike, groups: int = 10) -> Re
     centre = (share + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
     reach = Z95 / (1 + Z95**2 / n) * np.sqrt(share * (1 - share) / n + Z95**2 / (4 * n**2))
     return Reliability(mean, share, centre - reach, centre + reach, n)
+
+
+def _log_odds(labels: ArrayLike, predicted: ArrayLike) -> tuple[NDArray[np.bool_], Array, Array]:
+    """Labels, predictions and their log odds, which must differ."""
+    y, p = probabilities(labels, predicted)
+    x = logit(np.clip(p, EDGE, 1 - EDGE))
+    if np.ptp(x) < 1e-9:
+        raise InputError("all predictions are the same: they have no calibration slope")
+    return y, p, x
 
 
 def _logistic(design: Array, y: NDArray[np.bool_], offset: Array | float = 0.0) -> Array:

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ...errors import InputError
+from ...errors import InputError, UsageError
 
 Array = NDArray[np.floating]
 
@@ -54,6 +54,12 @@ def follow_up(time: ArrayLike, event: ArrayLike) -> tuple[Array, NDArray[np.int6
     if not (e == 1).any():
         raise InputError(f"none of {len(t)} patients had the event, so nothing can be said about it")
     return t, e.astype(np.int64)
+
+
+def check_level(level: float) -> None:
+    """Raises UsageError for a level of confidence such as 95, which is meant as 0.95."""
+    if not 0 < level < 1:
+        raise UsageError(f"a level of confidence lies between 0 and 1, such as 0.95; got {level:g}")
 
 
 def finite(*arrays: Array) -> None:

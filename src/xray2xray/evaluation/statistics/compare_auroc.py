@@ -8,7 +8,7 @@ from scipy.special import ndtr, ndtri
 
 from ...errors import InputError
 from .auroc import auroc, won_pairs
-from .checks import Array, binary
+from .checks import Array, binary, check_level
 from .resampling import draw_patients, interval
 
 
@@ -46,6 +46,7 @@ def delong(labels: ArrayLike, *scores: ArrayLike) -> tuple[Array, Array]:
 
 def delong_interval(labels: ArrayLike, scores: ArrayLike, level: float = 0.95) -> tuple[float, tuple[float, float]]:
     """AUROC and its Wald interval within [0, 1]; arguments and errors as `delong`."""
+    check_level(level)
     (area,), ((variance,),) = delong(labels, scores)
     reach = ndtri((1 + level) / 2) * np.sqrt(variance)
     return float(area), (float(max(0, area - reach)), float(min(1, area + reach)))

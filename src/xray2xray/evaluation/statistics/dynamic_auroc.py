@@ -30,7 +30,7 @@ def auroc_at(time: ArrayLike, event: ArrayLike, risk: ArrayLike, horizons: Array
     scores = np.repeat(scores[:, None], len(limits), axis=1) if scores.ndim == 1 else scores
     if scores.shape != (len(t), len(limits)):
         raise InputError(f"risk must be ({len(t)},) or ({len(t)}, {len(limits)}), got {scores.shape}")
-    finite(scores)
+    finite(scores, limits)
     observed = still_observed(t, e)
     found = np.empty(len(limits))
     for i, limit in enumerate(limits):

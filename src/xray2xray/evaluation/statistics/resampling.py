@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import InputError, UsageError
-from .checks import Array
+from .checks import Array, check_level
 
 Rows = NDArray[np.intp]
 
@@ -17,10 +17,15 @@ def draw_patients(n: int, draws: int = 1000, seed: int = 0) -> Array:
 
 
 def interval(resampled: ArrayLike, level: float = 0.95) -> tuple[float, float] | None:
-    """The central `level` of bootstrap draws, NaN left out; None if fewer than half of the draws are numbers."""
+    """The central `level` of bootstrap draws, NaN left out; None if fewer than half of the draws are numbers.
+
+    Raises:
+        UsageError: the level is not between 0 and 1.
+    """
+    check_level(level)
     values = np.asarray(resampled, np.float64)
     values = values[np.isfinite(values)]
-    if len(values) < 0.5 * np.size(resampled):
+    if not len(values) or len(values) < 0.5 * np.size(resampled):
         return None
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
