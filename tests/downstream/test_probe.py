@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from xray2xray.downstream.probe import compare_probes, load_probes, pixel_features, probe, save_probes
-from xray2xray.errors import InputError
+from xray2xray.errors import InputError, UsageError
 from xray2xray.evaluation.statistics.auroc import auroc
 from xray2xray.evaluation.statistics.resampling import draw_patients, interval
 
@@ -128,7 +128,7 @@ def test_probes_on_disk(tmp_path: Path) -> None:
     read = load_probes(path)
     assert list(read) == ["edema", "cvd"]
     assert np.array_equal(read["cvd"].probability(x), probes[1].probability(x))
-    with pytest.raises(InputError, match="refuses a real radiograph"):
+    with pytest.raises(UsageError, match="refuses a real radiograph"):
         read["cvd"].probability(x, rung="real radiograph")
     with pytest.raises(InputError, match="cvd probe: it reads 30 volumetric features, got 3"):
         read["cvd"].probability(x[:, :3])

@@ -164,7 +164,7 @@ def test_a_network_of_virtual_patients_refuses_a_real_radiograph(
     fitted[0].save(tmp_path / "virtual")
     for one in (fitted[0], SupervisedNetwork.load(tmp_path / "virtual")):
         for ask in (one.predict_proba, one.predict_risk, lambda x, rung, one=one: one.predict_incidence(x, [1], rung)):
-            with pytest.raises(InputError, match="refuses a real radiograph"):
+            with pytest.raises(UsageError, match="refuses a real radiograph"):
                 ask(PICTURES[:2], rung=REAL)
     real = network(steps=1, rung=REAL).fit(PICTURES[:40], {"bright": LABELS["bright"][:40]})
     real.save(tmp_path / "real")

@@ -64,14 +64,16 @@ def test_a_head_of_virtual_patients_refuses_a_real_radiograph(head: type[Surviva
     virtual.save(tmp_path / "virtual.npz")
     real.save(tmp_path / "real.npz")
     for refusing in (virtual, head.load(tmp_path / "virtual.npz")):
-        with pytest.raises(InputError, match="cvd head was trained on virtual patients and refuses a real"):
+        with pytest.raises(UsageError, match="cvd head was trained on virtual patients and refuses a real"):
             refusing.predict_risk(X, rung=REAL)
-        with pytest.raises(InputError, match="refuses a real"):
+        with pytest.raises(UsageError, match="refuses a real"):
             refusing.predict_survival(X, [1.0], rung=REAL)
-        with pytest.raises(InputError, match="refuses a real"):
+        with pytest.raises(UsageError, match="refuses a real"):
             refusing.predict_incidence(X, [1.0], rung=REAL)
-        with pytest.raises(InputError, match="refuses a real"):
+        with pytest.raises(UsageError, match="refuses a real"):
             refusing.score(X, TIME, EVENT, rung=REAL)
+        with pytest.raises(UsageError, match="no rung of the evidence ladder"):
+            refusing.predict_risk(X, rung="real radiographs")
     assert np.array_equal(head.load(tmp_path / "real.npz").predict_risk(X, rung=REAL), virtual.predict_risk(X))
 
 

@@ -3,10 +3,11 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import InputError
+from ..errors import InputError, UsageError
 
 VIRTUAL = "virtual patient"
 REAL = "real radiograph"
+RUNGS = (VIRTUAL, "rendered from real CT", REAL)  # of the evidence ladder
 
 Array = NDArray[np.floating]
 
@@ -30,10 +31,14 @@ def refuse_real(name: str, trained_on: str, rung: str) -> None:
     """A head trained on virtual patients has learned planted findings; of a real radiograph it would say nonsense.
 
     Raises:
-        InputError: `rung`, where the features come from, is a real radiograph and the head was trained on virtual ones.
+        UsageError: `rung`, where the features come from, is a real radiograph and the head was trained on virtual ones,
+            or is no rung at all: a misspelt one must not pass for another.
     """
+    for said in (trained_on, rung):
+        if said not in RUNGS:
+            raise UsageError(f"{name}: {said!r} is no rung of the evidence ladder; say {', '.join(map(repr, RUNGS))}")
     if trained_on == VIRTUAL and rung == REAL:
-        raise InputError(
+        raise UsageError(
             f"the {name} was trained on virtual patients and refuses a real radiograph; "
             "train one on labelled radiographs"
         )

@@ -52,7 +52,8 @@ class Probe:
             rung: where the features come from.
 
         Raises:
-            InputError: features of another width, NaN, or a real radiograph (see `refuse_real`).
+            InputError: features of another width, or NaN.
+            UsageError: a real radiograph (see `refuse_real`).
         """
         refuse_real(f"{self.label} probe", self.rung, rung)
         x = feature_rows(features, f"{self.label} probe", len(self.mean), self.features)

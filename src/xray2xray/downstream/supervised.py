@@ -159,7 +159,8 @@ class SupervisedNetwork:
 
         Raises:
             UsageError: the network is not fitted.
-            InputError: pictures that cannot be used, or real radiographs for a network of virtual patients.
+            InputError: pictures that cannot be used.
+            UsageError: real radiographs for a network of virtual patients.
         """
         return torch.sigmoid(self._answers(images, rung)[:, : len(self.labels_)]).numpy()
 

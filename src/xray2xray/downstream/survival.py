@@ -106,7 +106,8 @@ class SurvivalHead(ABC):
 
         Raises:
             UsageError: the head is not fitted.
-            InputError: features of another width, NaN, or a real radiograph for a head of virtual patients.
+            InputError: features of another width, or NaN.
+            UsageError: a real radiograph for a head of virtual patients.
         """
         return self._risk(self._rows(features, rung))
 
