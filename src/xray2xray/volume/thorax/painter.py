@@ -335,10 +335,8 @@ def paint(
                         _ellipsoid(x - s.midline - 38.0, hilum_y, hilum_z, 17.0, 17.0, 24.0),
                         _ellipsoid(x - s.midline + 38.0, hilum_y, hilum_z - 8.0, 17.0, 17.0, 22.0),
                     )
-                    root = _ellipsoid(
-                        x - s.midline, hilum_y - 8.0, hilum_z + 10.0, 40.0, 26.0, 34.0
-                    )  # with left atrium
-                    hila = max(hila, root)
+                    # The lungs' roots meet before the spine, where the left atrium lies.
+                    hila = max(hila, _ellipsoid(x - s.midline, hilum_y - 8.0, hilum_z + 10.0, 40.0, 26.0, 34.0))
                     media = max(max(_join(column, heart + 2.0, 24.0), gutter), max(max(septum, esophagus), hila))
                     chest = _inside(pleura, voxel)
                     if above < voxel:  # belly: liver, stomach with its bubble, spleen, the rest fat and bowel
