@@ -54,6 +54,7 @@ def _one_habitus(patient: Patient) -> Patient:
 
 
 WHOLE = "whole cohort"
+UNTEXTURED = "- texture (one HU for each tissue of a patient)"
 LEVERS: dict[str, Callable[[Patient], Patient]] = {
     WHOLE: lambda patient: patient,
     "- joint shape (textbook ranges instead)": _textbook,
@@ -62,17 +63,14 @@ LEVERS: dict[str, Callable[[Patient], Patient]] = {
     "- habitus": _one_habitus,
     "- pathologies": lambda patient: replace(patient, findings=Findings()),
     "- burden of years": lambda patient: replace(patient, burden=Burden()),
+    UNTEXTURED: lambda patient: patient,  # what changes is the volume: see `arc`
 }
 """Without what: each changes a patient and leaves the rest of it as it was."""
 
 
-UNTEXTURED = "- texture (one HU for each tissue of a patient)"
-
-
 def arc(lever: str, seed: int) -> np.ndarray:
     """Views of a seed's patient without a lever, uint16 (37, PIXELS, PIXELS)."""
-    change = LEVERS.get(lever, LEVERS[WHOLE])
-    volume, tissue = make_volume(change(sample_patient(seed)), PIXELS)
+    volume, tissue = make_volume(LEVERS[lever](sample_patient(seed)), PIXELS)
     if lever == UNTEXTURED:
         sums, counts = (np.bincount(tissue.ravel(), weights) for weights in (volume.hu.ravel(), None))
         volume = replace(volume, hu=(sums / np.maximum(counts, 1))[tissue].astype(np.float32))
@@ -132,15 +130,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         whole = make(partial(arc, WHOLE), WHOLE, range(options.count))
         keep(WHOLE, far_psnr(whole, truth))
         bare = [remove_couch(scan) for scan in scans]
+        seeds = range(len(bare) * options.warps)  # no two warps share a shape
         warps = [
-            make(partial(warped_arc, scan, outline(scan)), f"warps of {name}", range(k, 4 * options.warps, 4))
+            make(partial(warped_arc, scan, outline(scan)), f"warps of {name}", seeds[k :: len(bare)])
             for k, (name, scan) in enumerate(zip(names, bare, strict=True))
         ]
         others = [np.concatenate([w for j, w in enumerate(warps) if j != i]) for i in range(len(warps))]
         for lever, start in (("+ warps of the other CTs", [whole]), ("warps of the other CTs alone", [])):
             left_out = [far_psnr(np.concatenate([*start, o]), truth[i : i + 1])[0] for i, o in enumerate(others)]
             keep(lever, np.array(left_out))
-        for lever in (*list(LEVERS)[1:], UNTEXTURED):
+        for lever in list(LEVERS)[1:]:
             keep(lever, far_psnr(make(partial(arc, lever), lever, range(options.count)), truth))
     with atomic_path(options.out / "ablation.md") as temporary:
         temporary.write_text(markdown(names, rows), encoding="utf-8")

@@ -11,10 +11,10 @@ import numpy as np
 from .errors import InputError
 from .files import told_apart
 from .projection.geometry import STANDARD_ARC, Geometry
+from .rungs import FROM_CT, RADIOGRAPH, VIRTUAL
 from .volume.volume import Volume
 
 View = Literal["pa", "ap", "auto"]
-REAL_RADIOGRAPH = "real radiograph"  # the third rung of the evidence ladder; see evaluation.scoring for the other two
 _ENDINGS = (".nii.gz", ".nii", ".zip", ".dcm", ".dicom", ".png", ".jpg", ".jpeg")
 
 
@@ -112,7 +112,6 @@ def open_input(
         raise InputError(f"{path}: there is no such file or folder")
     name = name or study_name(path)
     if is_volume(path):
-        from .evaluation.scoring import FROM_CT
         from .volume.read import read_volume
 
         return study_of_volume(read_volume(path, series), geometry, name, str(path), FROM_CT)
@@ -121,7 +120,6 @@ def open_input(
 
 def open_procedural(seed: int, geometry: Geometry) -> Study:
     """The procedural patient of a seed."""
-    from .evaluation.scoring import VIRTUAL
     from .rendering import procedural_study
     from .volume.thorax import patient_labels, patient_volume
 
@@ -156,4 +154,4 @@ def _study_of_radiograph(
     elif view == "auto" and path.suffix.lower() in (".png", ".jpg", ".jpeg"):
         notes.append("assumed to be PA; say --view ap if it is not")
     view_p = match_quantiles(radiograph.gray, frontal_quantiles)
-    return Study(name, str(path), REAL_RADIOGRAPH, view_p, geometry, calibrated=False, notes=tuple(notes))
+    return Study(name, str(path), RADIOGRAPH, view_p, geometry, calibrated=False, notes=tuple(notes))

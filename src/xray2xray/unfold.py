@@ -15,7 +15,6 @@ from .evaluation.baselines import Baselines
 from .evaluation.ood import OutOfDistribution, out_of_distribution, reconstruction_error
 from .evaluation.pictures import case_picture, unfold_picture, views_gif
 from .evaluation.report import Report, write_report
-from .evaluation.scoring import VIRTUAL
 from .evaluation.views import PICTURE_YAW_DEG, load_baselines
 from .evaluation.volumes import resample, volume_scores
 from .files import atomic_path, write_json
@@ -24,6 +23,7 @@ from .pretrained import folder_of
 from .projection.geometry import STANDARD_ARC, Geometry, preset
 from .projection.reconstruct import reconstruct
 from .radiograph.display import save_png, to_gray
+from .rungs import VIRTUAL
 from .volume.nifti import write_nifti
 from .volume.volume import Volume
 from .world_model import WorldModel

@@ -11,10 +11,10 @@ from safetensors.torch import save_file
 
 from xray2xray.downstream import supervised
 from xray2xray.downstream.backbones import METHODS
-from xray2xray.downstream.head import REAL
 from xray2xray.downstream.network import MultiTaskNetwork, grey_values, moved
 from xray2xray.downstream.supervised import SupervisedNetwork
 from xray2xray.errors import InputError, UsageError
+from xray2xray.rungs import RADIOGRAPH
 from xray2xray.training.loop import Machine
 
 SIDE, N = 32, 240
@@ -165,10 +165,10 @@ def test_a_network_of_virtual_patients_refuses_a_real_radiograph(
     for one in (fitted[0], SupervisedNetwork.load(tmp_path / "virtual")):
         for ask in (one.predict_proba, one.predict_risk, lambda x, rung, one=one: one.predict_incidence(x, [1], rung)):
             with pytest.raises(UsageError, match="refuses a real radiograph"):
-                ask(PICTURES[:2], rung=REAL)
-    real = network(steps=1, rung=REAL).fit(PICTURES[:40], {"bright": LABELS["bright"][:40]})
+                ask(PICTURES[:2], rung=RADIOGRAPH)
+    real = network(steps=1, rung=RADIOGRAPH).fit(PICTURES[:40], {"bright": LABELS["bright"][:40]})
     real.save(tmp_path / "real")
-    assert SupervisedNetwork.load(tmp_path / "real").predict_proba(PICTURES[:2], rung=REAL).shape == (2, 1)
+    assert SupervisedNetwork.load(tmp_path / "real").predict_proba(PICTURES[:2], rung=RADIOGRAPH).shape == (2, 1)
 
 
 def test_public_weights_are_the_beginning(tmp_path: Path) -> None:

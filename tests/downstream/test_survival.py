@@ -6,10 +6,10 @@ import pytest
 from xray2xray.downstream.competing import CompetingRisksHead
 from xray2xray.downstream.cox import CoxHead
 from xray2xray.downstream.discrete_time import DiscreteTimeHead
-from xray2xray.downstream.head import REAL
 from xray2xray.downstream.survival import SurvivalHead
 from xray2xray.errors import InputError, UsageError
 from xray2xray.evaluation.statistics.concordance import harrell_c
+from xray2xray.rungs import RADIOGRAPH
 
 HEADS = [CoxHead, DiscreteTimeHead, CompetingRisksHead]
 RNG = np.random.default_rng(0)
@@ -60,21 +60,21 @@ def test_heads_on_disk(head: type[SurvivalHead], tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("head", HEADS)
 def test_a_head_of_virtual_patients_refuses_a_real_radiograph(head: type[SurvivalHead], tmp_path: Path) -> None:
-    virtual, real = head("cvd").fit(X, TIME, EVENT), head("cvd", rung=REAL).fit(X, TIME, EVENT)
+    virtual, real = head("cvd").fit(X, TIME, EVENT), head("cvd", rung=RADIOGRAPH).fit(X, TIME, EVENT)
     virtual.save(tmp_path / "virtual.npz")
     real.save(tmp_path / "real.npz")
     for refusing in (virtual, head.load(tmp_path / "virtual.npz")):
         with pytest.raises(UsageError, match="cvd head was trained on virtual patients and refuses a real"):
-            refusing.predict_risk(X, rung=REAL)
+            refusing.predict_risk(X, rung=RADIOGRAPH)
         with pytest.raises(UsageError, match="refuses a real"):
-            refusing.predict_survival(X, [1.0], rung=REAL)
+            refusing.predict_survival(X, [1.0], rung=RADIOGRAPH)
         with pytest.raises(UsageError, match="refuses a real"):
-            refusing.predict_incidence(X, [1.0], rung=REAL)
+            refusing.predict_incidence(X, [1.0], rung=RADIOGRAPH)
         with pytest.raises(UsageError, match="refuses a real"):
-            refusing.score(X, TIME, EVENT, rung=REAL)
+            refusing.score(X, TIME, EVENT, rung=RADIOGRAPH)
         with pytest.raises(UsageError, match="no rung of the evidence ladder"):
             refusing.predict_risk(X, rung="real radiographs")
-    assert np.array_equal(head.load(tmp_path / "real.npz").predict_risk(X, rung=REAL), virtual.predict_risk(X))
+    assert np.array_equal(head.load(tmp_path / "real.npz").predict_risk(X, rung=RADIOGRAPH), virtual.predict_risk(X))
 
 
 @pytest.mark.parametrize("head", HEADS)

@@ -9,8 +9,8 @@ import torch
 from xray2xray.evaluation import metrics
 from xray2xray.evaluation.drift import AHEAD_DEG, free_running, measure_drift, routes
 from xray2xray.evaluation.metrics import unit
-from xray2xray.evaluation.scoring import VIRTUAL
 from xray2xray.projection.geometry import STANDARD_ARC
+from xray2xray.rungs import VIRTUAL
 from xray2xray.transition.action import Action
 from xray2xray.world_model import WorldModel
 

@@ -14,8 +14,8 @@ from xray2xray.evaluation.cases import Case
 from xray2xray.evaluation.controls import evaluate_controls, measure
 from xray2xray.evaluation.controls_report import controls_markdown, write_controls
 from xray2xray.evaluation.metrics import unit
-from xray2xray.evaluation.scoring import FROM_CT, VIRTUAL
 from xray2xray.projection.geometry import STANDARD_ARC
+from xray2xray.rungs import FROM_CT, VIRTUAL
 from xray2xray.world_model import WorldModel
 
 Cohort = Callable[..., np.ndarray]

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from xray2xray.evaluation.ood import out_of_distribution
-from xray2xray.evaluation.report import RADIOGRAPH, Report, write_report
-from xray2xray.evaluation.scoring import VIRTUAL
+from xray2xray.evaluation.report import Report, write_report
+from xray2xray.rungs import RADIOGRAPH, VIRTUAL
 from xray2xray.volume.volume import Volume
 
 

@@ -15,8 +15,8 @@ from xray2xray.evaluation.retrieval import (
     ranks,
     summarise_retrieval,
 )
-from xray2xray.evaluation.scoring import VIRTUAL
 from xray2xray.projection.geometry import STANDARD_ARC
+from xray2xray.rungs import VIRTUAL
 from xray2xray.world_model import WorldModel
 
 Cohort = Callable[..., np.ndarray]

@@ -4,10 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError, UsageError
-
-VIRTUAL = "virtual patient"
-REAL = "real radiograph"
-RUNGS = (VIRTUAL, "rendered from real CT", REAL)  # of the evidence ladder
+from ..rungs import RADIOGRAPH, RUNGS, VIRTUAL
 
 Array = NDArray[np.floating]
 
@@ -37,7 +34,7 @@ def refuse_real(name: str, trained_on: str, rung: str) -> None:
     for said in (trained_on, rung):
         if said not in RUNGS:
             raise UsageError(f"{name}: {said!r} is no rung of the evidence ladder; say {', '.join(map(repr, RUNGS))}")
-    if trained_on == VIRTUAL and rung == REAL:
+    if trained_on == VIRTUAL and rung == RADIOGRAPH:
         raise UsageError(
             f"the {name} was trained on virtual patients and refuses a real radiograph; "
             "train one on labelled radiographs"

@@ -17,7 +17,8 @@ from ..errors import InputError
 from ..evaluation.statistics.auroc import auroc
 from ..evaluation.statistics.resampling import draw_patients, interval
 from ..files import write_npz
-from .head import VIRTUAL, Array, feature_rows, refuse_real, standardisation
+from ..rungs import VIRTUAL
+from .head import Array, feature_rows, refuse_real, standardisation
 
 FORMAT = "xray2xray-probes"
 INVERSE_PENALTIES = tuple(float(c) for c in np.logspace(-5, 1, 7))

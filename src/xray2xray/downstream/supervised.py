@@ -29,6 +29,7 @@ from ..evaluation.statistics.checks import binary
 from ..evaluation.statistics.concordance import harrell_c
 from ..files import atomic_path, write_json
 from ..pretrained import sha256
+from ..rungs import VIRTUAL
 from ..runs import pick_device
 from ..training.checkpoint import CHECKPOINT
 from ..training.loop import LoopConfig, Machine, fit
@@ -36,7 +37,7 @@ from .backbones import build_backbone
 from .backbones.weights import load_weights
 from .cox import CoxHead
 from .endpoints import Endpoints
-from .head import VIRTUAL, Array, refuse_real
+from .head import Array, refuse_real
 from .network import MultiTaskNetwork, Rows, SupervisedObjective, grey_values
 from .survival import MINIMUM
 

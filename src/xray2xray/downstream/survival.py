@@ -18,7 +18,8 @@ from ..errors import InputError, UsageError
 from ..evaluation.statistics.checks import follow_up
 from ..evaluation.statistics.concordance import harrell_c
 from ..files import write_npz
-from .head import VIRTUAL, Array, feature_rows, refuse_real, standardisation
+from ..rungs import VIRTUAL
+from .head import Array, feature_rows, refuse_real, standardisation
 
 FORMAT = "xray2xray-survival"
 PENALTIES = tuple(float(p) for p in np.logspace(2, -4, 13))  # the strongest first: it wins a tie
@@ -105,9 +106,8 @@ class SurvivalHead(ABC):
             rung: where the features come from.
 
         Raises:
-            UsageError: the head is not fitted.
+            UsageError: the head is not fitted, or a real radiograph for a head of virtual patients.
             InputError: features of another width, or NaN.
-            UsageError: a real radiograph for a head of virtual patients.
         """
         return self._risk(self._rows(features, rung))
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from ..errors import InputError
 from ..files import progress
 from ..projection.geometry import STANDARD_ARC, Geometry
+from ..rungs import FROM_CT, VIRTUAL
 from ..seeds import FIRST_TEST_SEED
 from .metrics import Array
-from .scoring import FROM_CT, VIRTUAL
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ import numpy as np
 from ..errors import InputError, UsageError
 from ..files import progress
 from ..projection.geometry import STANDARD_ARC
-from ..seeds import FIRST_TEST_SEED
 from .actions import AS_IT_IS, CONTROLS, INPUT_YAW_DEG, score_controls
 from .baselines import CopyInput, MeanView, Predictor
 from .cases import Case, rendered, sources
@@ -91,14 +90,7 @@ def evaluate_controls(
         "groups": groups,
         "retrieval": summarise_retrieval(embed_candidates(gallery, loaded, ridge), seed),
         "failed": failed,
-        "settings": {
-            "source": str(source),
-            "train": None if train is None else str(train),
-            "seed": seed,
-            "first_test_seed": FIRST_TEST_SEED + seed,
-            "geometry": bench.geometry.name,
-            "size": bench.geometry.size,
-        },
+        "settings": bench.settings(source, train, seed),
     }
     write_controls(Path(out), result)
     return result

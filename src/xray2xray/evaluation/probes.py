@@ -20,9 +20,9 @@ from ..downstream.probe import Comparison, Difference, compare_probes, pixel_fea
 from ..errors import InputError, UsageError
 from ..files import atomic_path, progress, write_json
 from ..projection.geometry import Geometry, preset
+from ..rungs import VIRTUAL
 from ..seeds import FIRST_PROBE_SEED, FIRST_TEST_SEED
 from .metrics import Array
-from .scoring import VIRTUAL
 
 FEATURES = ("volumetric", "vision", "pixels")
 

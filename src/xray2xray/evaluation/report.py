@@ -23,14 +23,13 @@ from .. import __version__
 from ..files import atomic_path, write_json
 from ..projection.geometry import NAMED_VIEWS, STANDARD_ARC
 from ..radiograph.display import WINDOW, to_gray
+from ..rungs import FROM_CT, RADIOGRAPH, VIRTUAL
 from ..volume.volume import Volume, canonical
 from .metrics import P_MAX, Array, unit
 from .ood import OutOfDistribution
 from .pictures import ERROR_P, error_colours
-from .scoring import FROM_CT, VIRTUAL, Cohort, score, summarise
+from .scoring import Cohort, score, summarise
 from .volumes import display_planes, resample, volume_scores
-
-RADIOGRAPH = "real radiograph"
 
 _RUNG_WORDS = {
     VIRTUAL: "A program made this patient: this shows whether planted anatomy is recovered, nothing clinical.",
@@ -65,7 +64,7 @@ class Report:
 
     Attributes:
         title: the case, such as `thorax-1000000`; never a patient's name.
-        rung: of the evidence ladder: `scoring.VIRTUAL`, `scoring.FROM_CT` or `RADIOGRAPH`.
+        rung: of the evidence ladder: `VIRTUAL`, `FROM_CT` or `RADIOGRAPH`.
         input_p: (h, w), the given view as line integrals p.
         predicted_p: model -> (angles, h, w); the first is shown first.
         truth_p: (angles, h, w) where it is known; then `baselines_p` must hold `mean_view`, the zero of R2.

@@ -10,10 +10,6 @@ from . import metrics
 from .baselines import best_at_each_angle
 from .metrics import BEYOND_DEG, Array
 
-VIRTUAL = "virtual patient"
-FROM_CT = "rendered from real CT"
-"""The first two rungs of the evidence ladder; the third, real radiographs, has no truth at other angles."""
-
 
 @dataclass(frozen=True)
 class Scores:

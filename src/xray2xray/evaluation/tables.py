@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from .scoring import VIRTUAL
+from ..rungs import VIRTUAL
 
 
 def heading(rung: str, n: int) -> str:

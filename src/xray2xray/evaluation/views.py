@@ -101,14 +101,7 @@ def evaluate_views(
         "cases": case_rows(cohort),
         "failed": failed,
         "skipped_baselines": bench.skipped,
-        "settings": {
-            "source": str(source),
-            "train": None if train is None else str(train),
-            "seed": seed,
-            "first_test_seed": FIRST_TEST_SEED + seed,
-            "geometry": bench.geometry.name,
-            "size": bench.geometry.size,
-        },
+        "settings": bench.settings(source, train, seed),
     }
     rungs = sorted(set(cohort.rungs), reverse=True)
     if len(rungs) > 1:
@@ -185,6 +178,17 @@ class Bench:
     geometry: Geometry
     predictors: dict[str, Predictor]
     skipped: dict[str, str]
+
+    def settings(self, source: str | Path, train: str | Path | None, seed: int) -> dict[str, Any]:
+        """What a result was measured with, as it stands beside its numbers."""
+        return {
+            "source": str(source),
+            "train": None if train is None else str(train),
+            "seed": seed,
+            "first_test_seed": FIRST_TEST_SEED + seed,
+            "geometry": self.geometry.name,
+            "size": self.geometry.size,
+        }
 
 
 def open_bench(input_yaw_deg: float, train: str | Path | None = None, baselines: str | Path | None = None) -> Bench:

@@ -367,8 +367,8 @@ def paint(
                             label = HEART if beat > 0.5 else MEDIASTINUM
                     if occupancy > 0:
                         slope = (y - 0.5 * (row[CAGE_FRONT] + row[CAGE_BACK])) if s.supine > 0.5 else (z - 20.0)
+                        # Vessels and bronchi too thin for the tree crowd towards the hilum: less than the mean outside.
                         air = s.lung_hu - 18.0 - 0.42 * slope + 26.0 * noise
-                        # Vessels and bronchi too thin for the tree crowd towards the hilum.
                         aside = abs(x - s.midline) - 30.0
                         air += 90.0 * math.exp(-(aside * aside + hilum_y * hilum_y + hilum_z * hilum_z) / 2500.0)
                         if occupancy > 0.5:
