@@ -52,7 +52,7 @@ class Adapter:
         Raises:
             InputError: another size, or values that are not finite.
         """
-        view_p = np.asarray(view_p, np.float32)
+        view_p = np.array(view_p, np.float32)  # a copy: what Pillow lends may not be written to
         if view_p.shape != (self.size, self.size) or not np.isfinite(view_p).all():
             raise InputError(f"this adapter takes views of {self.size} x {self.size} finite values, got {view_p.shape}")
         device = next(self.generator.parameters()).device

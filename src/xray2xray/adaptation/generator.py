@@ -19,8 +19,8 @@ class AdapterConfig:
     """`size` is the picture's side, `width` the channels at a quarter of it; one block for each dilation."""
 
     size: int = 128
-    width: int = 48
-    dilations: tuple[int, ...] = (1, 2, 4, 1)
+    width: int = 32
+    dilations: tuple[int, ...] = (1, 2, 4)
 
     def __post_init__(self) -> None:
         if self.size % FOLD or self.width % 8:
@@ -63,4 +63,4 @@ class Generator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         change = self.last(torch.cat([self.body(x), x], dim=1))
-        return (x + change.float()).clamp(-1, 1) if not self.training else x + change.float()
+        return x + change.float()

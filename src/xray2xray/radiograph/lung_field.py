@@ -48,7 +48,7 @@ class LungField:
 def find_lung_field(gray: np.ndarray) -> LungField:
     """The place where two dark lungs beside a dense midline fit best, by normalised correlation over place and size.
 
-    The ranks of the smoothed grey values are compared, so the result is the same for every monotone curve of them.
+    The ranks of the grey values are compared, so the result is the same for every monotone curve of them.
     The width and the midline are found well, the lower edge is not (numbers: docs/adaptation.md).
 
     Args:
@@ -59,9 +59,12 @@ def find_lung_field(gray: np.ndarray) -> LungField:
     """
     gray = np.asarray(gray, np.float32)
     if gray.ndim != 2 or gray.shape[0] != gray.shape[1] or gray.shape[0] < _SIDE or not np.ptp(gray) > 0:
-        raise InputError(f"a lung field is looked for in one square picture of at least {_SIDE} pixels, got {gray.shape}")
-    small = np.asarray(Image.fromarray(gray).resize((_SIDE, _SIDE), Image.Resampling.BOX))
-    ranks = rankdata(gaussian_filter(small, 0.8)).reshape(small.shape) / small.size - 0.5
+        raise InputError(
+            f"a lung field is looked for in one square picture of at least {_SIDE} pixels, got {gray.shape}"
+        )
+    ranks = (rankdata(gray) / gray.size - 0.5).astype(np.float32).reshape(gray.shape)
+    ranks = np.asarray(Image.fromarray(ranks).resize((_SIDE, _SIDE), Image.Resampling.BOX), np.float64)
+    ranks = gaussian_filter(ranks, 0.8)
     best = LungField(0.5, 0.2, 0.6, 0.6, -1.0)
     for width, height, template in _templates():
         likeness = _correlation(ranks, template)
@@ -104,7 +107,7 @@ def levels_to_p(gray: np.ndarray, levels: tuple[float, float, float]) -> np.ndar
 def standard_frame(image: np.ndarray, field: LungField, size: int, nearest: bool = False) -> np.ndarray:
     """The picture (n, n) shifted and scaled until the lung field is at its standard place; float32 (size, size).
 
-    Beyond the picture's edge its outermost pixels go on.
+    Beyond the picture's edge there is nothing: 0, in line integrals the air that surrounds a simulated scan's end.
 
     Args:
         nearest: for label maps: each pixel takes one value of the picture, none is mixed.
@@ -113,7 +116,7 @@ def standard_frame(image: np.ndarray, field: LungField, size: int, nearest: bool
     side = n * float(np.clip(field.width / STANDARD_WIDTH, *_ZOOM))  # of the square that becomes the whole frame
     left, top = field.centre * n - STANDARD_CENTRE * side, field.top * n - STANDARD_TOP * side
     pad = max(0, int(np.ceil(max(-left, -top, left + side - n, top + side - n))))
-    padded = np.pad(np.asarray(image, np.float32), pad, mode="edge")
+    padded = np.pad(np.asarray(image, np.float32), pad)
     box = (left + pad, top + pad, left + pad + side, top + pad + side)
     how = Image.Resampling.NEAREST if nearest else Image.Resampling.BILINEAR  # PIL's averages where it reduces
     return np.asarray(Image.fromarray(padded).resize((size, size), how, box=box), np.float32)

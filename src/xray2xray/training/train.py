@@ -10,7 +10,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ def train(
     precision: str = "auto",
     limit: int | None = None,
     recipe: Preset | None = None,
+    appearance: float = 0.0,
 ) -> Path:
     """Train a world model and return the folder that `WorldModel.from_pretrained` takes (out/model).
 
@@ -64,6 +65,7 @@ def train(
         device, precision: as Lightning Fabric names them; `auto` takes bfloat16 where it is faster here.
         limit: use the first studies only.
         recipe: a whole preset, instead of `preset_name`.
+        appearance: share of the direct form's inputs that get a random appearance (docs/adaptation.md).
 
     Raises:
         InputError: the store is empty or of another size, or a checkpoint cannot be used.
@@ -74,6 +76,10 @@ def train(
         raise UsageError(f"there is no stage {stage!r}; choose all, {', '.join(STAGES)}")
     wanted = STAGES if stage == "all" else (stage,)
     chosen = with_steps(recipe or preset(preset_name), steps)
+    if not 0 <= appearance <= 1:
+        raise UsageError(f"--appearance is a share from 0 to 1, got {appearance}")
+    if appearance:
+        chosen = replace(chosen, direct_training=replace(chosen.direct_training, appearance_share=appearance))
     out = Path(out)
     for name in wanted:
         if (out / name / CHECKPOINT).exists() and not resume:
@@ -201,6 +207,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", default="auto", help="auto, 32-true or bf16-mixed")
     parser.add_argument("--limit", type=int, help="use the first studies only")
+    parser.add_argument("--appearance", type=float, default=0.0, help="share of inputs with a random appearance")
     options = parser.parse_args(arguments)
     try:
         folder = train(
@@ -214,6 +221,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.device,
             options.precision,
             options.limit,
+            appearance=options.appearance,
         )
     except (InputError, UsageError) as error:
         print(f"error: {error}", file=sys.stderr)
