@@ -26,7 +26,8 @@ class Appearance:
         collimation: chance that the frame is cut to a rectangle, air beyond.
         shift: crop: largest shift, as a share of the side.
         zoom: crop: largest magnification, and its inverse the smallest.
-        ap: chance that a view is taken for AP: magnified by up to `ap_zoom`. The lungs' shadow in `portable_ap` is larger
+        ap: chance that a view is taken for AP: magnified by up to `ap_zoom`. The lungs' shadow in `portable_ap` is
+        larger
             than in `chest`; that the heart's grows more cannot be had from one view, so it is left out.
     """
 
@@ -64,7 +65,7 @@ def monotone_curve(x: Tensor, strength: float, generator: torch.Generator, knots
 
 
 def local_contrast(x: Tensor, amount: Tensor, share: float = 0.05) -> Tensor:
-    """x + amount (x - its neighbourhood), a box of `share` of the side; amount (b,), -1 leaves the neighbourhood only."""
+    """x + amount (x - its neighbourhood), a box of `share` of the side; amount (b,), -1 leaves no detail."""
     side = max(3, round(share * x.shape[-1]) | 1)
     around = F.avg_pool2d(F.pad(x, (side // 2,) * 4, mode="replicate"), side, stride=1)
     return x + amount[:, None, None, None] * (x - around)

@@ -18,8 +18,8 @@ class ImageBuffer(nn.Module):
     def exchange(self, fakes: Tensor, chance: Tensor) -> Tensor:
         """What the critic is shown in place of `fakes`.
 
-        While there is room each fake is kept and shown. Then every other one, by chance, is kept in place of an old one,
-        and the old one is shown.
+        While there is room each fake is kept and shown. Then every other one, by chance, is kept in place of an old
+        one, and the old one is shown.
 
         Args:
             fakes: (b, 1, size, size).

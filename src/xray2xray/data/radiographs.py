@@ -24,8 +24,8 @@ class RadiographFile:
 def list_radiographs(inputs: Iterable[str | Path]) -> list[RadiographFile]:
     """What folders, files and CSV tables name, in order of the path, each once.
 
-    A table has the columns path and patient (docs/cohorts.md). Of a bare file the patient is what stands before the first
-    underscore of its name, as in ChestX-ray14; names that end in _mask are label maps and passed over.
+    A table has the columns path and patient (docs/cohorts.md). Of a bare file the patient is what stands before the
+    first underscore of its name, as in ChestX-ray14; names that end in _mask are label maps and passed over.
 
     Raises:
         InputError: an input does not exist, a table cannot be read, or there is no picture at all.
@@ -48,6 +48,6 @@ def list_radiographs(inputs: Iterable[str | Path]) -> list[RadiographFile]:
 
 
 def half_of(patient: str, seed: int) -> Half:
-    """The half that a hash deals a patient to: of nothing but the name and the seed, so a growing set never disagrees."""
+    """The half that a hash of name and seed deals a patient to: the same however many others there are."""
     digest = hashlib.sha256(f"xray2xray half {seed} of patient {patient}".encode()).digest()
     return "first" if digest[0] < 128 else "second"

@@ -2,9 +2,9 @@
 
 A PNG says neither how large the film was nor what its grey values mean. The lungs are on every chest radiograph: their
 width tells the scale, and quantiles of what lies around them are landmarks of the grey values (Nyul & Udupa, MRM 42
-(1999) 1072). Both are put where the same finder has them on simulated frontals. Everything else follows by one similarity
-of the plane and one monotone, piecewise linear curve, so no structure is moved against another and no order is changed.
-The lungs' absolute size is lost, as it was not known; the cardiothoracic ratio is not.
+(1999) 1072). Both are put where the same finder has them on simulated frontals. Everything else follows by one
+similarity of the plane and one monotone, piecewise linear curve, so no structure is moved against another and no
+order is changed. The lungs' absolute size is lost, as it was not known; the cardiothoracic ratio is not.
 """
 
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ from ..errors import InputError
 
 LEVELS = (0.1, 0.5, 0.9)  # quantiles of the lung field: lungs, their borders, mediastinum and diaphragm
 
-# Medians of 500 rendered frontals of procedural patients (seeds from 0, preset `chest`): where this finder has their lung
-# fields, and the line integrals at `LEVELS` inside.
+# Medians of 500 rendered frontals of procedural patients (seeds from 0, preset `chest`): where this finder has their
+# lung fields, and the line integrals at `LEVELS` inside.
 STANDARD_WIDTH, STANDARD_CENTRE, STANDARD_TOP = 0.52, 0.51, 0.21
 STANDARD_P = (2.2, 2.9, 4.6)
 

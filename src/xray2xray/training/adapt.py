@@ -2,8 +2,9 @@
 
     python -m xray2xray.training.adapt IMAGES --views STORE --out DIR
 
-DIR gets adaptation/ (metrics.jsonl, pictures/, checkpoint.pt) and model/, which `--adapter` of the verbs takes. The other
-half of the patients is never opened, so that it can tell how good the adapter is (`python -m benchmarks.adaptation`).
+DIR gets adaptation/ (metrics.jsonl, pictures/, checkpoint.pt) and model/, which `--adapter` of the verbs takes. The
+other half of the patients is never opened, so that it can tell how good the adapter is (`python -m
+benchmarks.adaptation`).
 """
 
 import argparse
@@ -33,7 +34,7 @@ from .checkpoint import CHECKPOINT
 from .loop import LoopConfig, Machine, fit
 
 # Zhu et al.'s 0.5 for the first moment: with more, generator and critic overrun each other.
-LOOP = LoopConfig(steps=6000, batch=2, rate=3e-4, warm_up=100, weight_decay=0.0, betas=(0.5, 0.99), check_every=250)
+LOOP = LoopConfig(steps=6000, batch=2, rate=1e-3, warm_up=50, weight_decay=0.0, betas=(0.5, 0.99), check_every=250)
 FEWEST = 10
 MOST_RENDERED = 1000
 
@@ -104,7 +105,8 @@ def train_adapter(
 
 
 def read_normalised(files: Sequence[RadiographFile], size: int) -> np.ndarray:
-    """Radiographs on the networks' frame and scale, float32 (n, size, size) p; what cannot be read is named and left out.
+    """Radiographs on the networks' frame and scale, float32 (n, size, size) p; what cannot be read is named and left
+    out.
 
     Raises:
         InputError: none can be used.

@@ -1,9 +1,9 @@
 """The objective of the CycleGAN (Zhu et al. 2017, arXiv 1703.10593): radiographs to simulated views and back.
 
 Two generators, two critics, unpaired pictures. Least-squares adversarial losses, cycle consistency and identity are the
-paper's; an anatomy term is added, since a CycleGAN alone may move, erase or invent structures: the edges of a picture and of
-what is made of it must lie in the same places. Cycle and anatomy count fully about the lungs only: a simulated scan ends
-somewhere at the shoulders and the abdomen, and what is cut there cannot come back.
+paper's; an anatomy term is added, since a CycleGAN alone may move, erase or invent structures: the edges of a picture
+and of what is made of it must lie in the same places. Cycle and anatomy count fully about the lungs only: a simulated
+scan ends somewhere at the shoulders and the abdomen, and what is cut there cannot come back.
 """
 
 import copy
@@ -33,9 +33,9 @@ class AdaptationLosses:
     """Weights; `outside` is how much of cycle and anatomy is left away from the lungs."""
 
     adversarial: float = 1.0
-    cycle: float = 10.0
-    identity: float = 5.0
-    anatomy: float = 5.0
+    cycle: float = 5.0
+    identity: float = 2.5
+    anatomy: float = 2.0
     outside: float = 0.1
     buffer: int = 50
     critic_width: int = 16
@@ -43,8 +43,8 @@ class AdaptationLosses:
 
 
 class AdaptationObjective(Objective):
-    """`real` is float32 (n, size, size) p, as `normalise_radiograph` gives it; `rendered` uint16 (m, size, size) frontals
-    as stored. The last tenth of `real` is only looked at. A batch counts pictures of each domain."""
+    """`real` is float32 (n, size, size) p, as `normalise_radiograph` gives it; `rendered` uint16 (m, size, size)
+    frontals as stored. The last tenth of `real` is only looked at. A batch counts pictures of each domain."""
 
     stage = "adaptation"
     parts = ("generators", "critics")
