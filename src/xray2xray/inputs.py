@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .adaptation import Adapter
 
 View = Literal["pa", "ap", "auto"]
-UNLIKE_LUNGS = 0.35  # likeness of a lung field: 2 % of JSRT and Wingspan lie below
+UNLIKE_LUNGS = 0.35  # likeness of a lung field: none of JSRT, 2 % of Wingspan, 11 % of ChestX-ray14 lie below
 _ENDINGS = (".nii.gz", ".nii", ".zip", ".dcm", ".dicom", ".png", ".jpg", ".jpeg")
 
 

@@ -26,8 +26,7 @@ class Appearance:
         collimation: chance that the frame is cut to a rectangle, air beyond.
         shift: crop: largest shift, as a share of the side.
         zoom: crop: largest magnification, and its inverse the smallest.
-        ap: chance that a view is taken for AP: magnified by up to `ap_zoom`. The lungs' shadow in `portable_ap` is
-        larger
+        ap: chance that a view is taken for AP: magnified by up to `ap_zoom`, as all shadows are larger in `portable_ap`
             than in `chest`; that the heart's grows more cannot be had from one view, so it is left out.
     """
 

@@ -127,7 +127,8 @@ class AdaptationObjective(Objective):
         assert self._drawn is not None, "the generators' part comes first in each step"
         loss, figures = batch["real"].new_zeros(()), {}
         for name, fakes, chance in zip(("simulated", "real"), self._drawn, batch["chance"], strict=True):
-            shown = self.buffers_of[name].exchange(fakes, chance)
+            buffer: Any = self.buffers_of[name]
+            shown = buffer.exchange(fakes, chance)
             true_score, fake_score = (self.critics[name](x)[0].float() for x in (batch[name], shown))
             loss = loss + ((true_score - 1).square().mean() + fake_score.square().mean()) / 2
             figures[f"{name}_told"] = (true_score.mean() - fake_score.mean()).detach()
