@@ -7,8 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..errors import UsageError
 from .action import Action
 from .blocks import CausalBlock, KeyValueCache, initialise
+from .decoding import Decoding, settle
 
 STEP_DEG = 5.0
 MAX_OFFSET = 36  # steps between the ends of the standard arc
@@ -76,11 +78,11 @@ class AutoregressiveTransition(nn.Module):
             offsets: (b, views) how many steps of +5 degrees each context view lies from the latest; zeros if None.
         """
         prompt = self._prompt(context, direction, offsets)
-        written = self._written(following[:, :-1], context[:, -1], start=0)
-        hidden = torch.cat([prompt, written], dim=1)
-        for block in self.blocks:
-            hidden = block(hidden)
-        return self._logits(hidden[:, prompt.shape[1] - 1 :])
+        return self._logits(self._read(following[:, :-1], prompt, context[:, -1]))
+
+    def caches(self) -> list[KeyValueCache]:
+        """Buffers for `step`; a roll-out makes them once."""
+        return [KeyValueCache(self.length) for _ in self.blocks]
 
     @torch.no_grad()
     def step(
@@ -90,24 +92,62 @@ class AutoregressiveTransition(nn.Module):
         offsets: Tensor | None = None,
         generator: torch.Generator | None = None,
         temperature: float = 1.0,
+        decoding: Decoding = "cached",
+        caches: list[KeyValueCache] | None = None,
     ) -> Tensor:
         """Tokens of a view, (b, n) or with its context (b, views, n) -> tokens (b, n) of the view 5 degrees on.
 
-        Greedy without a `generator`, else sampled from the softmax at `temperature`.
+        Args:
+            tokens, offsets: see `forward`.
+            generator: samples from the softmax at `temperature`; greedy without.
+            decoding: how the greedy tokens are found; they are the same. `cached`: one by one, each a pass over one
+                position. `uncached`: each a pass over all positions, to compare with. `parallel`: passes over all tokens
+                that are not settled yet (`settle`).
+            caches: from `caches()`, for a batch of this size or a larger one; new ones if None.
+
+        Raises:
+            UsageError: parallel decoding with a generator.
         """
         context = tokens[:, None] if tokens.ndim == 2 else tokens
-        direction = (action.difference_deg > 0).long()
+        latest = context[:, -1]
+        prompt = self._prompt(context, (action.difference_deg > 0).long(), offsets)
+        if decoding == "uncached":
+            caches = None
+        elif caches is None:
+            caches = self.caches()
+        if decoding == "parallel":
+            if generator is not None:
+                raise UsageError("parallel decoding finds the greedy tokens; sample with decoding='cached'")
+            return settle(lambda guess, start: self._logits(self._read(guess, prompt, latest, start, caches)), latest)
         pick = _sampler(generator, temperature)
-        caches = [KeyValueCache() for _ in self.blocks]
-        hidden = self._prompt(context, direction, offsets)
-        written: list[Tensor] = []
-        while True:
-            for block, cache in zip(self.blocks, caches, strict=True):
-                hidden = block(hidden, cache, self.length)
-            written.append(pick(self._logits(hidden[:, -1])))
-            if len(written) == self.config.tokens:
-                return torch.stack(written, dim=1)
-            hidden = self._written(written[-1][:, None], context[:, -1], start=len(written) - 1)
+        written = latest[:, :0]
+        for place in range(self.config.tokens):
+            hidden = self._read(written, prompt, latest, place if caches else 0, caches)
+            written = torch.cat([written, pick(self._logits(hidden[:, -1]))[:, None]], dim=1)
+        return written
+
+    def _read(
+        self,
+        written: Tensor,
+        prompt: Tensor,
+        latest: Tensor,
+        start: int = 0,
+        caches: list[KeyValueCache] | None = None,
+    ) -> Tensor:
+        """Hidden states (b, w - start + 1, dim) from which tokens start .. w follow, when tokens (b, w) are written.
+
+        What the prompt and the tokens before `start` - 1 left in the caches is used again.
+        """
+        first = max(0, start - 1)
+        hidden = self._written(written[:, first:], latest, first)
+        known = prompt.shape[1] + first
+        if start == 0:
+            hidden, known = torch.cat([prompt, hidden], dim=1), 0
+        for block, cache in zip(self.blocks, caches or [None] * len(self.blocks), strict=True):
+            if cache is not None:
+                cache.rewind(known)
+            hidden = block(hidden, cache)
+        return hidden[:, start - written.shape[1] - 1 :]
 
     def _prompt(self, context: Tensor, direction: Tensor, offsets: Tensor | None) -> Tensor:
         views = self.embed(context) + self.place + self.role[0]
