@@ -35,15 +35,17 @@ def test_writing_with_the_cache_equals_reading_the_whole_sequence(context_views)
 def test_logits_are_those_without_a_cache(dtype):
     """Prompt, single tokens and chunks through the caches against one pass over everything, twice over."""
     gpt, rounding = model(2).to(dtype), torch.finfo(dtype).eps
-    prompt = gpt._prompt(torch.randint(11, (3, 2, 5)), torch.tensor([0, 1, 1]), torch.tensor([[-2, 0]]).expand(3, -1))
-    written, latest = torch.randint(11, (3, 4)), torch.randint(11, (3, 5))
-    whole = gpt._read(written, prompt, latest)
+    context, direction = torch.randint(11, (3, 2, 5)), torch.tensor([0, 1, 1])
+    offsets, written = torch.tensor([[-2, 0]]).expand(3, -1), torch.randint(11, (3, 4))
+    whole = gpt.reader(context, direction, offsets)(written, 0)
+    assert whole.shape == (3, 5, 11)
     caches = gpt.caches()
     for batch in (slice(None), slice(2)):  # the second, smaller one writes over the same buffers
-        for upto, start in ((0, 0), (1, 1), (4, 2), (3, 2), (4, 4)):
-            read = gpt._read(written[batch, :upto], prompt[batch], latest[batch], start, caches)
+        read = gpt.reader(context[batch], direction[batch], offsets[batch], caches)
+        for upto, place in ((0, 0), (1, 1), (4, 2), (3, 2), (4, 4)):
+            found = read(written[batch, :upto], place)
             torch.testing.assert_close(
-                read, whole[batch, start : upto + 1].to(read.dtype), atol=200 * rounding, rtol=200 * rounding
+                found, whole[batch, place : upto + 1], atol=200 * rounding, rtol=200 * rounding, check_dtype=False
             )
 
 

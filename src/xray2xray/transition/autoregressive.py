@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,7 @@ from torch.nn import functional as F
 from ..errors import UsageError
 from .action import Action
 from .blocks import CausalBlock, KeyValueCache, initialise
-from .decoding import Decoding, settle
+from .decoding import Decoding, Read, settle
 
 STEP_DEG = 5.0
 MAX_OFFSET = 36  # steps between the ends of the standard arc
@@ -77,8 +78,38 @@ class AutoregressiveTransition(nn.Module):
             following: (b, n) tokens of the next view.
             offsets: (b, views) how many steps of +5 degrees each context view lies from the latest; zeros if None.
         """
-        prompt = self._prompt(context, direction, offsets)
-        return self._logits(self._read(following[:, :-1], prompt, context[:, -1]))
+        return self.reader(context, direction, offsets)(following[:, :-1], 0)
+
+    def reader(
+        self,
+        context: Tensor,
+        direction: Tensor,
+        offsets: Tensor | None = None,
+        caches: list[KeyValueCache] | None = None,
+    ) -> Read:
+        """What reads the next view while it is being written: see `forward` for context, direction and offsets.
+
+        Returns:
+            a function of the tokens (b, w) written so far and a place: the logits (b, w - place + 1, K) of the tokens
+            at place .. w. Without caches it reads everything anew. With them it reads only from the token before that
+            place on: what it has left there of the prompt and of the tokens before is used again.
+        """
+        shown = self.same_place(self.embed(context[:, -1]))
+        prompt = self._prompt(context, direction, shown, offsets)
+
+        def read(written: Tensor, place: int) -> Tensor:
+            first = max(0, place - 1) if caches else 0
+            hidden = self._written(written[:, first:], shown, first)
+            known = prompt.shape[1] + first
+            if place == 0 or not caches:
+                hidden, known = torch.cat([prompt, hidden], dim=1), 0
+            for cache in caches or ():
+                cache.rewind(known)
+            for block, cache in zip_longest(self.blocks, caches or ()):
+                hidden = block(hidden, cache)
+            return self._logits(hidden[:, place - written.shape[1] - 1 :])
+
+        return read
 
     def caches(self) -> list[KeyValueCache]:
         """Buffers for `step`; a roll-out makes them once."""
@@ -101,66 +132,40 @@ class AutoregressiveTransition(nn.Module):
             tokens, offsets: see `forward`.
             generator: samples from the softmax at `temperature`; greedy without.
             decoding: how the greedy tokens are found; they are the same. `cached`: one by one, each a pass over one
-                position. `uncached`: each a pass over all positions, to compare with. `parallel`: passes over all tokens
-                that are not settled yet (`settle`).
+                position. `uncached`: each a pass over all positions, to compare with. `parallel`: passes over all
+                tokens that are not settled yet (`settle`).
             caches: from `caches()`, for a batch of this size or a larger one; new ones if None.
 
         Raises:
             UsageError: parallel decoding with a generator.
         """
         context = tokens[:, None] if tokens.ndim == 2 else tokens
-        latest = context[:, -1]
-        prompt = self._prompt(context, (action.difference_deg > 0).long(), offsets)
         if decoding == "uncached":
             caches = None
         elif caches is None:
             caches = self.caches()
+        read = self.reader(context, (action.difference_deg > 0).long(), offsets, caches)
         if decoding == "parallel":
             if generator is not None:
                 raise UsageError("parallel decoding finds the greedy tokens; sample with decoding='cached'")
-            return settle(lambda guess, start: self._logits(self._read(guess, prompt, latest, start, caches)), latest)
+            return settle(read, context[:, -1])
         pick = _sampler(generator, temperature)
-        written = latest[:, :0]
+        written = context[:, -1, :0]
         for place in range(self.config.tokens):
-            hidden = self._read(written, prompt, latest, place if caches else 0, caches)
-            written = torch.cat([written, pick(self._logits(hidden[:, -1]))[:, None]], dim=1)
+            written = torch.cat([written, pick(read(written, place)[:, -1])[:, None]], dim=1)
         return written
 
-    def _read(
-        self,
-        written: Tensor,
-        prompt: Tensor,
-        latest: Tensor,
-        start: int = 0,
-        caches: list[KeyValueCache] | None = None,
-    ) -> Tensor:
-        """Hidden states (b, w - start + 1, dim) from which tokens start .. w follow, when tokens (b, w) are written.
-
-        What the prompt and the tokens before `start` - 1 left in the caches is used again.
-        """
-        first = max(0, start - 1)
-        hidden = self._written(written[:, first:], latest, first)
-        known = prompt.shape[1] + first
-        if start == 0:
-            hidden, known = torch.cat([prompt, hidden], dim=1), 0
-        for block, cache in zip(self.blocks, caches or [None] * len(self.blocks), strict=True):
-            if cache is not None:
-                cache.rewind(known)
-            hidden = block(hidden, cache)
-        return hidden[:, start - written.shape[1] - 1 :]
-
-    def _prompt(self, context: Tensor, direction: Tensor, offsets: Tensor | None) -> Tensor:
+    def _prompt(self, context: Tensor, direction: Tensor, shown: Tensor, offsets: Tensor | None) -> Tensor:
         views = self.embed(context) + self.place + self.role[0]
         if offsets is not None:
             views = views + self.offset(offsets.clamp(-MAX_OFFSET, MAX_OFFSET) + MAX_OFFSET)[:, :, None]
-        action = self.direction(direction)[:, None] + self.same_place(self.embed(context[:, -1, :1]))
+        action = self.direction(direction)[:, None] + shown[:, :1]
         return torch.cat([views.flatten(1, 2), action], dim=1)
 
-    def _written(self, tokens: Tensor, latest: Tensor, start: int) -> Tensor:
+    def _written(self, tokens: Tensor, shown: Tensor, start: int) -> Tensor:
         """Embed written tokens start, start + 1, ...; each also shows what the latest view has at the next place."""
         end = start + tokens.shape[1]
-        shown = self.same_place(self.embed(latest[:, start + 1 : end + 1]))
-        return self.embed(tokens) + shown + self.place[start:end] + self.role[1]
+        return self.embed(tokens) + shown[:, start + 1 : end + 1] + self.place[start:end] + self.role[1]
 
     def _logits(self, hidden: Tensor) -> Tensor:
         return F.linear(self.norm(hidden), self.embed.weight).float()
