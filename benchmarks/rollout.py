@@ -10,12 +10,12 @@ the same run, as many bytes as the weights and the keys and values that a token 
 The second: the roll-out of a virtual patient, one by one and by fixed points (the packaged weights only: how many
 passes a view takes says nothing where the weights are random), and `imagine` of 36 views with the direct form.
 
-Times are medians over rounds in which all take turns, so that a busy machine slows them alike.
+Times are medians over rounds in which all take turns, so that a busy machine slows them alike: of the processor with
+one thread, of the clock with more.
 """
 
 import argparse
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,18 +34,9 @@ from xray2xray.transition.direct import ARC_DEG
 from xray2xray.transition.rollout import STEP_DEG, roll_out
 from xray2xray.world_model import WorldModel
 
+from .timing import taking_turns
+
 WAYS = 2  # -5 and +5 degrees, one batch
-
-
-def taking_turns(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median seconds of each run; the first round is not counted."""
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(rounds + 1):
-        for name, run in runs.items():
-            started = time.perf_counter()
-            run()
-            times[name].append(time.perf_counter() - started)
-    return {name: float(np.median(spent[1:])) for name, spent in times.items()}
 
 
 def weights_read(model: AutoregressiveTransition) -> int:
