@@ -135,12 +135,11 @@ def speed_row(stage: str, chosen: Preset, batch: int, rounds: int, device: str) 
 
 def show_sizes(sizes: list[str], console: Console) -> dict[str, dict[str, float]]:
     rows = {size: size_row(preset(size)) for size in sizes}
-    table = Table(title="sizes: millions of parameters, GB (stored float16; state of training), GFLOP per view")
-    headings = ("V", "direct", "autoreg.", "stored", "training", "encode", "decode", "direct", "autoreg.")
-    for heading in ("size", *headings):
-        table.add_column(heading, justify="left" if heading == "size" else "right")
-    for size, row in rows.items():
-        table.add_row(size, *(f"{value:.3g}" for value in row.values()))
+    table = Table(title="sizes")
+    for heading in ("", *sizes):
+        table.add_column(heading, justify="right" if heading else "left")
+    for name in rows[sizes[0]]:
+        table.add_row(name.replace("_", ", "), *(f"{rows[size][name]:.3g}" for size in sizes))
     console.print(table)
     return rows
 

@@ -2,14 +2,17 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import flops, training
-from xray2xray.training.presets import preset
+from xray2xray.training.presets import preset, with_width
+from xray2xray.training.steps import Machine, Steps
 from xray2xray.transition import AutoregressiveTransition, DirectTransition
 from xray2xray.vision import VisionModel
 
@@ -54,6 +57,22 @@ def test_flops_of_a_step_are_about_those_that_torch_counts(stage):
     assert found == pytest.approx(flops.training_step(stage, chosen, 2), rel=0.1)
 
 
+@pytest.mark.parametrize("stage", ["vision", "direct", "autoregressive"])
+@pytest.mark.parametrize("size", training.SIZES)
+def test_every_size_takes_real_steps(size, stage):
+    """At full depth and reduced width. Three steps, as some layers begin at zero and wake up those before them."""
+    narrow = with_width(preset(size), 32)
+    objective = training.made_up(stage, narrow, patients=1)
+    before = {name: p.detach().clone() for name, p in objective.learned("model").named_parameters()}
+    loop = replace(training.loop_of(stage, narrow), batch=1)
+    steps = Steps(objective, loop, Machine(precision="32-true"))
+    middle = loop.steps // 2 + 1
+    losses = [float(steps(middle + i)["model_loss"]) for i in range(3)]
+    assert np.isfinite(losses).all()
+    still = {name for name, p in objective.learned("model").named_parameters() if torch.equal(p, before[name])}
+    assert still <= {"offset.weight"}  # which only more than one view of context would use
+
+
 def test_the_table_of_sizes(tmp_path):
     out = tmp_path / "sizes.json"
     result = training.main(["--sizes-only", "--json", str(out)])
@@ -66,7 +85,7 @@ def test_the_table_of_sizes(tmp_path):
 
 
 def test_speed_is_measured_on_real_steps():
-    row = training.speed_row("autoregressive", preset("tiny"), batch=1, rounds=1, device="cpu")
+    row = training.speed_row("autoregressive", with_width(preset("tiny"), 32), batch=1, rounds=1, device="cpu")
     assert row["tokens_per_s"] == pytest.approx(64 * row["views_per_s"])
     assert row["share_of_peak"] == pytest.approx(row["tflop_per_s"] / row["peak_tflop_per_s"])
     assert row["views_per_s"] > 0
