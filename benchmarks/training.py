@@ -27,7 +27,7 @@ from xray2xray.training.autoregressive import AutoregressiveObjective
 from xray2xray.training.direct import DirectObjective
 from xray2xray.training.objective import Objective
 from xray2xray.training.precision import resolve_precision
-from xray2xray.training.presets import Preset, preset
+from xray2xray.training.presets import Preset, preset, with_width
 from xray2xray.training.steps import LoopConfig, Machine, Steps
 from xray2xray.training.vision import VisionObjective
 from xray2xray.transition import AutoregressiveTransition, DirectTransition
@@ -133,12 +133,12 @@ def speed_row(stage: str, chosen: Preset, batch: int, rounds: int, device: str) 
     }
 
 
-def show_sizes(sizes: list[str], console: Console) -> dict[str, dict[str, float]]:
-    rows = {size: size_row(preset(size)) for size in sizes}
+def show_sizes(sizes: dict[str, Preset], console: Console) -> dict[str, dict[str, float]]:
+    rows = {size: size_row(chosen) for size, chosen in sizes.items()}
     table = Table(title="sizes")
     for heading in ("", *sizes):
         table.add_column(heading, justify="right" if heading else "left")
-    for name in rows[sizes[0]]:
+    for name in next(iter(rows.values())):
         table.add_row(name.replace("_", ", "), *(f"{rows[size][name]:.3g}" for size in sizes))
     console.print(table)
     return rows
@@ -150,6 +150,7 @@ def main(arguments: list[str] | None = None) -> dict:
     parser.add_argument("--stages", nargs="+", default=list(PARTS), choices=PARTS)
     parser.add_argument("--sizes-only", action="store_true", help="the table of sizes; nothing is trained")
     parser.add_argument("--batch", type=int, help="of every size (default 12, 4, 1, 1)")
+    parser.add_argument("--width", type=int, help="of the transformers, V in proportion; less than a size's own to fit")
     parser.add_argument("--rounds", type=int, default=3, help="steps that are timed (default 3)")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
@@ -157,18 +158,19 @@ def main(arguments: list[str] | None = None) -> dict:
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     console = Console()
-    result: dict = {"sizes": show_sizes(options.sizes, console), "threads": options.threads, "speed": []}
+    sizes = {size: with_width(preset(size), options.width) if options.width else preset(size) for size in options.sizes}
+    result: dict = {"sizes": show_sizes(sizes, console), "threads": options.threads, "speed": []}
     if not options.sizes_only:
         table = Table(title=f"training, {options.device}, {options.threads} thread(s)")
         for heading in ("size", "stage", "precision", "batch", "views/s", "tokens/s", "TFLOP/s", "share of peak"):
             table.add_column(heading, justify="left" if heading in ("size", "stage", "precision") else "right")
-        for size in options.sizes:
+        for size, chosen in sizes.items():
             for stage in options.stages:
-                row = speed_row(stage, preset(size), options.batch or BATCHES[size], options.rounds, options.device)
+                row = speed_row(stage, chosen, options.batch or BATCHES[size], options.rounds, options.device)
                 result["speed"].append(row)
                 cells = (f"{row['views_per_s']:.3g}", f"{row['tokens_per_s']:.3g}", f"{row['tflop_per_s']:.3g}")
                 share = f"{100 * float(row['share_of_peak']):.0f} %"
-                table.add_row(size, stage, str(row["precision"]), str(row["batch"]), *cells, share)
+                table.add_row(chosen.name, stage, str(row["precision"]), str(row["batch"]), *cells, share)
         console.print(table)
     if options.json:
         with atomic_path(options.json) as temporary:
