@@ -64,7 +64,7 @@ def test_every_size_takes_real_steps(size, stage):
     narrow = with_width(preset(size), 32)
     objective = training.made_up(stage, narrow, patients=1)
     before = {name: p.detach().clone() for name, p in objective.learned("model").named_parameters()}
-    loop = replace(training.loop_of(stage, narrow), batch=1)
+    loop = replace(training.loop_of(stage, narrow), batch=2 if stage == "vision" else 1)
     steps = Steps(objective, loop, Machine(precision="32-true"))
     middle = loop.steps // 2 + 1
     losses = [float(steps(middle + i)["model_loss"]) for i in range(3)]
