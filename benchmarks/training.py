@@ -5,13 +5,12 @@
 
 Real steps of training (draw, forward, backward, clipping, AdamW, moving average) on made-up views, as in the middle of
 each stage: V with its codebook and before its critic, `direct` with its pixel loss. The peak is a large matrix product
-in the same precision, by turns with the steps; FLOPs are counted by `benchmarks/flops.py`. A view is one that V
+in the same precision and run; FLOPs are counted by `benchmarks/flops.py`. A view is one that V
 reconstructs, or one that M predicts. Batches are smaller than the presets' so that a CPU gets through.
 """
 
 import argparse
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -100,12 +99,12 @@ def loop_of(stage: str, chosen: Preset) -> LoopConfig:
     return loops[stage]
 
 
-def matrix_product(precision: str, device: str) -> tuple[Callable[[], object], float]:
-    """A large product in the precision of the training, and its FLOPs."""
+def matrix_peak(precision: str, device: str) -> float:
+    """FLOP/s of a large product in the precision of the training: the fastest of 20, as others use the machine too."""
     side = PEAK_SIDE["cuda" if device.startswith("cuda") else "cpu"]
     dtype = torch.bfloat16 if "bf16" in precision else torch.float32
     left, right = (torch.ones(side, side, dtype=dtype, device=device) for _ in range(2))
-    return lambda: left @ right, 2.0 * side**3
+    return 2.0 * side**3 / min(taking_turns({"product": lambda: left @ right}, 1, device)["product"] for _ in range(20))
 
 
 def speed_row(stage: str, chosen: Preset, batch: int, rounds: int, device: str) -> dict[str, float | str]:
@@ -115,19 +114,17 @@ def speed_row(stage: str, chosen: Preset, batch: int, rounds: int, device: str) 
     objective, precision = made_up(stage, chosen), resolve_precision("auto", device)
     steps = Steps(objective, loop, Machine(device=device, precision=precision))
     numbers = iter(range(loop.steps // 2 + 1, loop.steps))  # not a multiple of 100, at which V revives entries
-    product, product_flop = matrix_product(precision, device)
-    spent = taking_turns({"step": lambda: steps(next(numbers)), "product": product}, rounds, device)
+    seconds = taking_turns({"step": lambda: steps(next(numbers))}, rounds, device)["step"]
     views = batch * (chosen.direct_training.targets if stage == "direct" else 1)
-    reached = flops.training_step(stage, chosen, batch) / spent["step"]
-    peak = product_flop / spent["product"]
+    reached, peak = flops.training_step(stage, chosen, batch) / seconds, matrix_peak(precision, device)
     return {
         "size": chosen.name,
         "stage": stage,
         "precision": precision,
         "batch": batch,
-        "s_per_step": spent["step"],
-        "views_per_s": views / spent["step"],
-        "tokens_per_s": views * chosen.vision.tokens / spent["step"],
+        "s_per_step": seconds,
+        "views_per_s": views / seconds,
+        "tokens_per_s": views * chosen.vision.tokens / seconds,
         "tflop_per_s": reached / 1e12,
         "peak_tflop_per_s": peak / 1e12,
         "share_of_peak": reached / peak,
