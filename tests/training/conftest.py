@@ -13,6 +13,7 @@ from xray2xray.training.autoregressive import AutoregressiveTraining
 from xray2xray.training.direct import DirectTraining
 from xray2xray.training.loop import LoopConfig
 from xray2xray.training.presets import Preset, preset
+from xray2xray.training.train import train
 from xray2xray.training.vision import VisionLosses
 from xray2xray.transition import AutoregressiveConfig, DirectConfig
 from xray2xray.vision import VisionConfig
@@ -70,3 +71,11 @@ def recipe() -> Preset:
         autoregressive_training=AutoregressiveTraining(validated=1),
         held_out_views=8,
     )
+
+
+@pytest.fixture(scope="session")
+def trained(store, recipe, tmp_path_factory) -> Path:
+    """All three stages, uninterrupted."""
+    out = tmp_path_factory.mktemp("run")
+    assert train(store, out, recipe=recipe, precision="32-true") == out / "model"
+    return out

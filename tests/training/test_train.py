@@ -3,7 +3,6 @@
 import json
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,14 +18,6 @@ from xray2xray.training.train import train
 from xray2xray.world_model import WorldModel
 
 FLOAT32 = "32-true"
-
-
-@pytest.fixture(scope="session")
-def trained(store, recipe, tmp_path_factory) -> Path:
-    """All three stages, uninterrupted."""
-    out = tmp_path_factory.mktemp("run")
-    assert train(store, out, recipe=recipe, precision=FLOAT32) == out / "model"
-    return out
 
 
 def test_every_stage_writes_what_it_promises(trained, recipe):

@@ -80,7 +80,7 @@ class AutoregressiveObjective(Objective):
         return {"loss": float(loss), "accuracy": float(figures["accuracy"]), "psnr_rolled_out": float(decibels.mean())}
 
     def watch(self, step: int, figures: dict[str, float]) -> None:
-        if step > 500 and figures.get("distinct", 1.0) < 0.005:
+        if step > self.patience and figures.get("distinct", 1.0) < 0.005:
             raise TrainingStopped(f"{self.stage}: one token is predicted everywhere at step {step}; lower the rate")
 
     def picture(self) -> np.ndarray | None:

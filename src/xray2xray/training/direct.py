@@ -118,7 +118,7 @@ class DirectObjective(Objective):
         return {"latent_mse": float(torch.stack(square).mean()), "psnr_beyond_30": float(torch.stack(decibels).mean())}
 
     def watch(self, step: int, figures: dict[str, float]) -> None:
-        if step > 500 and figures.get("spread", 1.0) < 1e-3:
+        if step > self.patience and figures.get("spread", 1.0) < 1e-3:
             raise TrainingStopped(f"{self.stage}: all predictions are the same at step {step}; lower the rate")
 
     def picture(self) -> np.ndarray | None:

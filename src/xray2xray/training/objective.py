@@ -12,7 +12,7 @@ Batch = dict[str, Tensor]
 
 
 class TrainingStopped(InputError):
-    """Training noticed that it no longer learns: a loss that is not finite, a collapse, a dead codebook."""
+    """Training ended early: a loss that is not finite, a collapse, a dead codebook; or it was asked to stop."""
 
 
 class Objective(nn.Module):
@@ -24,6 +24,7 @@ class Objective(nn.Module):
 
     stage = "stage"
     parts: tuple[str, ...] = ("model",)
+    patience = 500  # steps before `watch` judges: at first all predictions are alike
 
     def learned(self, part: str) -> nn.Module:
         """The module that this part's optimizer moves."""

@@ -109,3 +109,26 @@ def with_steps(chosen: Preset, steps: int | None) -> Preset:
         direct_loop=cut(chosen.direct_loop),
         autoregressive_loop=cut(chosen.autoregressive_loop),
     )
+
+
+def with_width(chosen: Preset, dim: int) -> Preset:
+    """The same pictures, tokens and layers in networks of another width: transformers of `dim`, V in proportion.
+
+    Raises:
+        UsageError: `dim` does not divide into attention heads.
+    """
+    head_dim = chosen.direct.dim // chosen.direct.heads
+    heads = max(1, dim // head_dim)
+    if dim < 8 or dim % heads:
+        raise UsageError(f"a width of {dim} does not divide into heads of {head_dim}; take a multiple of that")
+    scale = dim / chosen.direct.dim
+    widths = tuple(8 * max(1, round(width * scale / 8)) for width in chosen.vision.widths)  # group norms have 8 groups
+    head_width = max(4, round(chosen.vision.head_width * scale))
+    condition_dim = max(8, round(chosen.direct.condition_dim * scale))
+    return replace(
+        chosen,
+        name=f"{chosen.name}-{dim}",
+        vision=replace(chosen.vision, widths=widths, head_width=head_width),
+        direct=replace(chosen.direct, dim=dim, heads=heads, condition_dim=condition_dim),
+        autoregressive=replace(chosen.autoregressive, dim=dim, heads=heads),
+    )

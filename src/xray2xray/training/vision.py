@@ -95,12 +95,13 @@ class VisionObjective(Objective):
 
     def watch(self, step: int, figures: dict[str, float]) -> None:
         perplexity = figures.get("perplexity")
-        if perplexity is not None and step > 500 and perplexity < 0.005 * self.model.codebook.size:
+        dead = max(2.0, 0.005 * self.model.codebook.size)
+        if perplexity is not None and step > self.patience and perplexity < dead:
             raise TrainingStopped(
                 f"vision: the codebook is dead at step {step} (perplexity {perplexity:.1f} of"
                 f" {self.model.codebook.size}); lower the rate or train longer before quantising"
             )
-        if step > 500 and figures.get("latent_spread", 1.0) < 1e-3:
+        if step > self.patience and figures.get("latent_spread", 1.0) < 1e-3:
             raise TrainingStopped(f"vision: all views have the same latents at step {step}; lower the rate")
 
     def picture(self) -> np.ndarray:

@@ -8,6 +8,7 @@ from torch import Tensor
 from ..errors import InputError
 from .action import Action
 from .autoregressive import STEP_DEG, AutoregressiveTransition
+from .decoding import Decoding
 from .direct import DirectTransition
 
 Transition = DirectTransition | AutoregressiveTransition
@@ -20,6 +21,7 @@ def roll_out(
     input_yaw_deg: float,
     yaw_deg: Sequence[float],
     generator: torch.Generator | None = None,
+    decoding: Decoding = "cached",
 ) -> Tensor:
     """Predict the views at `yaw_deg` from one given view.
 
@@ -29,6 +31,7 @@ def roll_out(
         start: latents (b, n, C) for the direct form, tokens (b, n) for the autoregressive one.
         yaw_deg: t angles.
         generator: samples the autoregressive form's tokens; greedy without.
+        decoding: how the autoregressive form finds its tokens, see its `step`.
 
     Returns:
         (b, t, n, C) latents or (b, t, n) tokens; at the input's own angle the given view itself.
@@ -38,7 +41,7 @@ def roll_out(
     """
     if isinstance(transition, DirectTransition):
         return _jump(transition, start, input_yaw_deg, yaw_deg)
-    return _walk(transition, start, input_yaw_deg, yaw_deg, generator)
+    return _walk(transition, start, input_yaw_deg, yaw_deg, generator, decoding)
 
 
 def _jump(transition: DirectTransition, start: Tensor, input_yaw_deg: float, yaw_deg: Sequence[float]) -> Tensor:
@@ -55,8 +58,10 @@ def _walk(
     input_yaw_deg: float,
     yaw_deg: Sequence[float],
     generator: torch.Generator | None,
+    decoding: Decoding,
 ) -> Tensor:
     steps = [_whole_steps(yaw - input_yaw_deg) for yaw in yaw_deg]
+    caches = transition.caches()  # once: both ways are walked in one batch, in the end perhaps only one
     reached: dict[int, Tensor] = {0: start}
     farthest = max((abs(step) for step in steps), default=0)
     for distance in range(1, farthest + 1):
@@ -65,7 +70,7 @@ def _walk(
         turns = torch.tensor([way * STEP_DEG for way in ways], device=start.device).repeat_interleave(len(start))
         action = Action(torch.zeros_like(turns), turns)
         anchored = torch.cat(offsets) if transition.config.context_views > 1 else None
-        following = transition.step(torch.cat(contexts), action, anchored, generator)
+        following = transition.step(torch.cat(contexts), action, anchored, generator, decoding=decoding, caches=caches)
         for way, tokens in zip(ways, following.split(len(start)), strict=True):
             reached[way * distance] = tokens
     return torch.stack([reached[step] for step in steps], dim=1)
