@@ -457,11 +457,13 @@ def cohort(
 def embed(
     inputs: Inputs,
     out: str | Path,
-    kind: Literal["volumetric", "vision"] = "volumetric",
+    kind: Literal["volumetric", "vision", "hidden"] = "volumetric",
     source: str | Path = "tiny",
     view: View = "auto",
     series: str | None = None,
     device: str = "auto",
+    form: Form = "direct",
+    depth: int | None = None,
     overwrite: bool = False,
 ) -> dict[str, Any]:
     """Turn radiographs or CTs into one feature vector each, for probes and tables.
@@ -472,11 +474,14 @@ def embed(
     Args:
         inputs: radiographs, CTs, view stores, or CSV tables with a column image, path or volume (and study, if wanted).
         out: the file to write, .npz or .csv.
-        kind: vision (V's latents of the view itself) or volumetric (also those of five imagined angles).
+        kind: vision (V's latents of the view itself), hidden (the transition's hidden states) or volumetric (V's latents
+            and the hidden states of imagined angles).
         source: the model: tiny, or a folder that `train` made.
         view: how radiographs were taken: pa, ap, or auto (a DICOM says, a picture is taken for PA).
         series: SeriesInstanceUID, where a DICOM folder holds several.
         device: auto, cpu or cuda.
+        form: the form of M whose hidden states are read: direct or autoregressive (both directions, slower).
+        depth: after how many blocks of M they are read (default: all).
         overwrite: replace the file.
     """
     options = dict(locals())
@@ -486,14 +491,14 @@ def embed(
     from .unfold import open_tools
 
     items = listed(as_paths(inputs))
-    tools = open_tools(source, "direct", pick_device(device))
+    tools = open_tools(source, form, pick_device(device))
     read, failed = each(items, lambda item: frontals(item, tools, series, view), lambda item: str(item.path))
     views = [pair for pairs in read for pair in pairs]
     if not views:
         raise InputError("the inputs hold no study")
-    features = [tools.model.features(view_p[None], kind)[0] for _, view_p in progress(views, "embedding")]
+    features = [tools.model.features(view_p[None], kind, depth=depth)[0] for _, view_p in progress(views, "embedding")]
     names = [name for name, _ in views]
-    write_features(out, names, features, {"kind": kind, "source": str(source)})
+    write_features(out, names, features, {"kind": kind, "source": str(source), "form": form, "depth": depth})
     write_config(out.with_name(out.name + ".config.yaml"), "embed", options)
     say(f"{len(names)} studies, {len(features[0])} {kind} features each, in {out}")
     return {"out": str(out), "studies": names, "failed": failed}
