@@ -474,8 +474,8 @@ def embed(
     Args:
         inputs: radiographs, CTs, view stores, or CSV tables with a column image, path or volume (and study, if wanted).
         out: the file to write, .npz or .csv.
-        kind: vision (V's latents of the view itself), hidden (the transition's hidden states) or volumetric (V's latents
-            and the hidden states of imagined angles).
+        kind: vision (V's latents of the view itself), hidden (the transition's hidden states) or volumetric (both, the
+            latter gathered over imagined angles).
         source: the model: tiny, or a folder that `train` made.
         view: how radiographs were taken: pa, ap, or auto (a DICOM says, a picture is taken for PA).
         series: SeriesInstanceUID, where a DICOM folder holds several.
@@ -662,6 +662,93 @@ def evaluate_probes(
             device=pick_device(device),
             store=store,
             workers=workers,
+        )
+
+
+def evaluate_downstream(
+    views: str | Path,
+    out: str | Path,
+    methods: Sequence[str] | None = None,
+    labels: Sequence[int] = (100, 500, 2000),
+    seeds: Sequence[int] = (0, 1, 2),
+    primary: str | None = None,
+    primary_seeds: Sequence[int] | None = None,
+    ours: str = "volumetric",
+    tasks: Sequence[str] | None = None,
+    table: str | Path | None = None,
+    ceiling: str | Path | None = None,
+    encoders: Sequence[str] = (),
+    budget: float = 900.0,
+    size: Literal["paper", "tiny"] = "paper",
+    source: str | Path = "tiny",
+    device: str = "auto",
+    resume: bool = False,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Compare latents with every baseline on the same labels: cardiovascular risk and five pathologies.
+
+    Patients of the store are split into training, validation and test. Every method is given the labels of the same
+    training patients, a few or many, and answers for the test patients. Writes downstream.json, downstream.md and two
+    figures; docs/downstream.md says what the methods are.
+
+    Args:
+        views: a view store whose studies carry labels, with frontals (and laterals, where a method sees them).
+        out: the output folder; scores are kept there, and what is done is not done again.
+        methods: names, such as vision, age_sex+measured, hidden@3, attentive:vision, resnet50 (default: all).
+        labels: numbers of labelled training patients.
+        seeds: of the draw of these patients, of inner splits and of networks.
+        primary: the one contrast that is named before the run, as TASK/METHOD/LABELS.
+        primary_seeds: further seeds of the primary contrast.
+        ours: the method that all others are compared with.
+        tasks: of the five pathologies, cvd_prevalent and cvd_time (default: all).
+        table: a CSV with a row a study (column study); its labels, patient and split go before the store's.
+        ceiling: a ceiling.json of benchmarks.ceiling; who sees a frontal only and scores above it is flagged.
+        encoders: further encoders as NAME=FOLDER, read by a linear probe; name them in methods.
+        budget: seconds of training for each network.
+        size: of the networks: paper, or tiny to see that they run.
+        source: the model: tiny, or a folder that `train` made.
+        device: auto, cpu or cuda.
+        resume: go on in the output folder of an earlier run.
+        overwrite: empty the output folder of an earlier run first.
+    """
+    options = dict(locals())
+    from .evaluation.downstream.cohort import TASKS
+    from .evaluation.downstream.methods import METHODS, Budget
+    from .evaluation.downstream.run import check_primary
+    from .evaluation.downstream.run import evaluate_downstream as evaluate
+
+    _at_least(1, labels=min(labels, default=0), seeds=len(seeds))
+    if not budget > 0:
+        raise UsageError(f"--budget {budget:g}: a network needs more than 0 seconds")
+    folder = Path(out)
+    check_inputs([Path(views)], folder)
+    named = dict(one.partition("=")[::2] for one in encoders)
+    if not all(named.values()):
+        raise UsageError("--encoders wants NAME=FOLDER")
+    if resume and overwrite:
+        raise UsageError("--resume goes on and --overwrite begins anew; choose one of them")
+    if resume:
+        check_primary(folder, primary)
+    else:
+        prepare_out(folder, overwrite)
+    write_config(folder / CONFIG, "evaluate downstream", {**options, "overwrite": False})
+    with gone_if_empty(folder):
+        return evaluate(
+            views,
+            folder,
+            methods=methods or (*METHODS, *named),
+            labels=labels,
+            seeds=seeds,
+            primary=primary,
+            primary_seeds=primary_seeds,
+            ours=ours,
+            tasks=tasks or TASKS,
+            table=table,
+            ceiling=ceiling,
+            encoders={name: Path(path) for name, path in named.items()},
+            budget=Budget(size, budget),
+            source=source,
+            device=pick_device(device),
         )
 
 

@@ -111,9 +111,7 @@ class DirectTransition(nn.Module):
         seen = self.observe(latents, action.input_yaw_deg)
         return self.predict(seen, action.target_yaw_deg[:, None])[:, 0]
 
-    def _look(
-        self, seen: Observation, target_yaw_deg: Tensor, blocks: int | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def _look(self, seen: Observation, target_yaw_deg: Tensor, blocks: int | None = None) -> tuple[Tensor, Tensor]:
         targets = target_yaw_deg.shape[1]
         given = seen.yaw_deg[:, None].expand_as(target_yaw_deg)
         angles = (target_yaw_deg, given, target_yaw_deg - given)
