@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from ...errors import InputError
-from ...volume.thorax import PATHOLOGIES, Patient, patient_labels, risk, sample_patient
+from ...volume.thorax import LABELS, PATHOLOGIES, Patient, cohort_row, risk, sample_patient
 from ...volume.thorax.shape import CAGE_W, MEDIA_W, Z, profiles, shape
-from .cohort import Cohort
+from .cohort import TIME_COLUMNS, Cohort
 
 SEX = {"F": 1.0, "M": 0.0}
 
@@ -44,6 +45,7 @@ def factors(cohort: Cohort) -> np.ndarray:
     return np.array([_factors(patient) for patient in virtual_patients(cohort)])
 
 
+@cache
 def virtual_patients(cohort: Cohort) -> list[Patient]:
     """The patients of a virtual cohort, whose every number is known.
 
@@ -56,14 +58,17 @@ def virtual_patients(cohort: Cohort) -> list[Patient]:
         if "seed" not in fact:
             raise InputError(f"{path}: no seed, so its true numbers are not known; leave privileged methods out")
         seed = int(fact["seed"])
-        if any(_differs(fact, name, value) for name, value in patient_labels(seed).items()):
+        patient = sample_patient(seed)
+        if _differs(fact, cohort_row(patient)):
             raise InputError(f"{path}: its labels are not those of this generator's patient {seed}; render it again")
-        found.append(sample_patient(seed))
+        found.append(patient)
     return found
 
 
-def _differs(fact: Mapping[str, Any], name: str, value: float) -> bool:
-    return fact.get(name) not in (None, "") and float(fact[name]) != value
+def _differs(fact: Mapping[str, Any], truth: Mapping[str, Any]) -> bool:
+    """Whether a label that is known is not the patient's."""
+    known = [name for name in (*LABELS, *TIME_COLUMNS) if fact.get(name) not in (None, "")]
+    return any(float(fact[name]) != truth[name] for name in known)
 
 
 def _measures(patient: Patient) -> tuple[float, float, float]:

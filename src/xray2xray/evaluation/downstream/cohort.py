@@ -77,33 +77,17 @@ class Cohort:
         """Line integrals (n, size, size) from one angle.
 
         Raises:
-            InputError: a study lacks the angle.
+            InputError: a study lacks the angle, or one picture is in two splits.
         """
-        size = self.store.geometry.size
-        views = np.empty((len(self.studies), size, size), np.float32)
-        for i, study in enumerate(progress(self.studies, f"reading views at {yaw_deg:g} degrees")):
-            stored = self.store.read(study)
-            nearest = int(np.abs(stored.yaw_deg - yaw_deg).argmin())
-            if abs(float(stored.yaw_deg[nearest]) - yaw_deg) > 1e-3:
-                raise InputError(f"{self.store.path(study)} has no view at {yaw_deg:g} degrees; render the store again")
-            views[i] = stored.views_p[nearest]
-        return views
-
-    @cached_property
-    def frontals(self) -> NDArray[np.float32]:
-        """The views at 0 degrees.
-
-        Raises:
-            InputError: one picture is in two splits.
-        """
-        views = self.views_at(0.0)
         first: dict[bytes, int] = {}
-        for i, view in enumerate(views):
-            other = first.setdefault(hashlib.sha256(view.tobytes()).digest(), i)
+        views = np.empty((len(self.studies), *[self.store.geometry.size] * 2), np.float32)
+        for i, study in enumerate(progress(self.studies, f"reading views at {yaw_deg:g} degrees")):
+            views[i] = self.store.read_at(study, yaw_deg)
+            other = first.setdefault(hashlib.sha256(views[i].tobytes()).digest(), i)
             if self.split[other] != self.split[i]:
                 raise InputError(
-                    f"{self.store.folder}: {self.studies[other]} ({self.split[other]}) and {self.studies[i]} "
-                    f"({self.split[i]}) have the same frontal; take one of them out of the store"
+                    f"{self.store.folder}: {self.studies[other]} ({self.split[other]}) and {study} ({self.split[i]}) "
+                    f"have the same view at {yaw_deg:g} degrees; take one of them out of the store"
                 )
         return views
 

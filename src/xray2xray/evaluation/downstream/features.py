@@ -64,18 +64,28 @@ class Bench:
 
         return WorldModel.from_pretrained(self.source, device=self.device)
 
+    @cached_property
+    def frontals(self) -> Array:
+        return self.views(0.0)
+
+    def views(self, yaw_deg: float) -> Array:
+        """The views p (n, size, size) of every study from one angle, read once. Raises as `Cohort.views_at`."""
+        return self._kept(f"views_{yaw_deg:g}", self.cohort.digest, lambda: self.cohort.views_at(yaw_deg))
+
     def features(self, name: str) -> Array:
         """The features (n, d) of every study, read once.
 
         Raises:
             UsageError: there are none of that name.
         """
-        kept = self.folder / f"{re.sub(r'[^A-Za-z0-9.]', '_', name)}-{self.fingerprint(name)[:12]}.npy"
+        return self._kept(name, self.fingerprint(name), lambda: self._read(name))
+
+    def _kept(self, name: str, digest: str, read: Callable[[], Array]) -> Array:
+        kept = self.folder / f"{re.sub(r'[^A-Za-z0-9.]', '_', name)}-{digest[:12]}.npy"
         if not kept.is_file():
-            found = self._read(name)
             with atomic_path(kept) as temporary, temporary.open("wb") as file:
-                np.save(file, found)
-        return np.load(kept, allow_pickle=False)
+                np.save(file, read())
+        return np.load(kept, mmap_mode="r", allow_pickle=False)
 
     def fingerprint(self, name: str) -> str:
         """SHA-256 of what the features of a name follow from."""
@@ -88,7 +98,7 @@ class Bench:
 
     def _read(self, name: str) -> Array:
         if name in self.encoders:
-            return through(open_encoder(self.encoders[name], self.device).features, self.cohort.frontals, name)
+            return through(open_encoder(self.encoders[name], self.device).features, self.frontals, name)
         depth = name.partition("@")[2]
         return feature_set(name).read(self, int(depth) if depth else None)
 
@@ -148,13 +158,13 @@ def feature_set(name: str) -> FeatureSet:
 
 def _imagined(kind: str) -> Callable[[Bench, int | None], Array]:
     def read(bench: Bench, depth: int | None) -> Array:
-        return through(lambda views: bench.model.features(views, kind, depth=depth), bench.cohort.frontals, kind)
+        return through(lambda views: bench.model.features(views, kind, depth=depth), bench.frontals, kind)
 
     return read
 
 
 def _lateral(bench: Bench, depth: int | None) -> Array:
-    views = bench.cohort.views_at(LATERAL_DEG)
+    views = bench.views(LATERAL_DEG)
     return through(lambda some: bench.model.features(some, "vision", LATERAL_DEG), views, "lateral")
 
 
@@ -168,7 +178,7 @@ def _clinical(name: str) -> Callable[[Bench, int | None], Array]:
 
 
 def _pixels(bench: Bench, depth: int | None) -> Array:
-    return block_means(bench.cohort.frontals)
+    return block_means(bench.frontals)
 
 
 FEATURES: dict[str, FeatureSet] = {

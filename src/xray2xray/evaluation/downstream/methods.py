@@ -114,7 +114,7 @@ def answer(method: Method, bench: Bench, rows: Rows, seed: int, budget: Budget, 
         NETWORKS[method.name], budget.size, seconds=budget.seconds, seed=seed, rung=cohort.rung, device=bench.device
     )
     resume = (run / CHECKPOINT).is_file()
-    views = cohort.frontals
+    views = bench.frontals
     network.fit(views[rows], labels, truth.time, truth.event, validation=held, out=run, resume=resume)
     risk = network.predict_risk(views[test]) if truth.time is not None else None
     return _named(cohort.findings, network.predict_proba(views[test]), risk)

@@ -1,11 +1,13 @@
 """From scores to the rows of downstream.json: values, intervals, differences from ours."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import LinAlgWarning
 
 from ...downstream.endpoints import Endpoints
 from ...errors import InputError, UsageError
@@ -170,7 +172,9 @@ class _Scorer:
 
     def _points(self, everyone: Array) -> dict[str, float]:
         """Means over seeds that have no interval here; one that does not exist for a seed is left out."""
-        each = [self._point(scores) for scores in everyone]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", LinAlgWarning)  # of predictions that nearly separate the classes
+            each = [self._point(scores) for scores in everyone]
         return {name: float(np.mean([e[name] for e in each])) for name in each[0] if all(name in e for e in each)}
 
     def _point(self, scores: Array) -> dict[str, float]:
