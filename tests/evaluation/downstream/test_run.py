@@ -145,7 +145,7 @@ def test_bad_labels(store: Path, model: Path, tmp_path: Path, capsys: pytest.Cap
     studies = ViewStore.open(store).studies()
 
     def said(views: Path = store, **columns: dict[str, object]) -> str:
-        words = ["--views", views, "--out", tmp_path / "out", "--labels", 60, "--source", model]
+        words = ["--views", views, "--out", tmp_path / "out", "--overwrite", "--labels", 60, "--source", model]
         more = ["--table", table(tmp_path / "table.csv", **columns)] if columns else []
         assert run(*words, *more) == 1
         return capsys.readouterr().err

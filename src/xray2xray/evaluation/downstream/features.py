@@ -115,7 +115,7 @@ def open_encoder(folder: Path, device: str) -> Encoder:
 
 def through(look: Callable[[Array], Array], views_p: Array, name: str) -> Array:
     starts = progress(range(0, len(views_p), BATCH), f"{name} features")
-    return np.concatenate([look(views_p[i : i + BATCH]) for i in starts])
+    return np.concatenate([look(np.array(views_p[i : i + BATCH])) for i in starts])
 
 
 def _weights(folder: Path) -> str:
