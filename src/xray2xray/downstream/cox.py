@@ -51,8 +51,7 @@ class PartialLikelihood:
         return value, x.T @ (self.died - expected), x.T @ (expected[:, None] * x) - mean.T @ mean
 
     def gradient(self, x: Array, weights: Array) -> tuple[float, Array]:
-        """Log likelihood and its gradient (d,) alone: what many features can afford. Arguments as `derivatives`."""
-        x = x[self.order]
+        """Log likelihood and its gradient (d,) alone, of features (n, d) sorted by `order`: what many can afford."""
         value, ratio, at_risk = self._risk_sets(x @ weights)
         return value, x.T @ (self.died - self._expected(ratio, at_risk))
 
@@ -91,11 +90,13 @@ def fit_cox(x: Array, time: Array, died: NDArray[np.bool_], penalty: float) -> A
 def _descend(likelihood: PartialLikelihood, x: Array, penalty: float) -> Array:
     """`fit_cox` for many features: no Hessian (L-BFGS). The weakest penalties need not converge to lose."""
 
+    x = x[likelihood.order]
+
     def loss(weights: Array) -> tuple[float, Array]:
         value, gradient = likelihood.gradient(x, weights)
         return -value / len(x) + penalty / 2 * float(weights @ weights), -gradient / len(x) + penalty * weights
 
-    found = minimize(loss, np.zeros(x.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 300, "gtol": 1e-7})
+    found = minimize(loss, np.zeros(x.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 100, "gtol": 1e-7})
     return found.x
 
 

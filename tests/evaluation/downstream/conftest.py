@@ -15,8 +15,8 @@ from xray2xray.volume.thorax import patient_labels
 from xray2xray.world_model import WorldModel
 
 SIZE = 32
-TRAIN = [seed for seed in range(500_000, 500_240) if split_of(seed) == "train"][:160]
-TEST = list(range(1_000_000, 1_000_100))
+TRAIN = [seed for seed in range(500_000, 500_240) if split_of(seed) == "train"][:130]
+TEST = list(range(1_000_000, 1_000_080))
 
 
 @pytest.fixture(scope="session")

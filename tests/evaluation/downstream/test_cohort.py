@@ -17,7 +17,7 @@ from xray2xray.volume.thorax import sample_patient
 
 def test_fewer_labels_are_among_the_more(store: Path) -> None:
     cohort = read_cohort(store)
-    assert (len(cohort.rows("train")), len(cohort.rows("test"))) == (160, 100)
+    assert (len(cohort.rows("train")), len(cohort.rows("test"))) == (130, 80)
     few, many, other = cohort.labelled(40, 0), cohort.labelled(120, 0), cohort.labelled(40, 1)
     assert set(few) < set(many) <= set(cohort.rows("train"))
     assert set(few) != set(other)
@@ -61,7 +61,7 @@ def test_clinical_numbers_are_the_patients(store: Path) -> None:
     assert ctr[0] == patient.cardiothoracic_ratio
     assert 20 < aorta_mm.mean() < 40
     assert 250 < lungs_cm2.mean() < 550
-    assert clinical.factors(cohort).shape == (260, 14)
+    assert clinical.factors(cohort).shape == (210, 14)
     other = read_cohort(store)
     other.facts[0]["edema"] = 1 - other.facts[0]["edema"]
     with pytest.raises(InputError, match="not those of this generator"):

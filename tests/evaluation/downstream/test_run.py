@@ -24,13 +24,13 @@ def run(*words: object) -> int:
 
 @pytest.fixture(scope="module")
 def words(store: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -> list[object]:
-    """A run's options: labels of 150 patients, two seeds, a low ceiling for cardiomegaly and high ones otherwise."""
+    """A run's options: labels of 120 patients, two seeds, a low ceiling for cardiomegaly and high ones otherwise."""
     levels = {task: {"value": 0.9, "ci95": [0.8, 1.0]} for task in TASKS}
     low = {**levels, "cardiomegaly": {"value": 0.5, "ci95": [0.4, 0.6]}}
     path = tmp_path_factory.mktemp("ceiling") / "ceiling.json"
     path.write_text(json.dumps({"readers": {ceiling.FRONTAL: low, ceiling.FRONTAL_KNOWN: levels}}))
-    settings = ["--labels", 150, "--seeds", 0, 1, "--source", model]
-    named = ["--encoders", f"other={model}", "--ceiling", path, "--primary", "cvd_prevalent/vision/150"]
+    settings = ["--labels", 120, "--seeds", 0, 1, "--source", model]
+    named = ["--encoders", f"other={model}", "--ceiling", path, "--primary", "cvd_prevalent/vision/120"]
     return ["--views", store, "--methods", *METHODS, "--tasks", *TASKS, *settings, *named]
 
 
@@ -41,7 +41,7 @@ def out(words: list[object], tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def main_value(out: Path, task: str, method: str, n: int = 150) -> dict:
+def main_value(out: Path, task: str, method: str, n: int = 120) -> dict:
     rows = json.loads((out / "downstream.json").read_text())["rows"]
     found = [row for row in rows if (row["task"], row["method"], row["n_labels"]) == (task, method, n)]
     (row,) = [row for row in found if row["metric"] in ("auroc", "harrell_c")]
@@ -63,7 +63,7 @@ def test_rows_are_whole(out: Path) -> None:
     assert all(tuple(row) == KEYS for row in result["rows"])
     assert {row["method"] for row in result["rows"]} == {*METHODS, "volumetric"}
     assert [(r["task"], r["method"], r["n_labels"], r["metric"]) for r in result["rows"] if r["primary"]] == [
-        ("cvd_prevalent", "vision", 150, "auroc")
+        ("cvd_prevalent", "vision", 120, "auroc")
     ]
     for row in result["rows"]:
         if row["method"] == "volumetric":
@@ -80,7 +80,7 @@ def test_rows_are_whole(out: Path) -> None:
 
 def test_who_is_above_the_ceiling_is_flagged(out: Path) -> None:
     result = json.loads((out / "downstream.json").read_text())
-    flagged = {leak["method"] for leak in result["leaks"] if leak["n_labels"] == 150}
+    flagged = {leak["method"] for leak in result["leaks"] if leak["n_labels"] == 120}
     assert {"vision", "volumetric"} <= flagged
     assert not flagged & {"vision+lateral", "age_sex+factors", "age_sex"}, "they see more, or no picture at all"
     assert {leak["task"] for leak in result["leaks"]} == {"cardiomegaly"}
@@ -92,15 +92,15 @@ def test_what_is_done_is_not_done_again(out: Path, words: list[object], capsys: 
     before = (out / "downstream.json").read_text()
     done = {path.name: path.stat().st_mtime_ns for path in (out / "scores").iterdir()}
     assert len(done) == 7 * 2
-    (out / "scores" / next(name for name in done if name.startswith("age_sex-150-1"))).unlink()
+    (out / "scores" / next(name for name in done if name.startswith("age_sex-120-1"))).unlink()
     assert run(*words, "--out", out) == 2, "a folder that is not empty"
     assert run(*words, "--out", out, "--resume") == 0
     assert (out / "downstream.json").read_text() == before
     again = {path.name: path.stat().st_mtime_ns for path in (out / "scores").iterdir()}
-    assert [name for name in done if again[name] != done[name]] == [n for n in done if n.startswith("age_sex-150-1")]
+    assert [name for name in done if again[name] != done[name]] == [n for n in done if n.startswith("age_sex-120-1")]
 
     capsys.readouterr()
-    assert run(*words, "--out", out, "--resume", "--primary", "cvd_time/vision/150") == 2
+    assert run(*words, "--out", out, "--resume", "--primary", "cvd_time/vision/120") == 2
     assert "named before a run" in capsys.readouterr().err
 
 
@@ -112,7 +112,7 @@ def test_a_network_is_trained_within_its_budget(store: Path, tmp_path: Path) -> 
 
 
 BAD_OPTIONS = {
-    "more labels than patients": (["--labels", 500], 1, "160 training patients and --labels asks for 500"),
+    "more labels than patients": (["--labels", 500], 1, "130 training patients and --labels asks for 500"),
     "too few of a class": (["--labels", 8, "--methods", "age_sex"], 1, "at 8 labels, seed 0: "),
     "no such method": (["--methods", "resnet"], 2, "there are no features 'resnet'"),
     "no such depth": (["--methods", "vision@1"], 2, "there are no features 'vision@1'"),
@@ -153,8 +153,8 @@ def test_bad_labels(store: Path, model: Path, tmp_path: Path, capsys: pytest.Cap
     leaked = dict.fromkeys((studies[0], studies[-1]), "patient-7")
     assert "both come from patient patient-7" in said(patient=leaked)
     assert "split 'exam'" in said(split={studies[0]: "exam"})
-    line = said(edema=dict.fromkeys(studies[-100:], 0))
-    assert "table.csv: column edema knows one class only among the test patients (100 without, 0 with)" in line
+    line = said(edema=dict.fromkeys(studies[-80:], 0))
+    assert "table.csv: column edema knows one class only among the test patients (80 without, 0 with)" in line
     assert "table.csv: column edema holds what is no number" in said(edema={studies[0]: "yes"})
     assert "1 studies are not in" in said(edema={"nobody": 1})
 
@@ -164,7 +164,7 @@ def test_bad_labels(store: Path, model: Path, tmp_path: Path, capsys: pytest.Cap
     stored = made.read(studies[3])
     labels = {name: value for name, value in stored.labels.items() if name != "edema"}
     made.write(studies[3], stored.views_p, stored.yaw_deg, labels)
-    assert f"{studies[3]}.npz: no label edema, as in 1 of 260 studies" in said(copy)
+    assert f"{studies[3]}.npz: no label edema, as in 1 of 210 studies" in said(copy)
     made.write(studies[3], ViewStore.open(store).read(studies[-1]).views_p, stored.yaw_deg, stored.labels)
     assert "have the same view at 0 degrees" in said(copy)
     for study in studies:
