@@ -83,15 +83,16 @@ def made_up(stage: str, chosen: Preset, patients: int = 2) -> Objective:
     vision = VisionModel(config)
     vision.codebook.ready.fill_(True)
     if stage == "vision":
-        flat = views.reshape(-1, config.size, config.size)
-        return VisionObjective(vision, flat, flat[:1], chosen.vision_losses)
+        return VisionObjective(vision, views, torch.ones(patients), views[0, :1], chosen.vision_losses)
     shape = (patients, len(ARC_DEG), config.tokens)
     if stage == "direct":
         latents = random.normal(size=(*shape, config.latent_dim)).astype(np.float16)
-        return DirectObjective(DirectTransition(chosen.direct), vision, latents, views, 0, chosen.direct_training)
+        return DirectObjective(
+            DirectTransition(chosen.direct), vision, latents, views, torch.ones(patients), chosen.direct_training
+        )
     tokens = random.integers(0, config.codebook_size, shape, np.int32)
     gpt = AutoregressiveTransition(chosen.autoregressive)
-    return AutoregressiveObjective(gpt, vision, tokens, views, 0, chosen.autoregressive_training)
+    return AutoregressiveObjective(gpt, vision, tokens, views, torch.ones(patients), chosen.autoregressive_training)
 
 
 def loop_of(stage: str, chosen: Preset) -> LoopConfig:

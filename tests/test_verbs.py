@@ -271,6 +271,13 @@ def test_embed(model: Path, cohort: Path, radiograph: Path, tmp_path: Path) -> N
     assert features.dtype == np.float32
     assert np.isfinite(features).all()
 
+    both = ["--kind", "hidden", "--form", "autoregressive", "--depth", "1"]
+    assert run("embed", radiograph, "--out", tmp_path / "h.npz", "--source", model, *both) == 0
+    with np.load(tmp_path / "h.npz", allow_pickle=False) as made:
+        assert made["features"].shape == (1, 2 * 4 * 32), "quarters of the hidden states, turning either way"
+        assert json.loads(str(made["settings"]))["depth"] == 1
+    assert run("embed", radiograph, "--out", tmp_path / "n.npz", "--source", model, "--depth", "9") == 2
+
     assert run("embed", radiograph, "--out", tmp_path / "f.csv", "--source", model, "--kind", "vision") == 0
     with (tmp_path / "f.csv").open() as file:
         rows = list(csv.reader(file))

@@ -466,11 +466,13 @@ def cohort(
 def embed(
     inputs: Inputs,
     out: str | Path,
-    kind: Literal["volumetric", "vision"] = "volumetric",
+    kind: Literal["volumetric", "vision", "hidden"] = "volumetric",
     source: str | Path = "tiny",
     view: View = "auto",
     series: str | None = None,
     device: str = "auto",
+    form: Form = "direct",
+    depth: int | None = None,
     overwrite: bool = False,
 ) -> dict[str, Any]:
     """Turn radiographs or CTs into one feature vector each, for probes and tables.
@@ -481,11 +483,14 @@ def embed(
     Args:
         inputs: radiographs, CTs, view stores, or CSV tables with a column image, path or volume (and study, if wanted).
         out: the file to write, .npz or .csv.
-        kind: vision (V's latents of the view itself) or volumetric (also those of five imagined angles).
+        kind: vision (V's latents of the view itself), hidden (the transition's hidden states) or volumetric (both, the
+            latter gathered over imagined angles).
         source: the model: tiny, or a folder that `train` made.
         view: how radiographs were taken: pa, ap, or auto (a DICOM says, a picture is taken for PA).
         series: SeriesInstanceUID, where a DICOM folder holds several.
         device: auto, cpu or cuda.
+        form: the form of M whose hidden states are read: direct or autoregressive (both directions, slower).
+        depth: after how many blocks of M they are read (default: all).
         overwrite: replace the file.
     """
     options = dict(locals())
@@ -495,14 +500,14 @@ def embed(
     from .unfold import open_tools
 
     items = listed(as_paths(inputs))
-    tools = open_tools(source, "direct", pick_device(device))
+    tools = open_tools(source, form, pick_device(device))
     read, failed = each(items, lambda item: frontals(item, tools, series, view), lambda item: str(item.path))
     views = [pair for pairs in read for pair in pairs]
     if not views:
         raise InputError("the inputs hold no study")
-    features = [tools.model.features(view_p[None], kind)[0] for _, view_p in progress(views, "embedding")]
+    features = [tools.model.features(view_p[None], kind, depth=depth)[0] for _, view_p in progress(views, "embedding")]
     names = [name for name, _ in views]
-    write_features(out, names, features, {"kind": kind, "source": str(source)})
+    write_features(out, names, features, {"kind": kind, "source": str(source), "form": form, "depth": depth})
     write_config(out.with_name(out.name + ".config.yaml"), "embed", options)
     say(f"{len(names)} studies, {len(features[0])} {kind} features each, in {out}")
     return {"out": str(out), "studies": names, "failed": failed}
@@ -666,6 +671,93 @@ def evaluate_probes(
             device=pick_device(device),
             store=store,
             workers=workers,
+        )
+
+
+def evaluate_downstream(
+    views: str | Path,
+    out: str | Path,
+    methods: Sequence[str] | None = None,
+    labels: Sequence[int] = (100, 500, 2000),
+    seeds: Sequence[int] = (0, 1, 2),
+    primary: str | None = None,
+    primary_seeds: Sequence[int] | None = None,
+    ours: str = "volumetric",
+    tasks: Sequence[str] | None = None,
+    table: str | Path | None = None,
+    ceiling: str | Path | None = None,
+    encoders: Sequence[str] = (),
+    budget: float = 900.0,
+    size: Literal["paper", "tiny"] = "paper",
+    source: str | Path = "tiny",
+    device: str = "auto",
+    resume: bool = False,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Compare latents with every baseline on the same labels: cardiovascular risk and five pathologies.
+
+    Patients of the store are split into training, validation and test. Every method is given the labels of the same
+    training patients, a few or many, and answers for the test patients. Writes downstream.json, downstream.md and two
+    figures; docs/downstream.md says what the methods are.
+
+    Args:
+        views: a view store whose studies carry labels, with frontals (and laterals, where a method sees them).
+        out: the output folder; scores are kept there, and what is done is not done again.
+        methods: names, such as vision, age_sex+measured, hidden@3, attentive:vision, resnet50 (default: all).
+        labels: numbers of labelled training patients.
+        seeds: of the draw of these patients, of inner splits and of networks.
+        primary: the one contrast that is named before the run, as TASK/METHOD/LABELS.
+        primary_seeds: further seeds of the primary contrast.
+        ours: the method that all others are compared with.
+        tasks: of the five pathologies, cvd_prevalent and cvd_time (default: all).
+        table: a CSV with a row a study (column study); its labels, patient and split go before the store's.
+        ceiling: a ceiling.json of benchmarks.ceiling; who sees a frontal only and scores above it is flagged.
+        encoders: further encoders as NAME=FOLDER, read by a linear probe; name them in methods.
+        budget: seconds of training for each network.
+        size: of the networks: paper, or tiny to see that they run.
+        source: the model: tiny, or a folder that `train` made.
+        device: auto, cpu or cuda.
+        resume: go on in the output folder of an earlier run.
+        overwrite: empty the output folder of an earlier run first.
+    """
+    options = dict(locals())
+    from .evaluation.downstream.cohort import TASKS
+    from .evaluation.downstream.methods import METHODS, Budget
+    from .evaluation.downstream.run import check_primary
+    from .evaluation.downstream.run import evaluate_downstream as evaluate
+
+    _at_least(1, labels=min(labels, default=0), seeds=len(seeds))
+    if not budget > 0:
+        raise UsageError(f"--budget {budget:g}: a network needs more than 0 seconds")
+    folder = Path(out)
+    check_inputs([Path(views)], folder)
+    named = dict(one.partition("=")[::2] for one in encoders)
+    if not all(named.values()):
+        raise UsageError("--encoders wants NAME=FOLDER")
+    if resume and overwrite:
+        raise UsageError("--resume goes on and --overwrite begins anew; choose one of them")
+    if resume:
+        check_primary(folder, primary)
+    else:
+        prepare_out(folder, overwrite)
+    write_config(folder / CONFIG, "evaluate downstream", {**options, "overwrite": False})
+    with gone_if_empty(folder):
+        return evaluate(
+            views,
+            folder,
+            methods=methods or (*METHODS, *named),
+            labels=labels,
+            seeds=seeds,
+            primary=primary,
+            primary_seeds=primary_seeds,
+            ours=ours,
+            tasks=tasks or TASKS,
+            table=table,
+            ceiling=ceiling,
+            encoders={name: Path(path) for name, path in named.items()},
+            budget=Budget(size, budget),
+            source=source,
+            device=pick_device(device),
         )
 
 

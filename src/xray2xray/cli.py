@@ -31,6 +31,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "evaluate views": api.evaluate_views,
     "evaluate controls": api.evaluate_controls,
     "evaluate probes": api.evaluate_probes,
+    "evaluate downstream": api.evaluate_downstream,
     "evaluate baselines": api.evaluate_baselines,
 }
 

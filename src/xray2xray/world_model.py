@@ -12,8 +12,9 @@ from torch import Tensor
 from .errors import InputError, UsageError
 from .pretrained import folder_of, read_config, read_part, write_part
 from .transition.action import Action
-from .transition.autoregressive import AutoregressiveConfig, AutoregressiveTransition
+from .transition.autoregressive import STEP_DEG, AutoregressiveConfig, AutoregressiveTransition
 from .transition.direct import ARC_DEG, DirectConfig, DirectTransition
+from .transition.hidden import hidden_states
 from .transition.rollout import Transition, roll_out
 from .vision.normalise import from_network, to_network
 from .vision.vqgan import VisionConfig, VisionModel
@@ -167,37 +168,68 @@ class WorldModel:
         return self.decode(tokens if through_tokens else latents)
 
     @torch.no_grad()
-    def features(self, views_p: np.ndarray, kind: str = "volumetric", input_yaw_deg: float = 0.0) -> np.ndarray:
-        """One vector per view, float32 (b, d), for probes.
+    def features(
+        self,
+        views_p: np.ndarray,
+        kind: str = "volumetric",
+        input_yaw_deg: float = 0.0,
+        depth: int | None = None,
+        yaw_deg: Sequence[float] | None = None,
+        pool: int | None = None,
+    ) -> np.ndarray:
+        """One vector per view, float32 (b, d), for probes; as (b, d / width, width) it is a set of tokens, see `width`.
 
         Args:
             views_p: (b, h, w) or (h, w).
-            kind: `vision`, V's latents, all of the grid, d = n C; `volumetric`, these and what the direct form imagines
-                from five angles (-90 .. 90): its hidden states, averaged over each quarter of the picture. Where a
-                finding lies matters: averages over the whole picture lost to raw pixels.
+            kind: `vision`, V's latents; `hidden`, the transition's hidden states on the way to other angles;
+                `volumetric`, V's latents and then hidden states gathered over imagined views.
             input_yaw_deg: where the views were taken.
+            depth: of the hidden states, blocks of the transition from 0 to all of them (by default).
+            yaw_deg: where the hidden states look: of the direct form -90 .. 90 by default. The autoregressive form
+                walks: `hidden` is its next step in both directions, `volumetric` its arrival at -90, -45, 45 and 90.
+            pool: cells along a side over which a picture's states are averaged. By default V's latents keep their whole
+                grid, and hidden states are averaged over quarters (2). Where a finding lies matters: averages over the
+                whole picture (1) lost to raw pixels.
 
         Raises:
-            UsageError: an unknown kind, or volumetric features of an autoregressive model.
+            UsageError: an unknown kind, a depth that the transition does not have, or a pool that does not divide the
+                grid.
         """
-        if kind not in ("vision", "volumetric"):
-            raise UsageError(f"there are no features {kind!r}; choose vision or volumetric")
-        latents, _ = self.encode(views_p)
-        vision = latents.flatten(1)
-        if kind == "vision":
-            return vision.cpu().numpy()
-        if not isinstance(self.transition, DirectTransition):
-            raise UsageError("volumetric features come from the direct form; load the model with form='direct'")
-        imagined = [self._imagined_features(self.transition, part, input_yaw_deg) for part in latents.split(CHUNK)]
-        return torch.cat([vision, torch.cat(imagined)], dim=1).cpu().numpy()
+        if kind not in ("vision", "hidden", "volumetric"):
+            raise UsageError(f"there are no features {kind!r}; choose vision, hidden or volumetric")
+        if kind == "vision" and depth is not None:
+            raise UsageError("a depth is of the transition's hidden states; V's latents (vision) have none")
+        found = []
+        latents, tokens = self.encode(views_p)
+        if kind != "hidden":
+            found.append(self._pooled(latents[:, None], pool or self.config.vision.grid))
+        if kind != "vision":
+            state = latents if self.config.form == "direct" else tokens
+            targets = self._targets(kind, input_yaw_deg) if yaw_deg is None else yaw_deg
+            parts = [
+                self._pooled(hidden_states(self.transition, part, input_yaw_deg, targets, depth), pool or 2)
+                for part in state.split(CHUNK)
+            ]
+            found.append(torch.cat(parts))
+        return torch.cat(found, dim=1).cpu().numpy()
 
-    def _imagined_features(self, transition: DirectTransition, latents: Tensor, input_yaw_deg: float) -> Tensor:
-        here = torch.full((len(latents),), float(input_yaw_deg), device=self.device)
-        targets = torch.tensor(VOLUMETRIC_YAW_DEG, device=self.device).expand(len(latents), -1)
-        hidden = transition.imagine(transition.observe(latents, here), targets)
-        side = self.config.vision.grid // 2
-        quarters = transition.norm(hidden).unflatten(2, (2, side, 2, side)).mean(dim=(3, 5))
-        return quarters.flatten(1)
+    def width(self, kind: str) -> int:
+        """Numbers of one token in the features of a kind: V's latents or hidden states (volumetric ones mix both)."""
+        return self.config.vision.latent_dim if kind == "vision" else self.config.transition.dim
+
+    def _targets(self, kind: str, input_yaw_deg: float) -> list[float]:
+        if self.config.form == "direct":
+            return list(VOLUMETRIC_YAW_DEG)
+        if kind == "hidden":
+            return [input_yaw_deg - STEP_DEG, input_yaw_deg + STEP_DEG]
+        return [yaw for yaw in VOLUMETRIC_YAW_DEG if yaw != input_yaw_deg]
+
+    def _pooled(self, states: Tensor, pool: int) -> Tensor:
+        """States (b, t, n, c) of the grid, averaged over pool x pool cells: (b, t * pool * pool * c)."""
+        side, rest = divmod(self.config.vision.grid, pool)
+        if rest:
+            raise UsageError(f"--pool {pool} does not divide the grid of {self.config.vision.grid} tokens a side")
+        return states.unflatten(2, (pool, side, pool, side)).mean(dim=(3, 5)).flatten(1)
 
     def _network(self, views_p: np.ndarray) -> Tensor:
         """(b, 1, h, w) in network values."""

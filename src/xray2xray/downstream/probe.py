@@ -247,13 +247,14 @@ def pixel_features(
     """The simplest features to beat: views (n, h, w) averaged to `side` x `side`, then the training PCA's scores."""
     from sklearn.decomposition import PCA
 
-    small_train, small_test = (_averaged(np.asarray(views, np.float32), side) for views in (train, test))
+    small_train, small_test = (block_means(views, side) for views in (train, test))
     pca = PCA(min(components, len(small_train), small_train.shape[1]), svd_solver="full").fit(small_train)
     return pca.transform(small_train).astype(np.float32), pca.transform(small_test).astype(np.float32)
 
 
-def _averaged(views: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+def block_means(views: ArrayLike, side: int = 32) -> NDArray[np.float32]:
     """(n, h, w) -> (n, side * side), each the mean of its block; h and w need not be multiples of `side`."""
+    views = np.asarray(views, np.float32)
     side = min(side, *views.shape[1:])
     edges = [np.linspace(0, length, side + 1).astype(int)[:-1] for length in views.shape[1:]]
     sums = np.add.reduceat(np.add.reduceat(views, edges[0], axis=1), edges[1], axis=2)

@@ -63,6 +63,11 @@ class AutoregressiveTransition(nn.Module):
         """Positions of a whole sequence."""
         return (self.config.context_views + 1) * self.config.tokens + 1
 
+    @property
+    def depth(self) -> int:
+        """Blocks from tokens to the next view's."""
+        return len(self.blocks)
+
     @torch.no_grad()
     def start_from_codebook(self, entries: Tensor) -> None:
         """Let tokens that look alike begin alike: embed the codebook's entries (K, C) by one random rotation."""
@@ -78,7 +83,25 @@ class AutoregressiveTransition(nn.Module):
             following: (b, n) tokens of the next view.
             offsets: (b, views) how many steps of +5 degrees each context view lies from the latest; zeros if None.
         """
-        return self.reader(context, direction, offsets)(following[:, :-1], 0)
+        return self._logits(self.states(context, direction, following, offsets))
+
+    def states(
+        self,
+        context: Tensor,
+        direction: Tensor,
+        following: Tensor,
+        offsets: Tensor | None = None,
+        depth: int | None = None,
+    ) -> Tensor:
+        """Hidden states (b, n, dim) after `depth` blocks (all by default), each where a token of the next view is to be
+        written; it has read the context, the action and the tokens before. Arguments as `forward`."""
+        shown = self.same_place(self.embed(context[:, -1]))
+        prompt = self._prompt(context, direction, shown, offsets)
+        written = self._written(following[:, :-1], shown, start=0)
+        hidden = torch.cat([prompt, written], dim=1)
+        for block in self.blocks[:depth]:
+            hidden = block(hidden)
+        return hidden[:, prompt.shape[1] - 1 :]
 
     def reader(
         self,

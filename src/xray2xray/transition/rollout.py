@@ -60,26 +60,39 @@ def _walk(
     generator: torch.Generator | None,
     decoding: Decoding,
 ) -> Tensor:
-    steps = [_whole_steps(yaw - input_yaw_deg) for yaw in yaw_deg]
+    steps = [whole_steps(yaw - input_yaw_deg) for yaw in yaw_deg]
+    reached = walk(transition, start, steps, generator, decoding)
+    return torch.stack([reached[step] for step in steps], dim=1)
+
+
+def walk(
+    transition: AutoregressiveTransition,
+    start: Tensor,
+    steps: Sequence[int],
+    generator: torch.Generator | None = None,
+    decoding: Decoding = "cached",
+) -> dict[int, Tensor]:
+    """Tokens (b, n) by the step at which they were reached, the given view's at 0: all on the way to `steps`."""
     caches = transition.caches()  # once: both ways are walked in one batch, in the end perhaps only one
     reached: dict[int, Tensor] = {0: start}
     farthest = max((abs(step) for step in steps), default=0)
     for distance in range(1, farthest + 1):
         ways = [way for way in (-1, 1) if any(step * way >= distance for step in steps)]
-        contexts, offsets = zip(*(_context(reached, way, distance, transition) for way in ways), strict=True)
+        contexts, offsets = zip(*(context_before(reached, way, distance, transition) for way in ways), strict=True)
         turns = torch.tensor([way * STEP_DEG for way in ways], device=start.device).repeat_interleave(len(start))
         action = Action(torch.zeros_like(turns), turns)
         anchored = torch.cat(offsets) if transition.config.context_views > 1 else None
         following = transition.step(torch.cat(contexts), action, anchored, generator, decoding=decoding, caches=caches)
         for way, tokens in zip(ways, following.split(len(start)), strict=True):
             reached[way * distance] = tokens
-    return torch.stack([reached[step] for step in steps], dim=1)
+    return reached
 
 
-def _context(
+def context_before(
     reached: dict[int, Tensor], way: int, distance: int, transition: AutoregressiveTransition
 ) -> tuple[Tensor, Tensor]:
-    """The given view as the anchor, then the views before the latest, the latest last; and their offsets from it."""
+    """What the model is shown to reach a step: the given view as the anchor, then the views before the latest, the
+    latest last (b, views, n); and their offsets from it (b, views)."""
     latest = distance - 1
     seen = context_steps(latest, transition.config.context_views)
     views = torch.stack([reached[way * step] for step in seen], dim=1)
@@ -92,7 +105,8 @@ def context_steps(latest: int, views: int) -> list[int]:
     return [0] * (views > 1) + [max(0, latest - back) for back in range(max(1, views - 1) - 1, -1, -1)]
 
 
-def _whole_steps(difference_deg: float) -> int:
+def whole_steps(difference_deg: float) -> int:
+    """How many steps of the autoregressive form an angle is away; raises InputError if it is no whole number."""
     steps = round(difference_deg / STEP_DEG)
     if abs(steps * STEP_DEG - difference_deg) > 1e-3:
         raise InputError(
