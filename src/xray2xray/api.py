@@ -207,7 +207,7 @@ def render(
 def train(
     views: str | Path,
     out: str | Path,
-    stage: Literal["all", "vision", "direct", "autoregressive"] = "all",
+    stage: Literal["all", "vision", "direct", "sampler", "autoregressive"] = "all",
     preset: Literal["tiny", "small", "base", "large"] = "tiny",
     steps: int | None = None,
     limit: int | None = None,
@@ -217,7 +217,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
 ) -> dict[str, Any]:
-    """Train a world model from a view store: V, then both forms of M. Or learn to turn real views that a CSV names.
+    """Train a world model from a view store: V, both forms of M, a sampler. Or learn to turn views from a CSV.
 
     The result is the folder model/ in the output folder, which `--source` of the other verbs takes; beside it every
     stage keeps metrics.jsonl, pictures and a checkpoint. Stages may be trained one by one into the same folder. From a
@@ -228,7 +228,7 @@ def train(
         views: a view store made by `render`, with the standard arc of every study; or a CSV with the columns study,
             yaw_deg, image (and patient, split) of at least two views of every study.
         out: the output folder.
-        stage: all, vision (V), direct or autoregressive (M).
+        stage: all, vision (V), direct or autoregressive (M), or sampler (what the direct form leaves open).
         preset: the size of the networks and how long they are trained.
         steps: steps of each stage, instead of the preset's.
         limit: use the first studies of the store only.
