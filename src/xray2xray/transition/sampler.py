@@ -5,6 +5,7 @@ In closed form it moves the views along the principal directions of the residual
 small network, which sees what the direct form makes of the frontal, learns how much of that is open in this patient.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -107,8 +108,9 @@ class DirectSampler(nn.Module):
         self.register_buffer("temperature", torch.ones(()))
 
     def noise(self, *shape: int, generator: torch.Generator) -> Tensor:
-        """Standard normal noise (*shape, k), the same for a seed on every device."""
-        return torch.randn(*shape, self.config.noise, generator=generator).to(self.place.device)
+        """Standard normal noise (*shape, k): a seed's first vectors are the same however many, on every device."""
+        vectors = [torch.randn(self.config.noise, generator=generator) for _ in range(math.prod(shape))]
+        return torch.stack(vectors).unflatten(0, shape).to(self.place.device)
 
     def forward(self, hidden: Tensor, yaw_deg: Tensor, noise: Tensor) -> Tensor:
         """Deviations (b, t, n, C) from hidden states (b, t, n, hidden) of the direct form, angles (b, t), noise (b, k).
