@@ -23,11 +23,12 @@ from xray2xray.evaluation.scoring import Cohort, case_rows, stack, summarise
 from xray2xray.evaluation.tables import interval, table
 from xray2xray.evaluation.views import evaluate_cases
 from xray2xray.files import atomic_path, write_json
-from xray2xray.projection.geometry import STANDARD_ARC
+from xray2xray.projection import STANDARD_ARC, render
 from xray2xray.rungs import FROM_CT
 from xray2xray.training.cache import encode_all
 from xray2xray.training.direct import DirectObjective, DirectTraining
 from xray2xray.training.loop import LoopConfig, Machine, fit
+from xray2xray.transition import DirectTransition
 from xray2xray.world_model import WorldModel
 
 BEFORE = "virtual patients alone"
@@ -67,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             options.seed,
             options.out / source.name,
         )
-        case = Case(source.name, FROM_CT, source.views(geometry, STANDARD_ARC))
+        case = Case(source.name, FROM_CT, render(source.volume(), geometry, STANDARD_ARC))
         learned = np.concatenate([*(warped[k] for k in others), virtual])
         cohort, _ = evaluate_cases([case], {"direct": after, BEFORE: before}, fit_on_store(learned, 18))
         parts.append(cohort)
@@ -94,6 +95,7 @@ def _go_on(
     model: WorldModel, latents: np.ndarray, views: np.ndarray, warps: int, steps: int, seed: int, out: Path
 ) -> WorldModel:
     """The model after more steps, in which the first `warps` studies are `WARPS` of the draws."""
+    assert isinstance(model.transition, DirectTransition)
     patients = len(views) - warps
     weight = torch.cat([torch.full((warps,), WARPS / warps), torch.full((patients,), (1 - WARPS) / patients)])
     transition = copy.deepcopy(model.transition).requires_grad_(True)

@@ -91,9 +91,8 @@ def per_token(model: AutoregressiveTransition, patients: int, places: int, round
 
 def frontals(patients: int, size: int) -> np.ndarray:
     """p (patients, size, size) of virtual patients that no model was trained on."""
-    return np.concatenate(
-        [source.views(geometry_preset("chest", size), [0.0]) for source in sources(procedural=patients)]
-    )
+    chest = geometry_preset("chest", size)
+    return np.concatenate([render(source.volume(), chest, [0.0]) for source in sources(procedural=patients)])
 
 
 def whole_views(patients: int, steps: int, rounds: int) -> dict[str, float]:

@@ -332,6 +332,31 @@ def test_evaluate_controls(model: Path, cohort: Path, tmp_path: Path, capsys: py
     assert run("evaluate", "controls", "--procedural", "1", "--candidates", "1", "--out", tmp_path / "no") == 2
 
 
+def test_evaluate_uncertainty(model: Path, cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from xray2xray.transition.sampler import DirectSampler, SamplerConfig
+    from xray2xray.world_model import WorldModel
+
+    out, words = tmp_path / "out", ["--procedural", "1", "--calibration", "2", "--samples", "39", "--twins", "1"]
+    assert run("evaluate", "uncertainty", "--out", out, "--source", model, *words) == 2
+    assert "--stage sampler" in one_error_line(capsys)
+    whole = WorldModel.from_pretrained(model)
+    config = SamplerConfig(whole.config.vision.tokens, 8, hidden=32, dim=16, heads=2, blocks=1, noise=4, outputs=8)
+    whole.sampler = DirectSampler(config)
+    whole.save_pretrained(tmp_path / "sampled")
+    words += ["--source", tmp_path / "sampled", cohort / "thorax-0000040.nii.gz"]
+    assert run("evaluate", "uncertainty", "--out", out, *words) == 0
+    result = json.loads((out / "uncertainty.json").read_text())
+    assert {rung: group["n"] for rung, group in result["groups"].items()} == {
+        "virtual patient": 1,
+        "rendered from real CT": 1,
+    }
+    assert set(result["groups"]["virtual patient"]["pixels"]) == {"sampler", "gaussian"}
+    assert {kind: one["n"] for kind, one in result["twins"].items()} == {"hidden": 1, "visible": 1}
+    assert {"config.yaml", "uncertainty.md", "calibration.png", "endpoints.png", "twins.png"} <= {
+        path.name for path in out.iterdir()
+    }
+
+
 def test_evaluate_probes_wants_enough_patients(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--n-train", "5", "--out", tmp_path / "out", "--source", model]
     assert run("evaluate", "probes", *words) == 2

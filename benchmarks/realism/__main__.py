@@ -10,6 +10,7 @@ import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +40,7 @@ def main(words: Sequence[str] | None = None) -> None:
     ids, real_pairs = pairs.load(data / "lidc_drr128")
     cts = scans.load(data / "ct", data / "ct_labels")
     real_masks = masks.load(data / "cxr_ctr")
-    results = {
+    results: dict[str, Any] = {
         "run": {
             "pairs": len(virtual_pairs),
             "size": options.size,

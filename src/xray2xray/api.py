@@ -207,7 +207,7 @@ def render(
 def train(
     views: Inputs,
     out: str | Path,
-    stage: Literal["all", "vision", "direct", "autoregressive"] = "all",
+    stage: Literal["all", "vision", "direct", "sampler", "autoregressive"] = "all",
     preset: Literal["tiny", "small", "base", "large"] = "tiny",
     steps: int | None = None,
     limit: int | None = None,
@@ -219,7 +219,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
 ) -> dict[str, Any]:
-    """Train a world model from a view store: V, then both forms of M. Or learn to turn real views that a CSV names.
+    """Train a world model from a view store: V, both forms of M, a sampler. Or learn to turn views from a CSV.
 
     The result is the folder model/ in the output folder, which `--source` of the other verbs takes; beside it every
     stage keeps metrics.jsonl, pictures and a checkpoint. Stages may be trained one by one into the same folder. From a
@@ -231,7 +231,7 @@ def train(
             out and looked at); or a CSV with the columns study, yaw_deg, image (and patient, split) of at least two
             views of every study.
         out: the output folder.
-        stage: all, vision (V), direct or autoregressive (M).
+        stage: all, vision (V), direct or autoregressive (M), or sampler (what the direct form leaves open).
         preset: the size of the networks and how long they are trained.
         steps: steps of each stage, instead of the preset's.
         limit: use the first studies of every store only.
@@ -627,6 +627,61 @@ def evaluate_controls(
             seed=seed,
             device=pick_device(device),
             series=series,
+        )
+
+
+def evaluate_uncertainty(
+    inputs: Inputs = (),
+    *,
+    out: str | Path,
+    procedural: int = 0,
+    twins: int = 0,
+    samples: int = 40,
+    calibration: int = 40,
+    source: str | Path = "tiny",
+    seed: int = 0,
+    device: str = "auto",
+    series: str | None = None,
+    pictures: int = 2,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Measure whether samples from one frontal are honest about what it leaves open.
+
+    Samples of every patient are scored at eight angles: CRPS, PIT, and coverage of their intervals beside width, by
+    tissue, and of anatomy measured on the views; energy score and consistency of whole chests; and twins, pairs that
+    differ by a lesion which the frontal shows or cannot show. Writes uncertainty.json, uncertainty.md and pictures.
+
+    Args:
+        inputs: chest CTs: NIfTI files, folders or zips of DICOM; a folder of NIfTI files means each of them.
+        out: the output folder.
+        procedural: how many procedural patients to evaluate besides, from seed 1,000,000.
+        twins: how many pairs of twins of each kind to make, from seed 1,000,000.
+        samples: how many chests to draw of each patient, at least 39.
+        calibration: how many procedural patients, from seed 500,000, give the normal baseline its spread.
+        source: a model with a sampler: a folder that `train` made.
+        seed: offset of the procedural patients' seeds, and seed of samples, noise and bootstrap.
+        device: auto, cpu or cuda.
+        series: SeriesInstanceUID, where a DICOM folder holds several.
+        pictures: how many cases of each kind to draw.
+        overwrite: empty the output folder of an earlier run first.
+    """
+    options = dict(locals())
+    from .evaluation.uncertainty import evaluate_uncertainty as evaluate
+
+    _at_least(0, procedural=procedural, twins=twins, calibration=calibration, seed=seed, pictures=pictures)
+    with run_folder(out, overwrite, "evaluate uncertainty", options) as folder:
+        return evaluate(
+            as_paths(inputs),
+            procedural,
+            folder,
+            samples=samples,
+            calibration=calibration,
+            twins=twins,
+            source=source,
+            seed=seed,
+            device=pick_device(device),
+            series=series,
+            pictures=pictures,
         )
 
 

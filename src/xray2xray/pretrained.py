@@ -19,7 +19,8 @@ from .errors import InputError
 from .files import atomic_path, write_json
 
 FORMAT, VERSION = "xray2xray-world-model", 1
-PARTS = ("vision", "direct", "autoregressive")
+PARTS = ("vision", "direct", "sampler", "autoregressive")
+SAMPLER_OF = "sampler_of"  # in config.json: the sha256 of the direct form whose residuals the sampler has learned
 TRAINING_ONLY = ("codebook.counts", "codebook.sums")  # running averages that only further training would need
 
 
@@ -56,8 +57,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def write_part(folder: Path, part: str, module: nn.Module, notes: dict[str, Any] | None = None) -> None:
-    """Write one part's weights as float16 and enter it, with its sha256, in config.json; other parts stay."""
+def write_part(folder: Path, part: str, module: nn.Module, notes: dict[str, Any] | None = None) -> str:
+    """Write one part's weights as float16 and enter it in config.json; other parts stay. Returns its sha256."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: _compact(t) for name, t in module.state_dict().items() if name not in TRAINING_ONLY}
     path = folder / f"{part}.safetensors"
@@ -69,6 +70,7 @@ def write_part(folder: Path, part: str, module: nn.Module, notes: dict[str, Any]
     config[part] = asdict(module.config)  # type: ignore[call-overload]
     config["sha256"] = {**config.get("sha256", {}), part: sha256(path)}
     write_json(folder / "config.json", config | (notes or {}))
+    return config["sha256"][part]
 
 
 def read_part(folder: Path, part: str, module: nn.Module) -> None:

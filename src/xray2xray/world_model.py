@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from .errors import InputError, UsageError
-from .pretrained import folder_of, read_config, read_part, write_part
+from .pretrained import PARTS, SAMPLER_OF, folder_of, read_config, read_part, write_part
 from .transition.action import Action
 from .transition.autoregressive import STEP_DEG, AutoregressiveConfig, AutoregressiveTransition
 from .transition.direct import ARC_DEG, DirectConfig, DirectTransition
 from .transition.hidden import hidden_states
 from .transition.rollout import Transition, roll_out
+from .transition.sampler import DirectSampler, SamplerConfig
 from .vision.normalise import from_network, to_network
 from .vision.vqgan import VisionConfig, VisionModel
 
@@ -35,15 +36,22 @@ class WorldModelConfig:
 
 
 class WorldModel:
-    """A vision model V and a transition model M.
+    """A vision model V and a transition model M, and to the direct form perhaps a sampler.
 
     Views come and go as line integrals p, numpy float32 (h, w) or (b, h, w), of the size V was trained on. Latents are
     tensors (b, n, C), tokens (b, n) int64; the direct form works on latents, the autoregressive one on tokens.
     """
 
-    def __init__(self, vision: VisionModel, transition: Transition, notes: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        vision: VisionModel,
+        transition: Transition,
+        notes: dict[str, Any] | None = None,
+        sampler: DirectSampler | None = None,
+    ) -> None:
         self.vision = vision.eval().requires_grad_(False)
         self.transition = transition.eval().requires_grad_(False)
+        self.sampler = None if sampler is None else sampler.eval().requires_grad_(False)
         form: Form = "direct" if isinstance(transition, DirectTransition) else "autoregressive"
         self.config = WorldModelConfig(form, vision.config, transition.config, notes or {})
 
@@ -71,18 +79,27 @@ class WorldModel:
                 transition = DirectTransition(DirectConfig(**config[form]))
             else:
                 transition = AutoregressiveTransition(AutoregressiveConfig(**config[form]))
+            sampled = form == "direct" and "sampler" in config
+            sampler = DirectSampler(SamplerConfig(**config["sampler"])) if sampled else None
         except (TypeError, ValueError, RuntimeError) as error:
             raise InputError(f"{folder / 'config.json'} does not describe a model ({error})") from None
         read_part(folder, "vision", vision)
         read_part(folder, form, transition)
-        known = {"format", "version", "vision", "direct", "autoregressive", "sha256"}
+        if sampler is not None:
+            if config.get(SAMPLER_OF) != config["sha256"]["direct"]:
+                raise InputError(f"{folder}: its sampler is of another direct form; train the stage sampler again")
+            read_part(folder, "sampler", sampler)
+            sampler = sampler.to(device)
+        known = {"format", "version", "sha256", SAMPLER_OF, *PARTS}
         notes = {key: value for key, value in config.items() if key not in known}
-        return cls(vision.to(device), transition.to(device), notes)
+        return cls(vision.to(device), transition.to(device), notes, sampler)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write V and this form of M (float16, config.json with sha256); the other form's file stays if it is there."""
         write_part(Path(folder), "vision", self.vision, self.config.notes)
-        write_part(Path(folder), self.config.form, self.transition)
+        direct = write_part(Path(folder), self.config.form, self.transition)
+        if self.sampler is not None:
+            write_part(Path(folder), "sampler", self.sampler, {SAMPLER_OF: direct})
 
     @property
     def device(self) -> torch.device:
@@ -127,9 +144,11 @@ class WorldModel:
         input_yaw_deg: float = 0.0,
         yaw_deg: Sequence[float] = ARC_DEG,
         generator: torch.Generator | None = None,
+        samples: int | None = None,
     ) -> Tensor:
         """The states at `yaw_deg`: latents (b, t, n, C) or tokens (b, t, n); see `transition.rollout.roll_out`."""
-        return roll_out(self.transition, state.to(self.device), input_yaw_deg, yaw_deg, generator)
+        start = state.to(self.device)
+        return roll_out(self.transition, start, input_yaw_deg, yaw_deg, generator, samples, self.sampler)
 
     def state(self, views_p: np.ndarray) -> Tensor:
         """What this form of M works on: latents (b, n, C) for direct, tokens (b, n) for autoregressive."""
@@ -142,21 +161,29 @@ class WorldModel:
         input_yaw_deg: float = 0.0,
         yaw_deg: Sequence[float] = ARC_DEG,
         generator: torch.Generator | None = None,
+        samples: int | None = None,
     ) -> np.ndarray:
-        """The views at `yaw_deg` from one view.
+        """The views at `yaw_deg` from one view: the expected ones, or samples of what they may be.
 
         Args:
             view_p: (h, w), or (b, h, w) for several patients.
             input_yaw_deg: where it was taken; 0 is PA.
             yaw_deg: n angles; the autoregressive form reaches multiples of 5 degrees from the input.
-            generator: samples the autoregressive form; greedy without.
+            generator: draws a sample, all of whose views belong to one chest; the direct form needs a sampler for it.
+                A generator of the same seed draws the same chests, whichever angles they are seen from.
+            samples: draw that many instead of one.
 
         Returns:
-            float32 p, (n, h, w) or (b, n, h, w). At the input's own angle it is V's reconstruction of the input.
+            float32 p, (n, h, w) or (b, n, h, w), with `samples` (samples, n, h, w) or (samples, b, n, h, w). At the
+            input's own angle it is V's reconstruction of the input.
+
+        Raises:
+            UsageError: samples without a generator, or of a direct form that has no sampler; see `roll_out`.
         """
-        states = self.roll_out(self.state(view_p), input_yaw_deg, yaw_deg, generator)
-        views = self.decode(states.flatten(0, 1)).reshape(*states.shape[:2], self.size, self.size)
-        return views[0] if np.ndim(view_p) == 2 else views
+        states = self.roll_out(self.state(view_p), input_yaw_deg, yaw_deg, generator, samples)
+        leading = states.shape[: 2 if samples is None else 3]
+        views = self.decode(states.flatten(0, len(leading) - 1)).reshape(*leading, self.size, self.size)
+        return views[..., 0, :, :, :] if np.ndim(view_p) == 2 else views
 
     def reconstruct_views(self, views_p: np.ndarray, quantised: bool | None = None) -> np.ndarray:
         """V's own reconstruction (n, h, w) of views (n, h, w): the ceiling of what M can reach.

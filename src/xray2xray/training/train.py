@@ -1,8 +1,8 @@
-"""Training from a view store to a pretrained folder: V, then either form of M on V's cached latents.
+"""Training from a view store to a pretrained folder: V, then either form of M on V's cached latents, and a sampler.
 
 `python -m xray2xray.training.train STORE --out DIR` does all stages of the `tiny` preset. In DIR:
 
-    vision/ direct/ autoregressive/   metrics.jsonl, pictures/, checkpoint.pt of each stage
+    vision/ direct/ sampler/ autoregressive/   metrics.jsonl, pictures/, checkpoint.pt of each stage
     latents/                          what V makes of every view
     model/                            the result, for `WorldModel.from_pretrained`
 """
@@ -17,12 +17,14 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 import yaml
+from torch import nn
 
 from ..errors import InputError, UsageError
 from ..files import atomic_path
-from ..pretrained import PARTS, folder_of, read_config, read_part, sha256, write_part
+from ..pretrained import PARTS, SAMPLER_OF, folder_of, read_config, read_part, sha256, write_part
 from ..transition.autoregressive import AutoregressiveTransition
 from ..transition.direct import DirectTransition
+from ..transition.sampler import DirectSampler
 from ..vision.vqgan import VisionModel
 from .autoregressive import AutoregressiveObjective
 from .cache import cached_latents
@@ -30,6 +32,7 @@ from .checkpoint import CHECKPOINT
 from .direct import DirectObjective
 from .loop import Machine, fit
 from .presets import Preset, preset, with_steps
+from .sampler import SamplerObjective
 from .sources import Studies, read_studies
 from .vision import VisionObjective
 
@@ -57,7 +60,7 @@ def train(
     Args:
         views: view stores whose studies hold the standard arc; studies are held out from the first.
         out: a folder of ours or a new one; later stages find the earlier ones' results there.
-        stage: all, vision, direct or autoregressive.
+        stage: all, vision, direct, sampler (of the direct form) or autoregressive.
         preset_name: tiny, small, base or large.
         steps: of each stage, instead of the preset's.
         resume: go on where an interrupted run stopped; finished stages are skipped.
@@ -131,29 +134,41 @@ def _train_transition(
     start: str | Path | None,
     notes: dict[str, Any],
 ) -> None:
-    if not (out / "model" / "vision.safetensors").is_file():
-        raise InputError(f"{out / 'model'} holds no trained V; train the stage vision to the same --out first")
-    # V as it will be used: read back from float16, so that M learns the latents it will meet.
     vision = VisionModel(chosen.vision)
-    read_part(out / "model", "vision", vision)
-    vision.to(machine.device).eval()
+    _read_trained(out / "model", "vision", vision, "V", machine)
     key = f"{sha256(out / 'model' / 'vision.safetensors')} {studies.key}"
-    latents, tokens = cached_latents(out / "latents", key, vision, studies.views)
-    objective: DirectObjective | AutoregressiveObjective
-    if name == "direct":
+    views, weight = studies.views, studies.weight
+    latents, tokens = cached_latents(out / "latents", key, vision, views)
+    objective: DirectObjective | SamplerObjective | AutoregressiveObjective
+    if name == "sampler":
+        sampler, loop = _started(DirectSampler(chosen.sampler), name, start), chosen.sampler_loop
+        mean = DirectTransition(chosen.direct)
+        _read_trained(out / "model", "direct", mean, "direct form", machine)
+        objective = SamplerObjective(sampler, mean, vision, latents, views, weight, chosen.sampler_training)
+        notes = notes | {SAMPLER_OF: sha256(out / "model" / "direct.safetensors")}
+    elif name == "direct":
         direct, loop = _started(DirectTransition(chosen.direct), name, start), chosen.direct_loop
-        objective = DirectObjective(direct, vision, latents, studies.views, studies.weight, chosen.direct_training)
+        objective = DirectObjective(direct, vision, latents, views, weight, chosen.direct_training)
     else:
         gpt, loop = _started(AutoregressiveTransition(chosen.autoregressive), name, start), chosen.autoregressive_loop
-        training = chosen.autoregressive_training
-        objective = AutoregressiveObjective(gpt, vision, tokens, studies.views, studies.weight, training)
+        objective = AutoregressiveObjective(gpt, vision, tokens, views, weight, chosen.autoregressive_training)
     if not resume and start is None:
         objective.prepare()
     fit(objective, loop, machine, out / name, resume)
+    if isinstance(objective, SamplerObjective):
+        objective.calibrate()
     write_part(out / "model", name, objective.average, notes)
 
 
-Part = TypeVar("Part", VisionModel, DirectTransition, AutoregressiveTransition)
+Part = TypeVar("Part", VisionModel, DirectTransition, DirectSampler, AutoregressiveTransition)
+
+
+def _read_trained(folder: Path, part: str, module: nn.Module, words: str, machine: Machine) -> None:
+    """A part as it will be used: read back from float16, so that what is built on it learns what it will meet."""
+    if not (folder / f"{part}.safetensors").is_file():
+        raise InputError(f"{folder} holds no trained {words}; train the stage {part} to the same --out first")
+    read_part(folder, part, module)
+    module.to(machine.device).eval()
 
 
 def _started(module: Part, part: str, start: str | Path | None) -> Part:

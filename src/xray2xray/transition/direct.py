@@ -103,8 +103,13 @@ class DirectTransition(nn.Module):
 
     def predict(self, seen: Observation, target_yaw_deg: Tensor) -> Tensor:
         """Latents (b, t, n, C) of t targets each, (b, t) degrees."""
+        return self.predict_and_imagine(seen, target_yaw_deg)[0]
+
+    def predict_and_imagine(self, seen: Observation, target_yaw_deg: Tensor) -> tuple[Tensor, Tensor]:
+        """Latents (b, t, n, C), and the normalised hidden states (b, t, n, dim) that they were read from."""
         hidden, prior = self._look(seen, target_yaw_deg)
-        return prior + self.out(self.norm(hidden)).float()
+        hidden = self.norm(hidden)
+        return prior + self.out(hidden).float(), hidden
 
     def step(self, latents: Tensor, action: Action) -> Tensor:
         """Latents (b, n, C) of a view -> latents (b, n, C) of the view after the action."""

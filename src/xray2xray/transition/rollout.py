@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..errors import InputError
+from ..errors import InputError, UsageError
 from .action import Action
 from .autoregressive import STEP_DEG, AutoregressiveTransition
 from .decoding import Decoding
 from .direct import DirectTransition
+from .sampler import DirectSampler
 
 Transition = DirectTransition | AutoregressiveTransition
 
@@ -21,33 +22,64 @@ def roll_out(
     input_yaw_deg: float,
     yaw_deg: Sequence[float],
     generator: torch.Generator | None = None,
+    samples: int | None = None,
+    sampler: DirectSampler | None = None,
     decoding: Decoding = "cached",
 ) -> Tensor:
-    """Predict the views at `yaw_deg` from one given view.
+    """Predict the views at `yaw_deg` from one given view: the expected ones, or samples of what they may be.
 
     Args:
         transition: the direct form jumps to each angle; the autoregressive form walks there in steps of 5 degrees, both
             ways in one batch, each predicted view being the input of the next step.
         start: latents (b, n, C) for the direct form, tokens (b, n) for the autoregressive one.
         yaw_deg: t angles.
-        generator: samples the autoregressive form's tokens; greedy without.
+        generator: draws a sample, whose views belong together; without it the direct form answers with its prediction
+            and the autoregressive one is greedy.
+        samples: draw that many instead of one.
+        sampler: of the direct form, which cannot be drawn from without one.
         decoding: how the autoregressive form finds its tokens, see its `step`.
 
     Returns:
-        (b, t, n, C) latents or (b, t, n) tokens; at the input's own angle the given view itself.
+        (b, t, n, C) latents or (b, t, n) tokens, with `samples` (samples, b, t, ...); at the input's own angle the
+        given view itself.
 
     Raises:
         InputError: the autoregressive form is asked for an angle that is no whole number of its steps away.
+        UsageError: samples without a generator, of a direct form without a sampler, or from another view than the
+            frontal, whose residuals a sampler has learned.
     """
-    if isinstance(transition, DirectTransition):
+    if samples is not None and (generator is None or samples < 1):
+        raise UsageError(f"{samples} samples are asked for: give at least 1, and a generator that draws them")
+    if isinstance(transition, AutoregressiveTransition):
+        states = start.repeat(samples or 1, 1)
+        walked = _walk(transition, states, input_yaw_deg, yaw_deg, generator, decoding)
+        return walked if samples is None else walked.unflatten(0, (samples, len(start)))
+    if generator is None:
         return _jump(transition, start, input_yaw_deg, yaw_deg)
-    return _walk(transition, start, input_yaw_deg, yaw_deg, generator, decoding)
+    if sampler is None:
+        raise UsageError("this direct form has no sampler: train the stage `sampler`, or ask without a generator")
+    if input_yaw_deg != 0.0:
+        raise UsageError(f"the sampler knows what a frontal leaves open, not a view at {input_yaw_deg:g} degrees")
+    noise = sampler.noise(samples or 1, len(start), generator=generator)
+    drawn = _jump(transition, start, input_yaw_deg, yaw_deg, sampler, noise)
+    return drawn[0] if samples is None else drawn
 
 
-def _jump(transition: DirectTransition, start: Tensor, input_yaw_deg: float, yaw_deg: Sequence[float]) -> Tensor:
+def _jump(
+    transition: DirectTransition,
+    start: Tensor,
+    input_yaw_deg: float,
+    yaw_deg: Sequence[float],
+    sampler: DirectSampler | None = None,
+    noise: Tensor | None = None,
+) -> Tensor:
     here = torch.full((len(start),), float(input_yaw_deg), device=start.device)
     targets = torch.tensor([float(yaw) for yaw in yaw_deg], device=start.device).expand(len(start), -1)
-    predicted = transition.predict(transition.observe(start, here), targets)
+    seen = transition.observe(start, here)
+    if sampler is None or noise is None:
+        predicted = transition.predict(seen, targets)
+    else:
+        predicted = sampler.sample(transition, seen, targets, noise)
     given = (targets == here[:, None])[..., None, None]
     return torch.where(given, start[:, None].to(predicted.dtype), predicted)
 
