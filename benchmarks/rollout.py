@@ -27,6 +27,7 @@ from rich.table import Table
 from xray2xray.evaluation.cases import sources
 from xray2xray.files import atomic_path
 from xray2xray.projection import preset as geometry_preset
+from xray2xray.projection import render
 from xray2xray.training.precision import bfloat16_speedup
 from xray2xray.training.presets import preset
 from xray2xray.transition import AutoregressiveTransition

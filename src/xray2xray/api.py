@@ -306,6 +306,7 @@ def rotate(
     form: Form = "direct",
     source: str | Path = "tiny",
     view: View = "auto",
+    adapter: str | Path | None = None,
     series: str | None = None,
     device: str = "auto",
     overwrite: bool = False,
@@ -325,6 +326,7 @@ def rotate(
         form: the form of M that predicts: direct or autoregressive (multiples of 5 degrees only).
         source: the model: tiny, or a folder that `train` made.
         view: how radiographs were taken: pa, ap, or auto (a DICOM says, a picture is taken for PA).
+        adapter: a folder that `training.adapt` made: bring radiographs into the simulated domain with it.
         series: SeriesInstanceUID, where a DICOM folder holds several.
         device: auto, cpu or cuda.
         overwrite: empty the output folder of an earlier run first.
@@ -340,6 +342,7 @@ def reconstruct(
     form: Form = "direct",
     source: str | Path = "tiny",
     view: View = "auto",
+    adapter: str | Path | None = None,
     series: str | None = None,
     device: str = "auto",
     overwrite: bool = False,
@@ -357,6 +360,7 @@ def reconstruct(
         form: the form of M that predicts: direct or autoregressive.
         source: the model: tiny, or a folder that `train` made.
         view: how radiographs were taken: pa, ap, or auto (a DICOM says, a picture is taken for PA).
+        adapter: a folder that `training.adapt` made: bring radiographs into the simulated domain with it.
         series: SeriesInstanceUID, where a DICOM folder holds several.
         device: auto, cpu or cuda.
         overwrite: empty the output folder of an earlier run first.
@@ -376,7 +380,7 @@ def _unfold_each(verb: str, options: dict[str, Any], volume_size: int | None) ->
     if not studies:
         raise UsageError("no input file given")
     with run_folder(options["out"], options["overwrite"], verb, options) as folder:
-        tools = open_tools(options["source"], options["form"], pick_device(options["device"]))
+        tools = open_tools(options["source"], options["form"], pick_device(options["device"]), options["adapter"])
 
         def one(name: str) -> tuple[str, dict[str, Any]]:
             study = open_input(
@@ -386,6 +390,7 @@ def _unfold_each(verb: str, options: dict[str, Any], volume_size: int | None) ->
                 options["view"],
                 name=name,
                 frontal_quantiles=tools.frontal_quantiles,
+                adapter=tools.adapter,
             )
             unfolded = unfold(study, tools)
             if volume_size is not None:
@@ -463,12 +468,62 @@ def cohort(
     return {"out": str(out), "studies": len(found.samples), "failed": dict(found.failed)}
 
 
+def adapt(
+    inputs: Inputs,
+    out: str | Path,
+    adapter: str | Path,
+    view: View = "auto",
+    device: str = "auto",
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Bring radiographs into the simulated domain, as the views that the model was trained on look.
+
+    The lungs are put where simulated frontals have them, grey values on the scale of line integrals, and a network (the
+    generator of a CycleGAN) does the rest. Writes for each radiograph an .npz with `input_p` and `adapted_p` (line
+    integrals) and a picture of both. The result is uncalibrated, and a network can erase or invent a finding:
+    docs/adaptation.md says how often. An input that cannot be used is named and left out.
+
+    Args:
+        inputs: frontal radiographs (PNG, JPEG, DICOM).
+        out: the output folder.
+        adapter: a folder that `python -m xray2xray.training.adapt` made.
+        view: how radiographs were taken: pa, ap, or auto (a DICOM says, a picture is taken for PA).
+        device: auto, cpu or cuda.
+        overwrite: empty the output folder of an earlier run first.
+    """
+    options = dict(locals())
+    import numpy as np
+
+    from .adaptation import Adapter
+    from .files import write_npz
+    from .inputs import adapted, study_names
+    from .radiograph.display import save_png, to_gray
+
+    studies = study_names(as_paths(inputs))
+    if not studies:
+        raise UsageError("no input file given")
+    with run_folder(out, overwrite, "adapt", options) as folder:
+        network = Adapter.from_pretrained(adapter, pick_device(device))
+
+        def one(name: str) -> str:
+            made = adapted(studies[name], network, view)
+            write_npz(folder / f"{name}.npz", {"input_p": made.input_p, "adapted_p": made.adapted_p})
+            save_png(folder / f"{name}.png", np.concatenate([to_gray(made.input_p), to_gray(made.adapted_p)], axis=1))
+            say(": ".join([name, "; ".join(made.notes)]))
+            return name
+
+        done, failed = each(list(studies), one, lambda name: str(studies[name]))
+    say(f"{len(done)} radiographs in {folder}")
+    return {"out": str(folder), "studies": done, "failed": failed}
+
+
 def embed(
     inputs: Inputs,
     out: str | Path,
     kind: Literal["volumetric", "vision", "hidden"] = "volumetric",
     source: str | Path = "tiny",
     view: View = "auto",
+    adapter: str | Path | None = None,
     series: str | None = None,
     device: str = "auto",
     form: Form = "direct",
@@ -487,6 +542,7 @@ def embed(
             latter gathered over imagined angles).
         source: the model: tiny, or a folder that `train` made.
         view: how radiographs were taken: pa, ap, or auto (a DICOM says, a picture is taken for PA).
+        adapter: a folder that `training.adapt` made: bring radiographs into the simulated domain with it.
         series: SeriesInstanceUID, where a DICOM folder holds several.
         device: auto, cpu or cuda.
         form: the form of M whose hidden states are read: direct or autoregressive (both directions, slower).
@@ -500,7 +556,7 @@ def embed(
     from .unfold import open_tools
 
     items = listed(as_paths(inputs))
-    tools = open_tools(source, form, pick_device(device))
+    tools = open_tools(source, form, pick_device(device), adapter)
     read, failed = each(items, lambda item: frontals(item, tools, series, view), lambda item: str(item.path))
     views = [pair for pairs in read for pair in pairs]
     if not views:

@@ -27,6 +27,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "rotate": api.rotate,
     "reconstruct": api.reconstruct,
     "cohort": api.cohort,
+    "adapt": api.adapt,
     "embed": api.embed,
     "evaluate views": api.evaluate_views,
     "evaluate controls": api.evaluate_controls,

@@ -71,7 +71,15 @@ def frontals(item: Item, tools: Tools, series: str | None, view: View) -> list[t
     quantiles = tools.frontal_quantiles
     if view == "auto" and item.view in ("pa", "ap"):
         view = cast(View, item.view)
-    study = open_input(item.path, tools.geometry, series, view, name=item.study, frontal_quantiles=quantiles)
+    study = open_input(
+        item.path,
+        tools.geometry,
+        series,
+        view,
+        name=item.study,
+        frontal_quantiles=quantiles,
+        adapter=tools.adapter,
+    )
     return [(item.study, study.view_p)]
 
 

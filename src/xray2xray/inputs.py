@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -14,7 +14,11 @@ from .projection.geometry import STANDARD_ARC, Geometry
 from .rungs import FROM_CT, RADIOGRAPH, VIRTUAL
 from .volume.volume import Volume
 
+if TYPE_CHECKING:
+    from .adaptation import Adapter
+
 View = Literal["pa", "ap", "auto"]
+UNLIKE_LUNGS = 0.35  # likeness of a lung field: none of JSRT, 2 % of Wingspan, 11 % of ChestX-ray14 lie below
 _ENDINGS = (".nii.gz", ".nii", ".zip", ".dcm", ".dicom", ".png", ".jpg", ".jpeg")
 
 
@@ -87,6 +91,7 @@ def open_input(
     *,
     name: str | None = None,
     frontal_quantiles: np.ndarray | None = None,
+    adapter: "Adapter | None" = None,
 ) -> Study:
     """A chest CT (its frontal is rendered) or a frontal chest radiograph, ready for the model.
 
@@ -101,6 +106,7 @@ def open_input(
         view: pa or ap for radiographs; auto believes a DICOM's header and else assumes PA.
         name: the study's name; by default that of the file.
         frontal_quantiles: what a radiograph is matched to; by default the packaged training frontals.
+        adapter: brings a radiograph into the simulated domain instead: its lung field is put in place, then a network.
 
     Raises:
         InputError: the file cannot be used.
@@ -117,6 +123,9 @@ def open_input(
 
         rung = VIRTUAL if is_virtual_patient(path) else FROM_CT
         return study_of_volume(read_volume(path, series), geometry, name, str(path), rung)
+    if adapter is not None:
+        made = adapted(path, adapter, view)
+        return Study(name, str(path), RADIOGRAPH, made.adapted_p, geometry, calibrated=False, notes=made.notes)
     return _study_of_radiograph(path, geometry, view, name, frontal_quantiles)
 
 
@@ -151,9 +160,42 @@ def _study_of_radiograph(
 
         frontal_quantiles = load_baselines().frontal_quantiles
     notes = ["uncalibrated: grey values were matched in distribution to simulated frontals", *radiograph.notes]
-    if radiograph.ap:
-        notes.append("AP, entered as if it were PA: the heart may be predicted too large")
-    elif view == "auto" and path.suffix.lower() in (".png", ".jpg", ".jpeg"):
-        notes.append("assumed to be PA; say --view ap if it is not")
+    notes += _taken(radiograph.ap, path, view)
     view_p = match_quantiles(radiograph.gray, frontal_quantiles)
     return Study(name, str(path), RADIOGRAPH, view_p, geometry, calibrated=False, notes=tuple(notes))
+
+
+@dataclass(frozen=True, eq=False)
+class Adapted:
+    """A radiograph on the networks' frame and scale, and what an adapter made of it, float32 (size, size) p."""
+
+    input_p: np.ndarray
+    adapted_p: np.ndarray
+    notes: tuple[str, ...]
+
+
+def adapted(path: str | Path, adapter: "Adapter", view: View = "auto") -> Adapted:
+    """A radiograph brought into the simulated domain: its lung field put in place, then the network.
+
+    Raises:
+        InputError: as `read_radiograph`.
+    """
+    from .radiograph.lung_field import normalise_radiograph
+    from .radiograph.read import read_radiograph
+
+    path = Path(path)
+    radiograph = read_radiograph(path, 2 * adapter.size, ap=view == "ap")  # halved where the lungs are put in place
+    input_p, field = normalise_radiograph(radiograph.gray, adapter.size)
+    notes = ["uncalibrated: a network made it look like a simulated frontal, and may have changed what it shows"]
+    if field.likeness < UNLIKE_LUNGS:
+        notes.append("no lungs were found with certainty: its place and size in the frame are a guess")
+    return Adapted(input_p, adapter(input_p), (*notes, *radiograph.notes, *_taken(radiograph.ap, path, view)))
+
+
+def _taken(ap: bool, path: Path, view: View) -> list[str]:
+    """What has to be said of how a radiograph was taken."""
+    if ap:
+        return ["AP, entered as if it were PA: the heart may be predicted too large"]
+    if view == "auto" and path.suffix.lower() in (".png", ".jpg", ".jpeg"):
+        return ["assumed to be PA; say --view ap if it is not"]
+    return []

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .about import versions
+from .adaptation import Adapter
 from .downstream.probe import Probe, load_probes
 from .errors import InputError
 from .evaluation.baselines import Baselines
@@ -41,6 +42,7 @@ class Tools:
     baselines: Baselines | None
     probes: Mapping[str, Probe] = field(default_factory=dict)
     probes_table: Mapping[str, Any] | None = None
+    adapter: Adapter | None = None
 
     @property
     def frontal_quantiles(self) -> np.ndarray | None:
@@ -48,11 +50,12 @@ class Tools:
         return None if self.baselines is None else self.baselines.frontal_quantiles
 
 
-def open_tools(source: str | Path, form: str, device: str) -> Tools:
+def open_tools(source: str | Path, form: str, device: str, adapter: str | Path | None = None) -> Tools:
     """Load a model with the baselines beside it (or the packaged ones, if they are of the same geometry and size).
 
     Raises:
-        InputError: as `WorldModel.from_pretrained` and `Baselines.load`.
+        InputError: as `WorldModel.from_pretrained`, `Baselines.load` and `Adapter.from_pretrained`; or an adapter for
+            views of another size.
     """
     model = WorldModel.from_pretrained(source, form=form, device=device)
     path = baselines_beside(source)
@@ -64,7 +67,12 @@ def open_tools(source: str | Path, form: str, device: str) -> Tools:
         baselines = None
     usable = baselines is not None and baselines.geometry.size == model.size
     geometry = baselines.geometry if baselines is not None and usable else preset("chest", model.size)
-    return Tools(model, str(source), geometry, baselines, *_probes_beside(source, form))
+    adapts = None if adapter is None else Adapter.from_pretrained(adapter, device)
+    if adapts is not None and adapts.size != model.size:
+        raise InputError(
+            f"the adapter {adapter} makes views of {adapts.size} px, the model {source} takes {model.size}"
+        )
+    return Tools(model, str(source), geometry, baselines, *_probes_beside(source, form), adapts)
 
 
 def baselines_beside(source: str | Path) -> Path | None:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..adaptation.appearance import Appearance, randomise
 from ..transition.direct import ARC_DEG, DirectTransition
 from ..transition.rollout import roll_out
 from ..vision.vqgan import VisionModel
@@ -20,7 +21,10 @@ FAR_DEG = 30.0  # claims are made over the views at least this far from the inpu
 
 @dataclass(frozen=True)
 class DirectTraining:
-    """`pixel_from`: the share of steps after which pixels count; `pixel_views`: how many of a batch are decoded."""
+    """`pixel_from`: the share of steps after which pixels count; `pixel_views`: how many of a batch are decoded.
+
+    `appearance_share`: how many of the inputs get a random appearance and are encoded anew; 0 touches no pixels.
+    """
 
     targets: int = 4
     frontal_share: float = 0.7
@@ -28,6 +32,7 @@ class DirectTraining:
     pixel_weight: float = 30.0
     pixel_from: float = 0.3
     pixel_views: int = 8
+    appearance_share: float = 0.0
 
 
 class DirectObjective(Objective):
@@ -86,10 +91,19 @@ class DirectObjective(Objective):
                 "chosen": chosen,
                 "x": stored_to_network(stored)[:, None],
             }
+        if training.appearance_share > 0:
+            looked = torch.nonzero(torch.rand(size, generator=generator) < training.appearance_share)[:, 0]
+            stored = self._views[patients[looked].numpy(), given[looked].numpy()]
+            look = randomise(stored_to_network(stored)[:, None], Appearance(), generator)
+            batch |= {"looked": looked, "look": look}
         return batch
 
     def forward(self, batch: Batch, part: str, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
-        seen = self.model.observe(batch["given"], batch["given_yaw"])
+        given = batch["given"]
+        if "look" in batch and len(batch["look"]):
+            with torch.no_grad():
+                given = given.index_copy(0, batch["looked"], self._vision[0].encode(batch["look"]).to(given))
+        seen = self.model.observe(given, batch["given_yaw"])
         predicted = self.model.predict(seen, batch["target_yaw"])
         loss = (predicted - batch["wanted"]).square().mean()
         # Collapse shows as predictions that no longer differ between patients (targets are aligned by nothing else).
@@ -130,6 +144,8 @@ class DirectObjective(Objective):
 
     def configuration(self) -> dict[str, Any]:
         model, training = asdict(self.model.config), asdict(self.training_config)
+        if not self.training_config.appearance_share:  # then it is the recipe of checkpoints that know no such share
+            del training["appearance_share"]
         return {"model": model, "training": training, "patients": self._train}
 
     def _pixels_count(self, progress: float) -> bool:

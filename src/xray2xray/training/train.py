@@ -10,7 +10,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -54,6 +54,7 @@ def train(
     shares: Sequence[float] | None = None,
     start: str | Path | None = None,
     recipe: Preset | None = None,
+    appearance: float = 0.0,
 ) -> Path:
     """Train a world model and return the folder that `WorldModel.from_pretrained` takes (out/model).
 
@@ -71,6 +72,7 @@ def train(
         start: a trained model (`tiny`, or a folder) whose weights every stage starts from instead of random ones; its V
             is used where none was trained here.
         recipe: a whole preset, instead of `preset_name`.
+        appearance: share of the direct form's inputs that get a random appearance (docs/adaptation.md).
 
     Raises:
         InputError: a store is empty or of another size, or a checkpoint or the weights to start from cannot be used.
@@ -82,6 +84,10 @@ def train(
         raise UsageError(f"there is no stage {stage!r}; choose all, {', '.join(STAGES)}")
     wanted = STAGES if stage == "all" else (stage,)
     chosen = with_steps(recipe or preset(preset_name), steps)
+    if not 0 <= appearance <= 1:
+        raise UsageError(f"--appearance is a share from 0 to 1, got {appearance}")
+    if appearance:
+        chosen = replace(chosen, direct_training=replace(chosen.direct_training, appearance_share=appearance))
     out = Path(out)
     for name in wanted:
         if (out / name / CHECKPOINT).exists() and not resume:
@@ -208,6 +214,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--limit", type=int, help="use the first studies of every store only")
     parser.add_argument("--shares", type=float, nargs="+", help="of the draws, a number for each store")
     parser.add_argument("--start", help="a trained model whose weights every stage starts from")
+    parser.add_argument("--appearance", type=float, default=0.0, help="share of inputs with a random appearance")
     options = parser.parse_args(arguments)
     try:
         folder = train(
@@ -223,6 +230,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.limit,
             options.shares,
             options.start,
+            appearance=options.appearance,
         )
     except (InputError, UsageError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,0 +1,1 @@
+"""What an adapter does to real radiographs: the domain, the anatomy, findings. `python -m benchmarks.adaptation`."""

@@ -1,0 +1,179 @@
+"""What an adapter does, on the half of the radiographs that it never saw.
+
+    python -m benchmarks.adaptation DATA --views STORE --adapter DIR --out OUT
+
+DATA holds cxr_ctr/ (JSRT and Wingspan, with masks), STORE is the view store the adapter was trained on: its studies
+after those are used here. OUT gets adaptation.json, adaptation.md and adaptation.png. Three ways of preparing a
+radiograph stand beside each other: `quantiles` (the verbs' default), `lung_field`, and `adapted`, which is the
+adapter on the latter.
+"""
+
+import argparse
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from xray2xray.adaptation import Adapter
+from xray2xray.data.radiographs import Half
+from xray2xray.data.store import ViewStore
+from xray2xray.errors import UsageError
+from xray2xray.evaluation.ood import reconstruction_error
+from xray2xray.evaluation.views import load_baselines
+from xray2xray.files import write_json
+from xray2xray.radiograph import save_png, to_gray
+from xray2xray.world_model import WorldModel
+
+from ..realism.report import table
+from .domain import probe, told_apart, train_classifier
+from .findings import erased_and_invented
+from .images import ARMS, HEART, LUNGS, Radiographs, load_half, load_rendered
+from .segmentation import dice, ratios, segment, train_segmentation
+
+OTHER: dict[str, Half] = {"first": "second", "second": "first"}
+
+
+def main(words: Sequence[str] | None = None) -> dict[str, Any]:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--views", type=Path, required=True)
+    parser.add_argument("--adapter", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=400, help="of each domain classifier; twice as many of the U-Net")
+    parser.add_argument("--rendered", type=int, default=400, help="frontals, half of them for training classifiers")
+    parser.add_argument("--most", type=int, default=1000, help="radiographs of each half")
+    parser.add_argument("--patients", type=int, default=60, help="virtual, for erased and invented findings")
+    parser.add_argument("--seed", type=int, default=0, help="of the classifiers and the U-Net")
+    options = parser.parse_args(words)
+
+    adapter = Adapter.from_pretrained(options.adapter)
+    half = str(adapter.notes.get("half"))
+    if half not in OTHER:
+        raise UsageError(
+            f"{options.adapter} was trained on {half} of the radiographs; nothing unseen is left to judge it"
+        )
+    folder = options.data / "cxr_ctr" if (options.data / "cxr_ctr").is_dir() else options.data
+    quantiles, split_seed = load_baselines().frontal_quantiles, int(adapter.notes["seed"])
+    known, unseen = (
+        load_half(folder, part, adapter, split_seed, quantiles, options.most) for part in (half, OTHER[half])
+    )
+    store = ViewStore.open(options.views)
+    studies = store.studies()[int(adapter.notes["rendered"]) :][: options.rendered]
+    rendered = load_rendered(store, studies)
+    known_p, unseen_p = rendered[: len(rendered) // 2], rendered[len(rendered) // 2 :]
+    results = {
+        "run": {
+            "adapter": adapter.notes,
+            "known": len(known.masks),
+            "unseen": len(unseen.masks),
+            "rendered": len(rendered),
+            "steps": options.steps,
+            "seed": options.seed,
+            "threads": torch.get_num_threads(),
+            "machine": platform.machine(),
+        },
+        "domain": domain(known, unseen, known_p, unseen_p, options.steps, options.seed),
+        "anatomy": anatomy(known, unseen, 2 * options.steps, options.seed),
+        "findings": erased_and_invented(adapter, options.patients) if options.patients else None,
+    }
+    options.out.mkdir(parents=True, exist_ok=True)
+    write_json(options.out / "adaptation.json", results)
+    text = markdown(results)
+    (options.out / "adaptation.md").write_text(text, encoding="utf-8")
+    picture(options.out / "adaptation.png", unseen, unseen_p)
+    print(text)
+    return results
+
+
+def domain(
+    known: Radiographs, unseen: Radiographs, known_p: np.ndarray, unseen_p: np.ndarray, steps: int, seed: int
+) -> dict[str, Any]:
+    """For each arm: AUROC of a CNN and of a probe on V's features, both trained anew, and V's error over that on
+    rendered.
+
+    `frozen` is the CNN that was trained before the adapter came, asked about what the adapter made.
+    """
+    model = WorldModel.from_pretrained()
+    rendered_features = model.features(known_p, "vision"), model.features(unseen_p, "vision")
+    usual = np.median(_v_error(model, unseen_p))
+    found: dict[str, Any] = {}
+    for arm in ARMS:
+        network = train_classifier(known.arms[arm], known_p, steps, seed)
+        real_features = (model.features(half.arms[arm], "vision") for half in (known, unseen))
+        pairs = list(zip(real_features, rendered_features, strict=True))
+        found[arm] = {
+            "cnn": told_apart(network, unseen.arms[arm], unseen_p),
+            "v_probe": probe(pairs[0], pairs[1]),
+            "v_error_ratio": float(np.median(_v_error(model, unseen.arms[arm])) / usual),
+        }
+        if arm == "lung_field":
+            found["frozen"] = told_apart(network, unseen.arms["adapted"], unseen_p)
+    return found
+
+
+def _v_error(model: WorldModel, views_p: np.ndarray) -> np.ndarray:
+    return reconstruction_error(views_p, model.reconstruct_views(views_p, quantised=False))
+
+
+def anatomy(known: Radiographs, unseen: Radiographs, steps: int, seed: int) -> dict[str, Any]:
+    """Dice against the given masks and CTR, by one network, before (`lung_field`) and after (`adapted`)."""
+    network = train_segmentation(known.arms["lung_field"], known.masks, steps, seed)
+    given = ratios(unseen.masks)
+    found: dict[str, Any] = {}
+    ctr_of = {}
+    for arm in ("lung_field", "adapted"):
+        masks = segment(network, unseen.arms[arm])
+        ctr_of[arm] = ratios(masks)
+        found[arm] = {
+            "dice_lungs": float(dice(masks, unseen.masks, LUNGS).mean()),
+            "dice_heart": float(dice(masks, unseen.masks, HEART).mean()),
+            "ctr_error": float(np.abs(ctr_of[arm] - given).mean()),
+        }
+    change = ctr_of["adapted"] - ctr_of["lung_field"]
+    return found | {"ctr_change": float(np.abs(change).mean()), "ctr_shift": float(change.mean())}
+
+
+def markdown(results: dict[str, Any]) -> str:
+    run, found, outlines = results["run"], results["domain"], results["anatomy"]
+    rows = [
+        [arm, _interval(found[arm]["cnn"]), _interval(found[arm]["v_probe"]), f"{found[arm]['v_error_ratio']:.2f}"]
+        for arm in ARMS
+    ]
+    text = (
+        f"# Adaptation\n\n{run['unseen']} radiographs of the half that the adapter never saw, {run['rendered'] // 2} "
+        "rendered frontals.\n\n"
+        + table(("", "CNN, AUROC [95 %]", "probe on V, AUROC [95 %]", "V's error over that on rendered"), rows)
+        + f"\nThe CNN trained on `lung_field`, asked about `adapted`: {_interval(found['frozen'])}.\n\n"
+    )
+    keys = ("dice_lungs", "dice_heart", "ctr_error")
+    text += table(
+        ("", "Dice, lungs", "Dice, heart", "CTR error"),
+        [[arm, *(f"{outlines[arm][key]:.3f}" for key in keys)] for arm in ("lung_field", "adapted")],
+    )
+    text += f"\nCTR changes by {outlines['ctr_change']:.3f} (mean absolute; mean {outlines['ctr_shift']:+.3f}).\n"
+    if results["findings"] is not None:
+        f = results["findings"]
+        text += (
+            f"\n{f['patients']} virtual patients: of {f['visible']} visible findings {f['contrast_kept']:.2f} of the "
+            f"contrast is kept (median), {100 * f['erased']:.1f} % are erased; "
+            f"invented in {100 * f['invented']:.1f} %.\n"
+        )
+    return text
+
+
+def _interval(found: dict[str, float]) -> str:
+    return f"{found['auroc']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
+
+
+def picture(path: Path, unseen: Radiographs, rendered_p: np.ndarray, shown: int = 8) -> None:
+    """Eight unseen radiographs in the three ways, and eight rendered frontals, from top to bottom."""
+    chosen = np.linspace(0, len(unseen.masks) - 1, shown).astype(int)
+    rows = [*(unseen.arms[arm][chosen] for arm in ARMS), rendered_p[:shown]]
+    save_png(path, np.concatenate([np.concatenate(list(to_gray(row)), axis=1) for row in rows]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""The benchmark of adapters, run whole on made-up radiographs, and its numbers on answers that are known."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from benchmarks.adaptation import __main__ as benchmark
+from benchmarks.adaptation import domain, findings, segmentation
+from xray2xray.adaptation import Adapter, AdapterConfig, Generator
+from xray2xray.data.store import ViewStore
+from xray2xray.errors import UsageError
+from xray2xray.pretrained import write_part
+from xray2xray.projection.geometry import STANDARD_ARC, preset
+
+
+def chest(seed: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """A picture in 0..1 and its mask as the data set has it: 1 and 2 lungs, 3 heart."""
+    random = np.random.default_rng(seed)
+    row, column = (np.mgrid[:n, :n] + 0.5) / n
+    u, v = (column - 0.5) / random.uniform(0.27, 0.33), (row - 0.45) / random.uniform(0.25, 0.3)
+    mask = np.where(((np.abs(u) - 0.56) / 0.44) ** 2 + v**2 < 1, np.where(u < 0, 1, 2), 0)
+    mask[((u - 0.1) / 0.5) ** 2 + ((v - 0.5) / 0.4) ** 2 < 1] = 3
+    gray = 0.5 + 0.2 * row + 0.2 * (mask == 3) - 0.3 * ((mask == 1) | (mask == 2))
+    return gray + 0.02 * random.standard_normal((n, n)), mask.astype(np.uint8)
+
+
+@pytest.fixture
+def data(tmp_path):
+    folder = tmp_path / "cxr_ctr"
+    (folder / "jsrt").mkdir(parents=True)
+    with (folder / "labels.csv").open("w", newline="") as file:
+        csv.writer(file).writerow(["dataset", "id"])
+        for seed in range(16):
+            gray, mask = chest(seed, 256)
+            Image.fromarray((np.clip(gray, 0, 1) * 255).astype(np.uint8)).save(folder / "jsrt" / f"one{seed}.png")
+            Image.fromarray(mask).save(folder / "jsrt" / f"one{seed}_mask.png")
+            csv.writer(file).writerow(["jsrt", f"one{seed}"])
+    store = ViewStore.create(tmp_path / "views", preset("chest"))
+    for seed in range(8):
+        frontal = (chest(100 + seed, 128)[0] * 5).clip(0)
+        store.write(f"one-{seed}", np.broadcast_to(frontal, (37, 128, 128)), STANDARD_ARC)
+    notes = {"half": "first", "seed": 0, "rendered": 2}
+    write_part(tmp_path / "model", "adapter", Generator(AdapterConfig(width=8)), {"adaptation": notes})
+    return tmp_path
+
+
+def test_the_whole_benchmark(data):
+    """An untrained adapter changes nothing: every figure after it is the one before."""
+    words = [str(data), "--views", str(data / "views"), "--adapter", str(data / "model"), "--out", str(data / "out")]
+    results = benchmark.main([*words, "--steps", "3", "--patients", "0"])
+    assert json.loads((data / "out" / "adaptation.json").read_text()) == results
+    assert results["run"]["known"] + results["run"]["unseen"] == 16
+    assert results["run"]["rendered"] == 6
+    before, after = (results["domain"][arm] for arm in ("lung_field", "adapted"))
+    assert after["cnn"] == before["cnn"] == results["domain"]["frozen"]
+    assert results["anatomy"]["ctr_change"] == 0
+    assert results["anatomy"]["adapted"] == results["anatomy"]["lung_field"]
+    assert "| adapted |" in (data / "out" / "adaptation.md").read_text()
+    assert Image.open(data / "out" / "adaptation.png").size == (8 * 128, 4 * 128)
+
+    write_part(data / "model", "adapter", Generator(AdapterConfig(width=8)), {"adaptation": {"half": "all"}})
+    with pytest.raises(UsageError, match="nothing unseen"):
+        benchmark.main(words)
+
+
+def test_overlap_and_ratio_of_known_masks():
+    mask = np.zeros((1, 20, 20), np.uint8)
+    mask[0, 5:15, 2:18] = segmentation.LUNGS
+    mask[0, 8:14, 6:14] = segmentation.HEART
+    assert segmentation.ratios(mask) == pytest.approx([0.5])
+    shifted = np.roll(mask, 4, axis=2)
+    assert segmentation.dice(mask, mask, segmentation.HEART) == pytest.approx([1])
+    assert segmentation.dice(shifted, mask, segmentation.HEART) == pytest.approx([0.5])
+
+
+def test_a_classifier_tells_bright_from_dark_and_not_like_from_like():
+    random = np.random.default_rng(0)
+    dark, bright = (random.normal(level, 0.5, (40, 64, 64)).clip(0) for level in (2.0, 3.0))
+    network = domain.train_classifier(bright[:20], dark[:20], 15, 0)
+    assert domain.told_apart(network, bright[20:], dark[20:])["auroc"] > 0.95
+    assert abs(domain.told_apart(network, dark[:20], dark[20:])["auroc"] - 0.5) < 0.25
+
+
+class Keeps(torch.nn.Module):
+    """Nothing changed, or all shadows blurred away."""
+
+    def __init__(self, blurs: bool) -> None:
+        super().__init__()
+        self.config, self.blurs, self.nothing = AdapterConfig(), blurs, torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.full_like(x, -0.5) if self.blurs else x
+
+
+def test_findings_kept_and_erased():
+    kept = findings.erased_and_invented(Adapter(Keeps(False)), 2)
+    gone = findings.erased_and_invented(Adapter(Keeps(True)), 2)
+    assert kept["contrast_kept"] == pytest.approx(1)
+    assert (kept["erased"], kept["invented"]) == (0, 0)
+    assert (gone["erased"], gone["invented"]) == (1, 0)
