@@ -112,13 +112,3 @@ def test_unknown_stages_and_presets_are_wrong_usage(store, tmp_path):
         train(store, tmp_path, "everything")
     with pytest.raises(UsageError, match="preset"):
         train(store, tmp_path, preset_name="huge")
-
-
-def test_a_patient_is_never_on_both_sides(recipe):
-    held_out = train_module._held_out
-    recipe = replace(recipe, held_out=3)
-    assert held_out([f"p{n}" for n in range(20)], recipe) == 3
-    assert held_out([f"p{n}" for n in range(10)], recipe) == 2
-    assert held_out([*"abcdefghijk", *["z"] * 9], recipe) == 9
-    assert held_out(["z"] * 20, recipe) == 0
-    assert held_out(["a"], recipe) == 0

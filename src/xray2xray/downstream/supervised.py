@@ -7,12 +7,9 @@
 The loop, its checkpoints and its exact resume are those of the world model's training.
 """
 
-import contextlib
-import io
 import json
-import time as clock
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
@@ -31,8 +28,10 @@ from ..files import atomic_path, write_json
 from ..pretrained import sha256
 from ..rungs import VIRTUAL
 from ..runs import pick_device
+from ..training.budget import planned_steps
 from ..training.checkpoint import CHECKPOINT
 from ..training.loop import LoopConfig, Machine, fit
+from ..training.objective import Objective
 from .backbones import build_backbone
 from .backbones.weights import load_weights
 from .cox import CoxHead
@@ -44,8 +43,6 @@ from .survival import MINIMUM
 FORMAT, VERSION = "xray2xray-supervised", 1
 CHECKS = 20  # looks at the validation pictures
 HELD_OUT = 0.2  # share of the patients who validate, unless the caller names them
-PLAN = "plan.json"  # beside the checkpoint: how many steps the seconds have bought
-TRIAL = 5  # steps that are timed
 SHRINKAGE = 0.01  # penalty of the curve's one weight
 
 
@@ -140,7 +137,7 @@ class SupervisedNetwork:
         with TemporaryDirectory() as temporary:
             folder = Path(temporary if out is None else out)
             machine = Machine(device, self.precision, self.seed)
-            self.steps_ = self._plan(objective, machine, folder, resume)
+            self.steps_ = self.steps or self._bought(objective, machine, folder, resume)
             trained = objective()
             fit(trained, self._loop(self.steps_), machine, folder, resume and started)
         self.labels_, self.network_ = truth.names, trained.best.eval()
@@ -266,30 +263,16 @@ class SupervisedNetwork:
         begun = None if self.weights is None else sha256(Path(self.weights))
         return {"method": self.method, "size": self.size, "rate": self.rate, "weights": begun}
 
+    def _bought(self, objective: Callable[[], Objective], machine: Machine, out: Path, resume: bool) -> int:
+        assert self.seconds is not None
+        return planned_steps(self.seconds, CHECKS, objective, self._loop, machine, out, resume)
+
     def _loop(self, steps: int) -> LoopConfig:
         every = max(1, steps // CHECKS)
         warm_up = min(200, steps // 10)
         return LoopConfig(
             steps, self.batch, self.rate, warm_up=warm_up, weight_decay=0.05, log_every=every, check_every=every
         )
-
-    def _plan(self, objective: Callable[[], SupervisedObjective], machine: Machine, out: Path, resume: bool) -> int:
-        """Steps of the budget; of seconds, what they buy on this machine, or bought where the run began."""
-        if self.seconds is None:
-            assert self.steps is not None
-            return self.steps
-        if resume and (out / PLAN).is_file():
-            return int(json.loads((out / PLAN).read_text(encoding="utf-8"))["steps"])
-        taken = []
-        with TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
-            for steps in (1, 1, 1 + TRIAL):  # the first warms up
-                begun = clock.perf_counter()
-                fit(objective(), replace(self._loop(steps), check_every=steps), machine, Path(folder))
-                taken.append(clock.perf_counter() - begun)
-        step_s = max((taken[2] - taken[1]) / TRIAL, 1e-4)
-        steps = max(CHECKS, int((self.seconds - CHECKS * taken[1]) / step_s))
-        write_json(out / PLAN, {"seconds": self.seconds, "steps": steps})
-        return steps
 
     def _answers(self, images: NDArray[Any], rung: str) -> torch.Tensor:
         self._check_fitted()

@@ -18,8 +18,6 @@ import numpy as np
 import torch
 import yaml
 
-from ..data.groups import group_of
-from ..data.store import ViewStore
 from ..errors import InputError, UsageError
 from ..files import atomic_path
 from ..pretrained import PARTS, read_config, read_part, sha256, write_part
@@ -32,6 +30,7 @@ from .checkpoint import CHECKPOINT
 from .direct import DirectObjective
 from .loop import Machine, fit
 from .presets import Preset, preset, with_steps
+from .studies import held_out_at_the_end, read_studies
 from .vision import VisionObjective
 
 STAGES = PARTS
@@ -78,8 +77,8 @@ def train(
     for name in wanted:
         if (out / name / CHECKPOINT).exists() and not resume:
             raise UsageError(f"{out / name} was trained before; pass --resume to go on, or choose another --out")
-    stored, groups, key = _read(views, chosen, limit)
-    held_out = _held_out(groups, chosen)
+    stored, groups, key = read_studies(views, chosen.vision.size, f"the preset {chosen.name}", limit)
+    held_out = held_out_at_the_end(groups, chosen.held_out)
     _save_recipe(out, chosen, seed)
     machine = Machine(device=device, precision=precision, seed=seed)
     notes: dict[str, Any] = {"preset": chosen.name, "seed": seed, "patients": len(stored)}
@@ -142,38 +141,6 @@ def _train_transition(
         objective.prepare()
     fit(objective, loop, machine, out / name, resume)
     write_part(out / "model", name, objective.average, notes)
-
-
-def _read(views: str | Path, chosen: Preset, limit: int | None) -> tuple[np.ndarray, list[str], str]:
-    """Stored views (studies, 37, size, size) uint16, whose studies they are (see `group_of`), a name for just these.
-
-    The studies of one patient are neighbours.
-    """
-    store = ViewStore.open(views)
-    studies = store.studies()[:limit]
-    if not studies:
-        raise InputError(f"{views} holds no studies; render some with `xray2xray phantom` or `xray2xray render`")
-    if store.geometry.size != chosen.vision.size:
-        raise InputError(
-            f"{views} holds views of {store.geometry.size} px, the preset {chosen.name} wants {chosen.vision.size};"
-            " render the store at that size or choose another preset"
-        )
-    patient_of = {study: group_of(store.read_labels(study), study) for study in studies}
-    studies.sort(key=lambda study: (patient_of[study], study))
-    stored = store.read_standard(studies)
-    sample = int(stored[:, :, :: max(1, chosen.vision.size // 8), chosen.vision.size // 2].astype(np.int64).sum())
-    return stored, [patient_of[study] for study in studies], f"{len(studies)} {studies[0]} {studies[-1]} {sample}"
-
-
-def _held_out(groups: Sequence[str], chosen: Preset) -> int:
-    """How many studies at the end are held out: a fifth of them at most, and then the rest of the first one's patient.
-
-    None where all studies are one patient's.
-    """
-    first = len(groups) - min(chosen.held_out, len(groups) // 5)
-    while 0 < first < len(groups) and groups[first - 1] == groups[first]:
-        first -= 1
-    return len(groups) - first if first else 0
 
 
 def _save_recipe(out: Path, chosen: Preset, seed: int) -> None:

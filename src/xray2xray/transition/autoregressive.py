@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .action import Action
-from .blocks import CausalBlock, KeyValueCache, initialise
+from .blocks import CausalBlock, KeyValueCache, initialise, initialise_gpt
 
 STEP_DEG = 5.0
 MAX_OFFSET = 36  # steps between the ends of the standard arc
@@ -48,10 +48,7 @@ class AutoregressiveTransition(nn.Module):
         self.blocks = nn.ModuleList(CausalBlock(dim, config.heads) for _ in range(config.layers))
         self.norm = nn.LayerNorm(dim)
         initialise(self)
-        for name, weight in self.blocks.named_parameters():
-            if name.endswith(("attention.out.weight", "feedforward.2.weight")):
-                # GPT-2: residual branches start smaller the deeper the network.
-                nn.init.normal_(weight, std=0.02 / (2 * config.layers) ** 0.5)
+        initialise_gpt(self.blocks)
         nn.init.zeros_(self.offset.weight)
         nn.init.eye_(self.same_place.weight)
 
@@ -59,12 +56,6 @@ class AutoregressiveTransition(nn.Module):
     def length(self) -> int:
         """Positions of a whole sequence."""
         return (self.config.context_views + 1) * self.config.tokens + 1
-
-    @torch.no_grad()
-    def start_from_codebook(self, entries: Tensor) -> None:
-        """Let tokens that look alike begin alike: embed the codebook's entries (K, C) by one random rotation."""
-        rotation = torch.linalg.qr(torch.randn(self.config.dim, entries.shape[1])).Q.T
-        self.embed.weight.copy_(entries.cpu() @ rotation * (0.02 * (self.config.dim / entries.shape[1]) ** 0.5))
 
     def forward(self, context: Tensor, direction: Tensor, following: Tensor, offsets: Tensor | None = None) -> Tensor:
         """Logits (b, n, K) of the next view's tokens while it is being read (teacher forcing).
