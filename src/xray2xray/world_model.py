@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .errors import InputError, UsageError
-from .pretrained import folder_of, read_config, read_part, write_part, with_tuples
+from .pretrained import folder_of, read_config, read_part, with_tuples, write_part
 from .transition.action import Action
 from .transition.autoregressive import AutoregressiveConfig, AutoregressiveTransition
 from .transition.direct import ARC_DEG, DirectConfig, DirectTransition

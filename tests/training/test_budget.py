@@ -13,9 +13,7 @@ def test_seconds_are_divided_by_what_a_step_takes(tmp_path, monkeypatch):
     monkeypatch.setattr(budget, "fit", lambda *_: None)
 
     def planned(seconds, resume):
-        return budget.planned_steps(
-            seconds, 20, lambda: None, lambda n: LoopConfig(n, 1), Machine(), tmp_path, resume
-        )  # type: ignore
+        return budget.planned_steps(seconds, 20, lambda: None, lambda n: LoopConfig(n, 1), Machine(), tmp_path, resume)  # type: ignore
 
     assert planned(112.0, False) == pytest.approx((112 - 20 * 0.6) / 0.1, abs=1)
     assert planned(9.0, True) == pytest.approx(1000, abs=1)  # as it was planned where the run began

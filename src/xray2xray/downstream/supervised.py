@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -64,6 +64,8 @@ class SupervisedNetwork:
         curve_: a Cox regression of the event on the network's log hazard, fitted on the validation patients: on those
             of the training the hazard is too sure of itself. None without an event.
     """
+
+    OBJECTIVE: ClassVar = SupervisedObjective
 
     method: str = "resnet"
     size: str = "paper"
@@ -120,7 +122,7 @@ class SupervisedNetwork:
         started = out is not None and (Path(out) / CHECKPOINT).exists()
         if started and not resume:
             raise UsageError(f"{out} holds a run; resume it, or choose another folder")
-        _check_pictures(images)
+        self._check_images(images)
         truth = Endpoints.of(labels, time, event, len(images))
         train, held = _split(len(images), patients, validation, self.seed)
         for part, rows in (("training", train), ("validation", held)):
@@ -132,7 +134,7 @@ class SupervisedNetwork:
 
         def objective() -> SupervisedObjective:
             network = self._begin(truth, train, mean, sd)
-            return SupervisedObjective(network, images, truth, train, held, self._named())
+            return self.OBJECTIVE(network, images, truth, train, held, self._named())
 
         with TemporaryDirectory() as temporary:
             folder = Path(temporary if out is None else out)
@@ -236,8 +238,7 @@ class SupervisedNetwork:
                 raise ValueError("network.safetensors does not have the sha256 of config.json")
             self = cls(**{**config["settings"], "device": device})
             self.labels_, self.steps_ = tuple(config["labels"]), config["trained_steps"]
-            backbone = build_backbone(self.method, self.size)
-            self.network_ = MultiTaskNetwork(backbone, len(self.labels_) + config["event"])
+            self.network_ = self._untrained(len(self.labels_) + config["event"])
             self.network_.load_state_dict(load_file(path))
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             reason = str(error).splitlines()[0]
@@ -250,13 +251,15 @@ class SupervisedNetwork:
         """The untrained network, the same each time; its findings begin at their prevalence."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            backbone = build_backbone(self.method, self.size)
-            network = MultiTaskNetwork(backbone, len(truth.names) + (truth.time is not None), mean, sd)
+            network = self._untrained(len(truth.names) + (truth.time is not None), mean, sd)
         if self.weights is not None:
-            load_weights(backbone, self.weights)
+            load_weights(network.backbone, self.weights)
         p = torch.from_numpy(truth.take(train).prevalence())
         network.heads.bias.data.zero_()[: len(p)] = torch.logit(p).float()
         return network
+
+    def _untrained(self, answers: int, mean: float = 0.0, sd: float = 1.0) -> MultiTaskNetwork:
+        return MultiTaskNetwork(build_backbone(self.method, self.size), answers, mean, sd)
 
     def _named(self) -> dict[str, Any]:
         """What a checkpoint must agree with."""
@@ -277,11 +280,16 @@ class SupervisedNetwork:
     def _answers(self, images: NDArray[Any], rung: str) -> torch.Tensor:
         self._check_fitted()
         refuse_real(f"{self.method} network", self.rung, rung)
-        _check_pictures(images)
+        self._check_images(images)
         answers = self.network_.answers(images).double()
         if not torch.isfinite(answers).all():
             raise InputError("pictures hold NaN or infinite numbers")
         return answers
+
+    def _check_images(self, images: NDArray[Any]) -> None:
+        shape = getattr(images, "shape", ())
+        if len(shape) != 3 or not all(shape):
+            raise InputError(f"a network wants pictures (n, h, w), got {shape or type(images).__name__}")
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "network_"):
@@ -292,12 +300,6 @@ class SupervisedNetwork:
         if self.curve_ is None:
             raise UsageError(f"the {self.method} network was given no times and events to learn from")
         return self.curve_
-
-
-def _check_pictures(images: NDArray[Any]) -> None:
-    shape = getattr(images, "shape", ())
-    if len(shape) != 3 or not all(shape):
-        raise InputError(f"a network wants pictures (n, h, w), got {shape or type(images).__name__}")
 
 
 def _split(n: int, patients: ArrayLike | None, validation: ArrayLike | None, seed: int) -> tuple[Rows, Rows]:

@@ -1,4 +1,4 @@
-"""Seconds into steps: baselines get equal time, but a schedule needs its end, and a resumed run must be the same run."""
+"""Seconds into steps: equal time for all, but a schedule needs its end, and a resumed run must be the same run."""
 
 import contextlib
 import io

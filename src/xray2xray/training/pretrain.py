@@ -11,14 +11,12 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from ..downstream.pretraining.contrastive import ContrastiveConfig, ContrastiveNetwork
+from ..downstream.pretraining.contrastive import ContrastiveNetwork
 from ..downstream.pretraining.dino import DINOConfig, SelfDistillation
 from ..downstream.pretraining.encoder_file import write_encoder
 from ..downstream.pretraining.igpt import ImageGPT, ImageGPTConfig
@@ -33,7 +31,7 @@ from .cache import cached_latents
 from .checkpoint import CHECKPOINT
 from .loop import Machine, fit
 from .pretraining.contrastive import ContrastiveObjective
-from .pretraining.dino import DINOObjective
+from .pretraining.dino import DINOObjective, DINOTraining
 from .pretraining.igpt import ImageGPTObjective
 from .pretraining.mae import MAEObjective
 from .pretraining.objective import PretrainingObjective
@@ -111,15 +109,63 @@ def _maker(
     if isinstance(model, ImageGPTConfig):
         vision, digest = _read_vision(source)
         stored, patients, key = read_studies(views, vision.config.size, f"the V of {source}", limit)
-        _, tokens = cached_latents(latents, f"{digest} {key}", vision.to(machine.device).eval(), stored)
-        model = replace(model, tokens=vision.config.tokens, codebook_size=vision.config.codebook_size)
+        _, tokens = cached_latents(latents, f"{digest} {key}", vision.to(machine.device), stored)
+        gpt = replace(model, tokens=vision.config.tokens, codebook_size=vision.config.codebook_size)
         held_out = held_out_at_the_end(patients, chosen.held_out)
-        return partial(_igpt, model, vision, tokens, stored, patients, held_out)
+        return lambda: ImageGPTObjective(ImageGPT(gpt), vision, tokens, stored, patients, held_out)
     stored, patients, _ = read_studies(views, model.encoder.picture, "the encoder", limit)
     data = stored, patients, held_out_at_the_end(patients, chosen.held_out)
     if isinstance(model, MAEConfig):
-        return lambda: MAEObjective(MaskedAutoencoder(model), *data)
+        mae = model
+        return lambda: MAEObjective(MaskedAutoencoder(mae), *data)
     if isinstance(model, DINOConfig):
-        assert chosen.training is not None
-        return lambda: DINOObjective(SelfDistillation(model), *data, chosen.training)
-    return lambda: ContrastiveObjective(ContrastiveNetwork(model), *data)
+        dino, training = model, chosen.training or DINOTraining()
+        return lambda: DINOObjective(SelfDistillation(dino), *data, training)
+    contrastive = model
+    return lambda: ContrastiveObjective(ContrastiveNetwork(contrastive), *data)
+
+
+def _read_vision(source: str | Path) -> tuple[VisionModel, str]:
+    """V of a model's folder, and the sha256 of its file."""
+    folder = folder_of(source)
+    config = read_config(folder)
+    if "vision" not in config:
+        raise InputError(f"{folder} holds no trained V; train that stage first")
+    try:
+        vision = VisionModel(VisionConfig(**with_tuples(config["vision"])))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{folder / 'config.json'} does not describe a model ({error})") from None
+    read_part(folder, "vision", vision)
+    return vision.eval(), sha256(folder / "vision.safetensors")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line of this module; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m xray2xray.training.pretrain", description="Train an encoder without labels."
+    )
+    parser.add_argument("views", help="a view store (see `xray2xray render`)")
+    parser.add_argument("--method", required=True, choices=METHODS)
+    parser.add_argument("--out", required=True)
+    parser.add_argument("--size", default="tiny", choices=tuple(VITS))
+    budget = parser.add_mutually_exclusive_group()
+    budget.add_argument("--steps", type=int, help="instead of the recipe's own")
+    budget.add_argument("--seconds", type=float, help="some steps are timed first, then the number of steps is fixed")
+    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--precision", default="auto", help="auto, 32-true or bf16-mixed")
+    parser.add_argument("--limit", type=int, help="use the first studies only")
+    parser.add_argument("--source", default="tiny", help="igpt: the model whose V writes the tokens")
+    parser.add_argument("--latents", help="igpt: folder of V's cached latents, instead of OUT/latents")
+    try:
+        folder = pretrain(**vars(parser.parse_args(arguments)))
+    except (InputError, UsageError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    print(f"the encoder is in {folder}; read it with xray2xray.downstream.pretraining.encoder_file.load_encoder")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

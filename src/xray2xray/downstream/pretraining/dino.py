@@ -1,8 +1,8 @@
 """Self-distillation without labels: DINO (Caron et al. 2021, arXiv 2104.14294), with iBOT's masked patches (Zhou et al.
 2022, arXiv 2111.07832) as in DINOv2 (Oquab et al. 2023, arXiv 2304.07193), the recipe of CheXFound and RAD-DINO.
 
-A student sees parts of a view, some with patches masked; its teacher, the student's own moving average, sees large parts
-whole. The student learns which prototypes the teacher would name. One head serves views and patches, as in iBOT.
+A student sees parts of a view, some with patches masked; its teacher, its own moving average, sees large parts whole.
+The student learns which prototypes the teacher would name. One head serves views and patches, as in iBOT.
 """
 
 from dataclasses import dataclass, field
@@ -90,7 +90,8 @@ def distillation_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def koleo(features: Tensor) -> Tensor:
-    """Kozachenko and Leonenko's estimate of minus the entropy (Sablayrolles et al. 2019): keep features (b, d) apart."""
+    """Minus the entropy of features (b, d), as Kozachenko and Leonenko estimate it: kept small, it keeps them apart
+    (Sablayrolles et al. 2019, arXiv 1806.03198)."""
     directions = F.normalize(features.float(), dim=-1)
     with torch.no_grad():
         nearest = (directions @ directions.T).fill_diagonal_(-2).argmax(dim=1)

@@ -38,14 +38,15 @@ class Encoder(nn.Module):
         Raises:
             InputError: another shape, or pixels that are not finite.
         """
-        return self._all(views_p)[0]
+        return self.read_views(views_p)[0]
 
     def tokens(self, views_p: NDArray[Any]) -> NDArray[np.float32]:
         """As `features`, but one vector for each patch, row by row from the top left: float32 (n, t, width)."""
-        return self._all(views_p)[1]
+        return self.read_views(views_p)[1]
 
     @torch.no_grad()
-    def _all(self, views_p: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def read_views(self, views_p: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """`features` and `tokens` at once."""
         views = np.asarray(views_p)
         views = views[None] if views.ndim == 2 else views
         if views.ndim != 3 or not all(views.shape):

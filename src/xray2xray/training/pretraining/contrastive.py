@@ -21,9 +21,7 @@ SCALES = (0.6, 1.0)  # of the parts: without them the patient is known by his he
 class ContrastiveObjective(PretrainingObjective):
     stage = "contrastive"
 
-    def __init__(
-        self, model: ContrastiveNetwork, views: np.ndarray, patients: Sequence[str], held_out: int
-    ) -> None:
+    def __init__(self, model: ContrastiveNetwork, views: np.ndarray, patients: Sequence[str], held_out: int) -> None:
         super().__init__(views, patients, held_out)
         self.model = model
 
@@ -45,9 +43,9 @@ class ContrastiveObjective(PretrainingObjective):
         }
 
     def forward(self, batch: Batch, part: str, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
-        features, embeddings = self.model(batch["x"])
+        _, embeddings = self.model(batch["x"])
         loss = info_nce(embeddings, batch["patients"], self.model.config.temperature)
-        return loss, {"spread": spread(features)}
+        return loss, {"spread": spread(embeddings)}
 
     def settings(self) -> dict[str, Any]:
         return {"model": asdict(self.model.config)}

@@ -22,9 +22,7 @@ SCALES = (0.5, 1.0)  # of the parts; the paper begins at 0.2, where a chest woul
 class MAEObjective(PretrainingObjective):
     stage = "mae"
 
-    def __init__(
-        self, model: MaskedAutoencoder, views: np.ndarray, patients: Sequence[str], held_out: int
-    ) -> None:
+    def __init__(self, model: MaskedAutoencoder, views: np.ndarray, patients: Sequence[str], held_out: int) -> None:
         super().__init__(views, patients, held_out)
         self.model = model
 
