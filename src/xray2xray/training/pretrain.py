@@ -35,7 +35,7 @@ from .pretraining.dino import DINOObjective, DINOTraining
 from .pretraining.igpt import ImageGPTObjective
 from .pretraining.mae import MAEObjective
 from .pretraining.objective import PretrainingObjective
-from .pretraining.recipes import CHECKS, METHODS, VITS, Recipe, recipe
+from .pretraining.recipes import METHODS, VITS, Recipe, recipe
 from .studies import held_out_at_the_end, read_studies
 
 
@@ -92,7 +92,7 @@ def pretrain(
         return make()
 
     if seconds is not None:
-        steps = planned_steps(seconds, CHECKS, objective, chosen.loop_of, machine, out, resume)
+        steps = planned_steps(seconds, chosen.checks, objective, chosen.loop_of, machine, out, resume)
     loop = chosen.loop_of(steps or chosen.loop.steps)
     trained = objective()
     fit(trained, loop, machine, out, goes_on)

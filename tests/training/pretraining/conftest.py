@@ -1,6 +1,8 @@
 """Twelve procedural patients, coarse and small, and networks that learn from them in seconds."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -54,10 +56,15 @@ def vision_folder(chests: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def small() -> Callable[[str], Recipe]:
     """A method's recipe at reduced width."""
     loop = LoopConfig(STEPS, 8, 2e-3, warm_up=2, log_every=4)
+    recipe = partial(Recipe, checks=3)
     recipes = {
-        "mae": Recipe(MAEConfig(VIT, decoder_width=16, decoder_depth=1, decoder_heads=2), loop),
-        "igpt": Recipe(ImageGPTConfig(dim=32, heads=2, layers=2), loop),
-        "dino": Recipe(DINOConfig(VIT, 32, 16, 24), loop, DINOTraining(large_size=24, small_size=16, small=2)),
-        "contrastive": Recipe(ContrastiveConfig(VIT, 32, 16), loop),
+        "mae": recipe(MAEConfig(VIT, decoder_width=16, decoder_depth=1, decoder_heads=2), loop),
+        "igpt": recipe(ImageGPTConfig(dim=32, heads=2, layers=2), loop),
+        "dino": recipe(
+            DINOConfig(VIT, 64, 32, 64),
+            replace(loop, rate=1e-3, warm_up=6),
+            DINOTraining(large_size=24, small_size=16, small=2),
+        ),
+        "contrastive": recipe(ContrastiveConfig(VIT, 32, 16), replace(loop, steps=48, rate=5e-4, warm_up=6)),
     }
     return recipes.__getitem__

@@ -1,4 +1,4 @@
-"""Real pre-training, a few steps of every method: it learns, what it writes, and that a resumed run is the whole one."""
+"""Real pre-training, a few steps of every method: it learns, what it writes, and a resumed run is the whole one."""
 
 import json
 from collections.abc import Callable
@@ -45,10 +45,10 @@ def test_the_loss_falls(trained: tuple[str, Path]) -> None:
     assert losses[-1] < 0.97 * losses[0]
     assert all(line["spread"] > 0.05 for line in lines if "s_per_step" in line)
     assert 0 <= lines[-1]["validation_same_patient"] <= 1
-    assert np.asarray(Image.open(out / "pictures" / "0000024.png")).shape[1] == 6 * 32
+    assert np.asarray(Image.open(max(out.glob("pictures/*.png")))).shape[1] == 6 * 32
 
 
-def test_the_result_is_an_encoder(trained: tuple[str, Path], chests: Path) -> None:
+def test_the_result_is_an_encoder(trained: tuple[str, Path], chests: Path, small: Callable[[str], Recipe]) -> None:
     method, out = trained
     encoder = load_encoder(out / "encoder")
     views_p = ViewStore.open(chests).read("chest-00").views_p[:3]
@@ -56,10 +56,13 @@ def test_the_result_is_an_encoder(trained: tuple[str, Path], chests: Path) -> No
     assert features.shape == (3, 32)
     assert tokens.shape == (3, 16, 32)
     assert np.abs(features[0] - features[2]).max() > 1e-3
-    assert (encoder.notes["method"], encoder.notes["steps"], encoder.notes["patients"]) == (method, 24, 10)
+    notes = encoder.notes
+    assert (notes["method"], notes["steps"], notes["patients"]) == (method, small(method).loop.steps, 10)
 
 
-def test_resuming_is_exact(trained: tuple[str, Path], run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resuming_is_exact(
+    trained: tuple[str, Path], run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Interrupted after a checkpoint in the middle, resumed, and every number of the state compared."""
     method, whole = trained
 
@@ -72,7 +75,7 @@ def test_resuming_is_exact(trained: tuple[str, Path], run: Run, tmp_path: Path, 
         run(method, tmp_path)
     run(method, tmp_path, resume=True)
     first, second = (torch.load(out / CHECKPOINT, weights_only=True) for out in (whole, tmp_path))
-    assert first["step"] == second["step"] == 24
+    assert first["step"] == second["step"] > 20
     assert first["objective"].keys() == second["objective"].keys()
     for name, tensor in first["objective"].items():
         assert torch.equal(tensor, second["objective"][name]), name
@@ -89,8 +92,8 @@ def test_a_run_is_neither_trained_over_nor_resumed_as_another(trained: tuple[str
 
 
 def test_seconds_buy_steps(run: Run, tmp_path: Path) -> None:
-    assert load_encoder(run("contrastive", tmp_path, seconds=1e-3)).notes["steps"] == 10  # one for each look
-    assert json.loads((tmp_path / "plan.json").read_text()) == {"seconds": 1e-3, "steps": 10}
+    assert load_encoder(run("contrastive", tmp_path, seconds=1e-3)).notes["steps"] == 3  # one for each look
+    assert json.loads((tmp_path / "plan.json").read_text()) == {"seconds": 1e-3, "steps": 3}
 
 
 def test_wrong_requests(run: Run, chests: Path, tmp_path: Path, small: Callable[[str], Recipe]) -> None:

@@ -14,8 +14,10 @@ from ...downstream.pretraining.crops import random_blocks, random_crops
 from ...downstream.pretraining.dino import SelfDistillation, distillation_loss, koleo, sinkhorn
 from ...downstream.pretraining.encoder import Encoder, ViTEncoder
 from ...vision.normalise import to_network
-from ..objective import Batch, follow
+from ..objective import Batch, TrainingStopped, follow
 from .objective import PretrainingObjective, spread
+
+MUTE = 0.01  # nats; untrained teachers have over 0.05
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,7 @@ class DINOTraining:
     small_scale: tuple[float, float] = (0.1, 0.4)
     masked: tuple[float, float] = (0.1, 0.5)  # shares of the patches of every second large part
     momentum: float = 0.99  # at first; 1 at the end
-    temperatures: tuple[float, float] = (0.04, 0.07)  # of the teacher, at first and after `warm_up` of the steps
-    warm_up: float = 0.3
+    temperature: float = 0.04  # of the teacher; the papers' rise to 0.07 is for long trainings, see `information`
     patch_weight: float = 1.0
     koleo_weight: float = 0.1
 
@@ -76,12 +77,10 @@ class DINOObjective(PretrainingObjective):
 
     def forward(self, batch: Batch, part: str, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
         training, student, masked = self.training_config, self.student, batch["masked"]
-        low, high = training.temperatures
-        temperature = low + (high - low) * min(1.0, progress / training.warm_up)
         with torch.no_grad():
             whole, whole_patches = self.teacher(batch["large"])
-            named = sinkhorn(self.teacher.head(whole), temperature)
-            named_patches = sinkhorn(self.teacher.head(whole_patches[masked]), temperature)
+            named = sinkhorn(self.teacher.head(whole), training.temperature)
+            named_patches = sinkhorn(self.teacher.head(whole_patches[masked]), training.temperature)
 
         large, patches = student(batch["large"], masked)
         small, _ = student(batch["small"])
@@ -105,12 +104,23 @@ class DINOObjective(PretrainingObjective):
         follow(self.teacher, self.student, step, momentum)
         return {}
 
+    def watch(self, step: int, figures: dict[str, float]) -> None:
+        super().watch(step, figures)
+        if figures.get("named", 1.0) < MUTE:
+            raise TrainingStopped(
+                f"{self.stage}: the teacher says the same of all views at step {step}"
+                f" ({figures['named']:.2g} nats about which is which); lower its temperature or the rate"
+            )
+
     def settings(self) -> dict[str, Any]:
         return {"model": asdict(self.student.config), "training": asdict(self.training_config)}
 
 
 def information(named: Tensor) -> Tensor:
-    """How much distributions (b, K) tell about which row they belong to, in nats: 0 where all rows are alike."""
+    """How much distributions (b, K) tell about which row they belong to, in nats: 0 where all rows are alike.
+
+    What a student can learn from a teacher. It grows only while the teacher is clearly sharper than the student.
+    """
 
     def entropy(p: Tensor) -> Tensor:
         return -(p * p.clamp_min(1e-30).log()).sum(dim=-1)

@@ -36,12 +36,14 @@ class MAEObjective(PretrainingObjective):
         config = self.model.config
         x = random_crops(views_p[:, 0], config.encoder.picture, SCALES, generator)
         order = torch.rand(len(x), config.patches, generator=generator).argsort(dim=1)
+        order[1::2] = order[: len(x) // 2 * 2 : 2]  # pairs see the same places, and only their patches tell them apart
         return {"x": to_network(x)[:, None], "order": order}
 
     def forward(self, batch: Batch, part: str, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
         drawn, hidden = self.model(batch["x"], batch["order"])
-        # what is drawn depends on the view only through the encoder
-        return drawing_loss(drawn, hidden, batch["x"]), {"spread": spread(drawn.flatten(1))}
+        pairs = drawn[: len(drawn) // 2 * 2].detach().flatten(1).unflatten(0, (-1, 2))
+        apart = torch.stack([spread(pair) for pair in pairs]).mean() if len(pairs) else drawn.new_ones(())
+        return drawing_loss(drawn, hidden, batch["x"]), {"spread": apart}
 
     def picture(self) -> np.ndarray | None:
         """Held-out views, what the encoder sees of them, and what it makes of that, in the grey of each true patch."""

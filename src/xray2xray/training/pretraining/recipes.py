@@ -11,7 +11,6 @@ from ...errors import UsageError
 from ..loop import LoopConfig
 from .dino import DINOTraining
 
-CHECKS = 10  # looks at the held-out patients
 VITS = {
     "tiny": ViTConfig(width=192, depth=6, heads=3, patch=16, picture=128),
     "small": ViTConfig(width=384, depth=12, heads=6, patch=8, picture=128),
@@ -21,16 +20,17 @@ GPTS = {"tiny": ImageGPTConfig(), "small": ImageGPTConfig(dim=512, layers=12)}
 
 @dataclass(frozen=True)
 class Recipe:
-    """`held_out`: patients of the store that are only looked at."""
+    """`held_out`: patients of the store that are only looked at, `checks` times."""
 
     model: MAEConfig | ImageGPTConfig | DINOConfig | ContrastiveConfig
     loop: LoopConfig
     training: DINOTraining | None = None
     held_out: int = 40
+    checks: int = 10
 
     def loop_of(self, steps: int) -> LoopConfig:
         """The loop, with its schedule over so many steps instead of its own."""
-        every = max(1, steps // CHECKS)
+        every = max(1, steps // self.checks)
         warm_up = min(self.loop.warm_up, steps // 10)
         return replace(self.loop, steps=steps, warm_up=warm_up, log_every=min(50, every), check_every=every)
 
