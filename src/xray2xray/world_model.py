@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .errors import InputError, UsageError
-from .pretrained import PARTS, SAMPLER_OF, folder_of, read_config, read_part, write_part
+from .pretrained import PARTS, SAMPLER_OF, folder_of, read_config, read_part, with_tuples, write_part
 from .transition.action import Action
 from .transition.autoregressive import STEP_DEG, AutoregressiveConfig, AutoregressiveTransition
 from .transition.direct import ARC_DEG, DirectConfig, DirectTransition
@@ -73,7 +73,7 @@ class WorldModel:
         if absent:
             raise InputError(f"{folder} holds no trained {' and no '.join(absent)}; train that stage first")
         try:
-            vision = VisionModel(VisionConfig(**_with_tuples(config["vision"])))
+            vision = VisionModel(VisionConfig(**with_tuples(config["vision"])))
             transition: Transition
             if form == "direct":
                 transition = DirectTransition(DirectConfig(**config[form]))
@@ -268,8 +268,3 @@ class WorldModel:
         if not np.isfinite(views).all():
             raise InputError("the view holds NaN or infinity; check the image it came from")
         return to_network(torch.from_numpy(np.ascontiguousarray(views)).to(self.device))[:, None]
-
-
-def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:
-    """JSON has lists where a configuration has tuples."""
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}

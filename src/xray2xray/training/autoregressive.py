@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..transition.autoregressive import AutoregressiveTransition
+from ..transition.blocks import embed_codebook
 from ..transition.direct import ARC_DEG
 from ..transition.rollout import context_steps, roll_out
 from ..vision.vqgan import VisionModel
@@ -48,7 +49,7 @@ class AutoregressiveObjective(Objective):
 
     def prepare(self) -> None:
         """Embed tokens by how they look (before training; a resumed run restores it)."""
-        self.model.start_from_codebook(self._vision[0].codebook.entries)
+        embed_codebook(self.model.embed, self._vision[0].codebook.entries)
         self.average.load_state_dict(self.model.state_dict())
 
     def learned(self, part: str) -> nn.Module:

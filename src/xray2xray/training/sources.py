@@ -18,11 +18,13 @@ class Studies:
     """Views uint16 (n, 37, size, size) of all studies; the last `held_out` of them are looked at, never learned.
 
     Attributes:
+        patients: whose each study is; the studies of one patient are neighbours within a store.
         weight: (n - held_out,), how likely each of the others is drawn.
         key: a name for just these views.
     """
 
     views: np.ndarray
+    patients: list[str]
     held_out: int
     weight: Tensor
     key: str
@@ -60,7 +62,7 @@ def read_studies(
     named = [f"study {row}" for row in range(len(everyone))]
     check_patients(dict(zip(named, parts, strict=True)), dict(zip(named, everyone, strict=True)))
     views = np.concatenate([read[i][0] for i in order]) if len(read) > 1 else read[0][0]
-    return Studies(views, kept, weight, " ".join(read[i][2] for i in order))
+    return Studies(views, everyone, kept, weight, " ".join(read[i][2] for i in order))
 
 
 def _read(folder: str | Path, size: int, limit: int | None) -> tuple[np.ndarray, list[str], str]:
@@ -71,7 +73,7 @@ def _read(folder: str | Path, size: int, limit: int | None) -> tuple[np.ndarray,
         raise InputError(f"{folder} holds no studies; render some with `xray2xray render`")
     if store.geometry.size != size:
         raise InputError(
-            f"{folder} holds views of {store.geometry.size} px, the preset wants {size};"
+            f"{folder} holds views of {store.geometry.size} px, the networks want {size};"
             " render the store at that size or choose another preset"
         )
     patient_of = {study: group_of(store.read_labels(study), study) for study in studies}

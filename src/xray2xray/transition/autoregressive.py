@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from ..errors import UsageError
 from .action import Action
-from .blocks import CausalBlock, KeyValueCache, initialise
+from .blocks import CausalBlock, KeyValueCache, initialise, initialise_gpt
 from .decoding import Decoding, Read, settle
 
 STEP_DEG = 5.0
@@ -51,10 +51,7 @@ class AutoregressiveTransition(nn.Module):
         self.blocks = nn.ModuleList(CausalBlock(dim, config.heads) for _ in range(config.layers))
         self.norm = nn.LayerNorm(dim)
         initialise(self)
-        for name, weight in self.blocks.named_parameters():
-            if name.endswith(("attention.out.weight", "feedforward.2.weight")):
-                # GPT-2: residual branches start smaller the deeper the network.
-                nn.init.normal_(weight, std=0.02 / (2 * config.layers) ** 0.5)
+        initialise_gpt(self.blocks)
         nn.init.zeros_(self.offset.weight)
         nn.init.eye_(self.same_place.weight)
 
@@ -67,12 +64,6 @@ class AutoregressiveTransition(nn.Module):
     def depth(self) -> int:
         """Blocks from tokens to the next view's."""
         return len(self.blocks)
-
-    @torch.no_grad()
-    def start_from_codebook(self, entries: Tensor) -> None:
-        """Let tokens that look alike begin alike: embed the codebook's entries (K, C) by one random rotation."""
-        rotation = torch.linalg.qr(torch.randn(self.config.dim, entries.shape[1])).Q.T
-        self.embed.weight.copy_(entries.cpu() @ rotation * (0.02 * (self.config.dim / entries.shape[1]) ** 0.5))
 
     def forward(self, context: Tensor, direction: Tensor, following: Tensor, offsets: Tensor | None = None) -> Tensor:
         """Logits (b, n, K) of the next view's tokens while it is being read (teacher forcing).

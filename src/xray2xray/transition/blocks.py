@@ -111,3 +111,19 @@ def initialise(module: nn.Module) -> None:
             nn.init.normal_(part.weight, std=0.02)
         if isinstance(part, nn.Linear) and part.bias is not None:
             nn.init.zeros_(part.bias)
+
+
+def initialise_gpt(blocks: nn.Module) -> None:
+    """GPT-2 (Radford et al. 2019): residual branches start smaller the deeper the network."""
+    depth = sum(isinstance(block, CausalBlock) for block in blocks.children())
+    for name, weight in blocks.named_parameters():
+        if name.endswith(("attention.out.weight", "feedforward.2.weight")):
+            nn.init.normal_(weight, std=0.02 / (2 * depth) ** 0.5)
+
+
+@torch.no_grad()
+def embed_codebook(embed: nn.Embedding, entries: Tensor) -> None:
+    """Let tokens that look alike begin alike: embed the codebook's entries (K, C) by one random rotation."""
+    dim, inside = embed.embedding_dim, entries.shape[1]
+    rotation = torch.linalg.qr(torch.randn(dim, inside)).Q.T
+    embed.weight.copy_(entries.cpu() @ rotation * (0.02 * (dim / inside) ** 0.5))
