@@ -15,6 +15,7 @@ from PIL import Image
 import xray2xray
 from xray2xray import api, cli
 from xray2xray.data.store import ViewStore
+from xray2xray.volume import read_nifti, write_nifti
 from xray2xray.volume.thorax import sample_patient
 
 SIZE = 32
@@ -300,12 +301,14 @@ def test_evaluate_controls(model: Path, cohort: Path, tmp_path: Path, capsys: py
     bad = tmp_path / "bad.nii.gz"
     bad.write_text("hello")
     out, words = tmp_path / "out", ["--source", model, "--train", train, "--candidates", "3", "--procedural", "2"]
-    inputs = [cohort / "thorax-0000040.nii.gz", bad]
+    scan = tmp_path / "scan.nii.gz"
+    write_nifti(scan, read_nifti(cohort / "thorax-0000040.nii.gz"))  # a file that does not say who made it
+    inputs = [scan, cohort / "thorax-0000041.nii.gz", bad]
     assert run("evaluate", "controls", *inputs, "--out", out, *words, "--models", "direct", "autoregressive") == 0
     assert "left out bad" in capsys.readouterr().err
     result = json.loads((out / "controls.json").read_text())
     assert {rung: group["n"] for rung, group in result["groups"].items()} == {
-        "virtual patient": 2,
+        "virtual patient": 3,
         "rendered from real CT": 1,
     }
     assert all(set(group["models"]) == {"direct", "autoregressive"} for group in result["groups"].values())

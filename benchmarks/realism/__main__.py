@@ -2,8 +2,8 @@
 
     python -m benchmarks.realism --data DATA --patients N --out DIR
 
-DATA holds ct/, ct_labels/, cxr_ctr/ and lidc_drr128/. DIR gets realism.json, realism.md, pictures, and the virtual
-patients' small arrays, which a second run reads again unless the generator has changed.
+DATA holds ct/, ct_labels/, cxr_ctr/, cxr_nih/ and lidc_drr128/. DIR gets realism.json, realism.md, pictures, and the
+virtual patients' small arrays, which a second run reads again unless the generator has changed.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import numpy as np
 
 from xray2xray.files import write_json
 
-from . import masks, pairs, pictures, scans, spectra
+from . import findings, masks, pairs, pictures, scans, spectra
 from .cohort import cohort
 from .report import markdown
 
@@ -54,6 +54,7 @@ def main(words: Sequence[str] | None = None) -> None:
         "shape": masks.compare(
             real_masks, radiographs["measures"], radiographs["cardiomegaly"], radiographs["pleural_effusion"]
         ),
+        "findings": findings.compare(data / "cxr_nih" / "labels.csv"),
         "spectra": spectra.compare(cts, fine, real_pairs),
     }
     write_json(out / "realism.json", results)

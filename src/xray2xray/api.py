@@ -205,12 +205,14 @@ def render(
 
 
 def train(
-    views: str | Path,
+    views: Inputs,
     out: str | Path,
     stage: Literal["all", "vision", "direct", "autoregressive"] = "all",
     preset: Literal["tiny", "small", "base", "large"] = "tiny",
     steps: int | None = None,
     limit: int | None = None,
+    shares: Sequence[float] | None = None,
+    start: str | Path | None = None,
     seed: int = 0,
     device: str = "auto",
     precision: str = "auto",
@@ -225,13 +227,16 @@ def train(
     trained on the CPU, and needs neither stages nor presets.
 
     Args:
-        views: a view store made by `render`, with the standard arc of every study; or a CSV with the columns study,
-            yaw_deg, image (and patient, split) of at least two views of every study.
+        views: view stores made by `render`, with the standard arc of every study (of the first, some patients are held
+            out and looked at); or a CSV with the columns study, yaw_deg, image (and patient, split) of at least two
+            views of every study.
         out: the output folder.
         stage: all, vision (V), direct or autoregressive (M).
         preset: the size of the networks and how long they are trained.
         steps: steps of each stage, instead of the preset's.
-        limit: use the first studies of the store only.
+        limit: use the first studies of every store only.
+        shares: of the draws, a number for each store, such as 0.7 0.3; by default every study is drawn alike.
+        start: a trained model (tiny, or a folder) whose weights every stage starts from, instead of random ones.
         seed: of the weights and of the batches.
         device: auto, cpu or cuda.
         precision: auto (bfloat16 where it is faster here), 32-true or bf16-mixed.
@@ -248,38 +253,42 @@ def train(
     _at_least(1, steps=steps, limit=limit)
     device = pick_device(device)
     out = Path(out)
-    check_inputs([Path(views)], out)
-    if Path(views).suffix.lower() == ".csv":
-        return _train_posed(options)
+    stores = [Path(path) for path in ([views] if isinstance(views, str | Path) else views)]
+    check_inputs(stores, out)
+    if any(path.suffix.lower() == ".csv" for path in stores):
+        return _train_posed(stores, options)
     fresh = overwrite or not (out / RECIPE).exists()  # a folder with a recipe takes further stages
     if fresh:
         check_out(out, overwrite)
-    ViewStore.open(views)
+    for path in stores:
+        ViewStore.open(path)
     if fresh:
         prepare_out(out, overwrite)
     write_config(out / CONFIG, "train", {**options, "overwrite": False})
     with gone_if_empty(out):
-        model = train_stages(views, out, stage, preset, steps, resume, seed, device, precision, limit)
+        model = train_stages(stores, out, stage, preset, steps, resume, seed, device, precision, limit, shares, start)
     say(f"the model is in {model}; use it with --source {model}")
     return {"out": str(out), "model": str(model)}
 
 
-def _train_posed(options: dict[str, Any]) -> dict[str, Any]:
+def _train_posed(tables: Sequence[Path], options: dict[str, Any]) -> dict[str, Any]:
     """`train` from a CSV of posed views."""
     from .data.posed import read_posed
     from .training.posed import train_posed
 
-    if options["stage"] != "all" or options["preset"] != "tiny":
-        raise UsageError("--stage and --preset are for view stores; a CSV of posed views has one way of training")
+    if options["stage"] != "all" or options["preset"] != "tiny" or options["start"] is not None:
+        raise UsageError("--stage, --preset and --start are for view stores; a CSV has one way of training")
+    if len(tables) > 1 or options["shares"]:
+        raise UsageError("give one CSV of posed views, and nothing beside it")
     out = Path(options["out"])
     if not options["resume"]:
         check_out(out, options["overwrite"])
-        read_posed(options["views"])  # before an earlier run is emptied
+        read_posed(tables[0])  # before an earlier run is emptied
         prepare_out(out, options["overwrite"])
     write_config(out / CONFIG, "train", {**options, "overwrite": False})
     with gone_if_empty(out):
         model = train_posed(
-            options["views"],
+            tables[0],
             out,
             steps=options["steps"],
             resume=options["resume"],

@@ -112,9 +112,11 @@ def open_input(
         raise InputError(f"{path}: there is no such file or folder")
     name = name or study_name(path)
     if is_volume(path):
+        from .volume.nifti import is_virtual_patient
         from .volume.read import read_volume
 
-        return study_of_volume(read_volume(path, series), geometry, name, str(path), FROM_CT)
+        rung = VIRTUAL if is_virtual_patient(path) else FROM_CT
+        return study_of_volume(read_volume(path, series), geometry, name, str(path), rung)
     return _study_of_radiograph(path, geometry, view, name, frontal_quantiles)
 
 

@@ -20,7 +20,7 @@ def vision(recipe):
 
 def test_a_dead_codebook(vision):
     objective = VisionObjective(
-        vision, np.zeros((4, 32, 32), np.uint16), np.zeros((1, 32, 32), np.uint16), VisionLosses()
+        vision, np.zeros((1, 4, 32, 32), np.uint16), torch.ones(1), np.zeros((1, 32, 32), np.uint16), VisionLosses()
     )
     objective.watch(1000, {"perplexity": 20.0, "latent_spread": 0.5})
     with pytest.raises(TrainingStopped, match="codebook is dead"):
@@ -35,7 +35,7 @@ def test_a_transition_that_predicts_the_same_for_everyone(vision, recipe):
         vision,
         np.zeros((2, 37, 16, 8), np.float16),
         np.zeros((2, 37, 32, 32), np.uint16),
-        0,
+        torch.ones(2),
         DirectTraining(),
     )
     gpt = AutoregressiveObjective(
@@ -43,7 +43,7 @@ def test_a_transition_that_predicts_the_same_for_everyone(vision, recipe):
         vision,
         np.zeros((2, 37, 16), np.int32),
         np.zeros((2, 37, 32, 32), np.uint16),
-        0,
+        torch.ones(2),
         AutoregressiveTraining(),
     )
     with pytest.raises(TrainingStopped, match="predictions are the same"):
@@ -60,7 +60,7 @@ def test_pairs_are_adjacent_views(vision, recipe):
         vision,
         tokens,
         np.zeros((3, 37, 32, 32), np.uint16),
-        0,
+        torch.ones(3),
         AutoregressiveTraining(),
     )
     batch = objective.draw(200, 0.0, torch.Generator().manual_seed(0))

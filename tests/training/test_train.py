@@ -112,3 +112,15 @@ def test_unknown_stages_and_presets_are_wrong_usage(store, tmp_path):
         train(store, tmp_path, "everything")
     with pytest.raises(UsageError, match="preset"):
         train(store, tmp_path, preset_name="huge")
+
+
+def test_a_training_starts_from_another_and_a_start_is_no_resume(trained, store, recipe, tmp_path):
+    """The first figures are those of the weights that were given, not of new ones; V comes along."""
+    one_step = replace(recipe, direct_loop=replace(recipe.direct_loop, steps=1, rate=0.0, warm_up=1))
+    train(store, tmp_path, "direct", recipe=one_step, precision=FLOAT32, start=trained / "model")
+    before, after = (WorldModel.from_pretrained(folder / "model") for folder in (trained, tmp_path))
+    view = np.ones((32, 32), np.float32)
+    np.testing.assert_allclose(before.imagine(view), after.imagine(view), atol=1e-5)
+    assert after.config.notes["start"] == str(trained / "model")
+    with pytest.raises(InputError, match="of this preset's size"):
+        train(store, tmp_path / "other", "direct", recipe=recipe, start="tiny")

@@ -36,6 +36,7 @@ def sources(
 ) -> Iterator[Source]:
     """The CTs, then virtual patients from 1,000,000 + `seed`; nothing is read before its turn comes."""
     from ..projection.render import render
+    from ..volume.nifti import is_virtual_patient
     from ..volume.read import read_volume
     from ..volume.thorax import patient_volume
 
@@ -49,7 +50,8 @@ def sources(
     for path in _expanded(ct):
         name = path.name.removesuffix(".gz").removesuffix(".nii").removesuffix(".zip") or str(path)
         taken[name] = taken.get(name, 0) + 1
-        yield Source(name if taken[name] == 1 else f"{name}-{taken[name]}", FROM_CT, from_ct(path))
+        rung = VIRTUAL if is_virtual_patient(path) else FROM_CT
+        yield Source(name if taken[name] == 1 else f"{name}-{taken[name]}", rung, from_ct(path))
     for patient in range(FIRST_TEST_SEED + seed, FIRST_TEST_SEED + seed + procedural):
         yield Source(f"thorax-{patient}", VIRTUAL, from_seed(patient))
 

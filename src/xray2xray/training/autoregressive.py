@@ -14,7 +14,7 @@ from ..transition.blocks import embed_codebook
 from ..transition.direct import ARC_DEG
 from ..transition.rollout import context_steps, roll_out
 from ..vision.vqgan import VisionModel
-from .objective import Batch, Objective, TrainingStopped, follow
+from .objective import Batch, Objective, TrainingStopped, draw_rows, follow
 from .pictures import contact_sheet
 from .vision import psnr, stored_to_network
 
@@ -36,7 +36,7 @@ class AutoregressiveObjective(Objective):
         vision: VisionModel,
         tokens: np.ndarray,
         views: np.ndarray,
-        held_out: int,
+        weight: Tensor,
         training: AutoregressiveTraining,
     ) -> None:
         super().__init__()
@@ -44,8 +44,8 @@ class AutoregressiveObjective(Objective):
         self.average = copy.deepcopy(model).requires_grad_(False)
         self.training_config = training
         self._vision = (vision.eval().requires_grad_(False),)
-        self._tokens, self._views = tokens, views
-        self._train = len(tokens) - held_out
+        self._tokens, self._views, self._weight = tokens, views, weight
+        self._train = len(weight)
 
     def prepare(self) -> None:
         """Embed tokens by how they look (before training; a resumed run restores it)."""
@@ -56,7 +56,7 @@ class AutoregressiveObjective(Objective):
         return self.model
 
     def draw(self, size: int, progress: float, generator: torch.Generator) -> Batch:
-        patients = torch.randint(self._train, (size,), generator=generator)
+        patients = draw_rows(self._weight, size, generator)
         return self._pairs(patients, generator)
 
     def forward(self, batch: Batch, part: str, progress: float) -> tuple[Tensor, dict[str, Tensor]]:

@@ -73,3 +73,8 @@ def step_generator(seed: int, step: int, purpose: int = 0) -> torch.Generator:
     """The random source of one step: the sampler's position is the step's number, so nothing needs to be stored."""
     state = np.random.SeedSequence([seed, step, purpose]).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state >> np.uint64(1)))
+
+
+def draw_rows(weight: Tensor, size: int, generator: torch.Generator) -> Tensor:
+    """Rows (size,) of studies, each as likely as its weight."""
+    return torch.multinomial(weight, size, replacement=True, generator=generator)

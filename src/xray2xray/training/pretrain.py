@@ -36,7 +36,7 @@ from .pretraining.igpt import ImageGPTObjective
 from .pretraining.mae import MAEObjective
 from .pretraining.objective import PretrainingObjective
 from .pretraining.recipes import METHODS, VITS, Recipe, recipe
-from .studies import held_out_at_the_end, read_studies
+from .sources import read_studies
 
 
 def pretrain(
@@ -108,13 +108,13 @@ def _maker(
     model = chosen.model
     if isinstance(model, ImageGPTConfig):
         vision, digest = _read_vision(source)
-        stored, patients, key = read_studies(views, vision.config.size, f"the V of {source}", limit)
-        _, tokens = cached_latents(latents, f"{digest} {key}", vision.to(machine.device), stored)
+        studies = read_studies([views], None, vision.config.size, chosen.held_out, limit)
+        data = studies.views, studies.patients, studies.held_out
+        _, tokens = cached_latents(latents, f"{digest} {studies.key}", vision.to(machine.device), studies.views)
         gpt = replace(model, tokens=vision.config.tokens, codebook_size=vision.config.codebook_size)
-        held_out = held_out_at_the_end(patients, chosen.held_out)
-        return lambda: ImageGPTObjective(ImageGPT(gpt), vision, tokens, stored, patients, held_out)
-    stored, patients, _ = read_studies(views, model.encoder.picture, "the encoder", limit)
-    data = stored, patients, held_out_at_the_end(patients, chosen.held_out)
+        return lambda: ImageGPTObjective(ImageGPT(gpt), vision, tokens, *data)
+    studies = read_studies([views], None, model.encoder.picture, chosen.held_out, limit)
+    data = studies.views, studies.patients, studies.held_out
     if isinstance(model, MAEConfig):
         mae = model
         return lambda: MAEObjective(MaskedAutoencoder(mae), *data)

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ import yaml
 
 from ..errors import InputError, UsageError
 from ..files import atomic_path
-from ..pretrained import PARTS, read_config, read_part, sha256, write_part
+from ..pretrained import PARTS, folder_of, read_config, read_part, sha256, write_part
 from ..transition.autoregressive import AutoregressiveTransition
 from ..transition.direct import DirectTransition
 from ..vision.vqgan import VisionModel
@@ -30,7 +30,7 @@ from .checkpoint import CHECKPOINT
 from .direct import DirectObjective
 from .loop import Machine, fit
 from .presets import Preset, preset, with_steps
-from .studies import held_out_at_the_end, read_studies
+from .sources import Studies, read_studies
 from .vision import VisionObjective
 
 STAGES = PARTS
@@ -38,7 +38,7 @@ RECIPE = "recipe.yaml"
 
 
 def train(
-    views: str | Path,
+    views: str | Path | Sequence[str | Path],
     out: str | Path,
     stage: str = "all",
     preset_name: str = "tiny",
@@ -48,12 +48,14 @@ def train(
     device: str = "cpu",
     precision: str = "auto",
     limit: int | None = None,
+    shares: Sequence[float] | None = None,
+    start: str | Path | None = None,
     recipe: Preset | None = None,
 ) -> Path:
     """Train a world model and return the folder that `WorldModel.from_pretrained` takes (out/model).
 
     Args:
-        views: a view store whose studies hold the standard arc.
+        views: view stores whose studies hold the standard arc; studies are held out from the first.
         out: a folder of ours or a new one; later stages find the earlier ones' results there.
         stage: all, vision, direct or autoregressive.
         preset_name: tiny, small, base or large.
@@ -61,12 +63,16 @@ def train(
         resume: go on where an interrupted run stopped; finished stages are skipped.
         seed: of the weights and of the batches.
         device, precision: as Lightning Fabric names them; `auto` takes bfloat16 where it is faster here.
-        limit: use the first studies only.
+        limit: use the first studies of every store only.
+        shares: of the draws, a number for each store; by default every study is drawn alike.
+        start: a trained model (`tiny`, or a folder) whose weights every stage starts from instead of random ones; its V
+            is used where none was trained here.
         recipe: a whole preset, instead of `preset_name`.
 
     Raises:
-        InputError: the store is empty or of another size, or a checkpoint cannot be used.
-        UsageError: an unknown stage or preset, or a stage was trained before and `resume` was not asked for.
+        InputError: a store is empty or of another size, or a checkpoint or the weights to start from cannot be used.
+        UsageError: an unknown stage or preset, unfitting shares, or a stage was trained before and `resume` was not
+            asked for.
         TrainingStopped: a collapse was noticed.
     """
     if stage not in ("all", *STAGES):
@@ -77,49 +83,52 @@ def train(
     for name in wanted:
         if (out / name / CHECKPOINT).exists() and not resume:
             raise UsageError(f"{out / name} was trained before; pass --resume to go on, or choose another --out")
-    stored, groups, key = read_studies(views, chosen.vision.size, f"the preset {chosen.name}", limit)
-    held_out = held_out_at_the_end(groups, chosen.held_out)
+    stores = [views] if isinstance(views, str | Path) else views
+    studies = read_studies(stores, shares, chosen.vision.size, chosen.held_out, limit)
     _save_recipe(out, chosen, seed)
     machine = Machine(device=device, precision=precision, seed=seed)
-    notes: dict[str, Any] = {"preset": chosen.name, "seed": seed, "patients": len(stored)}
+    notes: dict[str, Any] = {"preset": chosen.name, "seed": seed, "patients": len(studies.views)}
+    if start is not None:
+        notes["start"] = str(start)
+        if "vision" not in wanted and not (out / "model" / "vision.safetensors").is_file():
+            write_part(out / "model", "vision", _started(VisionModel(chosen.vision), "vision", start), notes)
     for name in wanted:
         goes_on = resume and (out / name / CHECKPOINT).exists()
         torch.manual_seed(seed)  # the weights a stage starts from; its batches have their own generators
         if name == "vision":
-            _train_vision(stored, held_out, chosen, machine, out, goes_on, notes)
+            _train_vision(studies, chosen, machine, out, goes_on, start, notes)
         else:
-            _train_transition(name, stored, held_out, key, chosen, machine, out, goes_on, notes)
+            _train_transition(name, studies, chosen, machine, out, goes_on, start, notes)
     return out / "model"
 
 
 def _train_vision(
-    stored: np.ndarray,
-    held_out: int,
+    studies: Studies,
     chosen: Preset,
     machine: Machine,
     out: Path,
     resume: bool,
+    start: str | Path | None,
     notes: dict[str, Any],
 ) -> None:
-    learned = stored[: len(stored) - held_out]
-    looked_at = stored[-held_out:] if held_out else learned
+    learned = studies.views[: len(studies.weight)]
+    looked_at = studies.views[len(learned) :] if studies.held_out else learned
     flat = looked_at.reshape(-1, *looked_at.shape[2:])
     seen = flat[np.linspace(0, len(flat) - 1, min(chosen.held_out_views, len(flat))).astype(int)]
-    model = VisionModel(chosen.vision)
-    objective = VisionObjective(model, learned.reshape(-1, *learned.shape[2:]), seen, chosen.vision_losses)
+    model = _started(VisionModel(chosen.vision), "vision", start)
+    objective = VisionObjective(model, learned, studies.weight, seen, chosen.vision_losses)
     fit(objective, chosen.vision_loop, machine, out / "vision", resume)
     write_part(out / "model", "vision", model, notes)
 
 
 def _train_transition(
     name: str,
-    stored: np.ndarray,
-    held_out: int,
-    key: str,
+    studies: Studies,
     chosen: Preset,
     machine: Machine,
     out: Path,
     resume: bool,
+    start: str | Path | None,
     notes: dict[str, Any],
 ) -> None:
     if not (out / "model" / "vision.safetensors").is_file():
@@ -128,19 +137,33 @@ def _train_transition(
     vision = VisionModel(chosen.vision)
     read_part(out / "model", "vision", vision)
     vision.to(machine.device).eval()
-    key = f"{sha256(out / 'model' / 'vision.safetensors')} {key}"
-    latents, tokens = cached_latents(out / "latents", key, vision, stored)
+    key = f"{sha256(out / 'model' / 'vision.safetensors')} {studies.key}"
+    latents, tokens = cached_latents(out / "latents", key, vision, studies.views)
     objective: DirectObjective | AutoregressiveObjective
     if name == "direct":
-        direct, loop = DirectTransition(chosen.direct), chosen.direct_loop
-        objective = DirectObjective(direct, vision, latents, stored, held_out, chosen.direct_training)
+        direct, loop = _started(DirectTransition(chosen.direct), name, start), chosen.direct_loop
+        objective = DirectObjective(direct, vision, latents, studies.views, studies.weight, chosen.direct_training)
     else:
-        gpt, loop = AutoregressiveTransition(chosen.autoregressive), chosen.autoregressive_loop
-        objective = AutoregressiveObjective(gpt, vision, tokens, stored, held_out, chosen.autoregressive_training)
-    if not resume:
+        gpt, loop = _started(AutoregressiveTransition(chosen.autoregressive), name, start), chosen.autoregressive_loop
+        training = chosen.autoregressive_training
+        objective = AutoregressiveObjective(gpt, vision, tokens, studies.views, studies.weight, training)
+    if not resume and start is None:
         objective.prepare()
     fit(objective, loop, machine, out / name, resume)
     write_part(out / "model", name, objective.average, notes)
+
+
+Part = TypeVar("Part", VisionModel, DirectTransition, AutoregressiveTransition)
+
+
+def _started(module: Part, part: str, start: str | Path | None) -> Part:
+    """The module with the weights of `start`, where one is given."""
+    if start is not None:
+        folder = folder_of(start)
+        if _plain(asdict(module.config)) != read_config(folder).get(part):
+            raise InputError(f"{folder} holds no {part} of this preset's size; start from another model or from none")
+        read_part(folder, part, module)
+    return module
 
 
 def _save_recipe(out: Path, chosen: Preset, seed: int) -> None:
@@ -158,7 +181,7 @@ def _plain(value: Any) -> Any:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line of this module; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m xray2xray.training.train", description="Train a world model.")
-    parser.add_argument("views", help="a view store (see `xray2xray render`)")
+    parser.add_argument("views", nargs="+", help="view stores (see `xray2xray render`)")
     parser.add_argument("--out", required=True)
     parser.add_argument("--stage", default="all", choices=("all", *STAGES))
     parser.add_argument("--preset", default="tiny")
@@ -167,7 +190,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", default="auto", help="auto, 32-true or bf16-mixed")
-    parser.add_argument("--limit", type=int, help="use the first studies only")
+    parser.add_argument("--limit", type=int, help="use the first studies of every store only")
+    parser.add_argument("--shares", type=float, nargs="+", help="of the draws, a number for each store")
+    parser.add_argument("--start", help="a trained model whose weights every stage starts from")
     options = parser.parse_args(arguments)
     try:
         folder = train(
@@ -181,6 +206,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.device,
             options.precision,
             options.limit,
+            options.shares,
+            options.start,
         )
     except (InputError, UsageError) as error:
         print(f"error: {error}", file=sys.stderr)

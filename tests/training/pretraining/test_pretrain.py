@@ -105,7 +105,7 @@ def test_wrong_requests(run: Run, chests: Path, tmp_path: Path, small: Callable[
         pretrain(chests, "moco", tmp_path)
     with pytest.raises(UsageError, match="choose tiny, small"):
         pretrain(chests, "mae", tmp_path, size="huge")
-    with pytest.raises(InputError, match="32 px, the encoder wants 128"):
+    with pytest.raises(InputError, match="32 px, the preset wants 128"):
         pretrain(chests, "mae", tmp_path)
     with pytest.raises(InputError, match="neither a packaged model nor a folder"):
         run("igpt", tmp_path, source=tmp_path / "none")
