@@ -109,10 +109,9 @@ def _maker(
     if isinstance(model, ImageGPTConfig):
         vision, digest = _read_vision(source)
         studies = read_studies([views], None, vision.config.size, chosen.held_out, limit)
-        key = f"{digest} {studies.key}"
-        _, tokens = cached_latents(latents, key, vision.to(machine.device), studies.views)
-        gpt = replace(model, tokens=vision.config.tokens, codebook_size=vision.config.codebook_size)
         data = studies.views, studies.patients, studies.held_out
+        _, tokens = cached_latents(latents, f"{digest} {studies.key}", vision.to(machine.device), studies.views)
+        gpt = replace(model, tokens=vision.config.tokens, codebook_size=vision.config.codebook_size)
         return lambda: ImageGPTObjective(ImageGPT(gpt), vision, tokens, *data)
     studies = read_studies([views], None, model.encoder.picture, chosen.held_out, limit)
     data = studies.views, studies.patients, studies.held_out

@@ -18,16 +18,16 @@ class Studies:
     """Views uint16 (n, 37, size, size) of all studies; the last `held_out` of them are looked at, never learned.
 
     Attributes:
-        patients: whose each study is; the studies of one patient are neighbours within a store.
         weight: (n - held_out,), how likely each of the others is drawn.
         key: a name for just these views.
+        patients: (n,), whose each study is (see `group_of`).
     """
 
     views: np.ndarray
-    patients: list[str]
     held_out: int
     weight: Tensor
     key: str
+    patients: tuple[str, ...]
 
 
 def read_studies(
@@ -62,7 +62,7 @@ def read_studies(
     named = [f"study {row}" for row in range(len(everyone))]
     check_patients(dict(zip(named, parts, strict=True)), dict(zip(named, everyone, strict=True)))
     views = np.concatenate([read[i][0] for i in order]) if len(read) > 1 else read[0][0]
-    return Studies(views, everyone, kept, weight, " ".join(read[i][2] for i in order))
+    return Studies(views, kept, weight, " ".join(read[i][2] for i in order), tuple(everyone))
 
 
 def _read(folder: str | Path, size: int, limit: int | None) -> tuple[np.ndarray, list[str], str]:

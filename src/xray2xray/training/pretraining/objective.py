@@ -16,7 +16,7 @@ from ...vision.normalise import to_network
 from ..objective import Batch, Objective, TrainingStopped
 from ..pictures import WINDOW, contact_sheet
 
-COLLAPSED = 0.01  # spread of the features below which all views look alike to the network; untrained ones have over 0.1
+COLLAPSED = 0.01  # spread below which all views look alike to the network; untrained ones are far above
 ANGLES = STANDARD_ARC.index(0.0), STANDARD_ARC.index(30.0)  # between which held-out patients are found again
 SHOWN = 6  # held-out views in a picture
 
@@ -54,8 +54,7 @@ class PretrainingObjective(Objective):
         return 1
 
     def draw(self, size: int, progress: float, generator: torch.Generator) -> Batch:
-        if size > len(self._studies_of):
-            size = len(self._studies_of)  # nobody is in a batch twice: he would be told apart from himself
+        size = min(size, len(self._studies_of))  # nobody is in a batch twice: he would be told apart from himself
         chosen = torch.randperm(len(self._studies_of), generator=generator)[:size]
         which = torch.rand(size, generator=generator)
         studies = [self._studies_of[patient] for patient in chosen.tolist()]
