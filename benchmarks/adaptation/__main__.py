@@ -29,7 +29,7 @@ from xray2xray.world_model import WorldModel
 
 from ..realism.report import table
 from .domain import probe, told_apart, train_classifier
-from .findings import erased_and_invented
+from .findings import erased_and_invented, looks
 from .images import ARMS, HEART, LUNGS, Radiographs, load_half, load_rendered
 from .segmentation import dice, ratios, segment, train_segmentation
 
@@ -78,7 +78,7 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
         },
         "domain": domain(known, unseen, known_p, unseen_p, options.steps, options.seed),
         "anatomy": anatomy(known, unseen, 2 * options.steps, options.seed),
-        "findings": erased_and_invented(adapter, options.patients) if options.patients else None,
+        "findings": erased_and_invented(adapter, looks(adapter.size, options.patients)) if options.patients else None,
     }
     options.out.mkdir(parents=True, exist_ok=True)
     write_json(options.out / "adaptation.json", results)
@@ -155,8 +155,8 @@ def markdown(results: dict[str, Any]) -> str:
         [[arm, *(f"{outlines[arm][key]:.3f}" for key in keys)] for arm in ("lung_field", "adapted")],
     )
     text += f"\nCTR changes by {outlines['ctr_change']:.3f} (mean absolute; mean {outlines['ctr_shift']:+.3f}).\n"
-    if results["findings"] is not None:
-        f = results["findings"]
+    f = results["findings"]
+    if f is not None and f["visible"]:
         text += (
             f"\n{f['patients']} virtual patients: of {f['visible']} visible findings {f['contrast_kept']:.2f} of the "
             f"contrast is kept (median), {100 * f['erased']:.1f} % are erased; "
@@ -171,6 +171,7 @@ def _interval(found: dict[str, float]) -> str:
 
 def picture(path: Path, unseen: Radiographs, rendered_p: np.ndarray, shown: int = 8) -> None:
     """Eight unseen radiographs in the three ways, and eight rendered frontals, from top to bottom."""
+    shown = min(shown, len(unseen.masks), len(rendered_p))
     chosen = np.linspace(0, len(unseen.masks) - 1, shown).astype(int)
     rows = [*(unseen.arms[arm][chosen] for arm in ARMS), rendered_p[:shown]]
     save_png(path, np.concatenate([np.concatenate(list(to_gray(row)), axis=1) for row in rows]))

@@ -1,6 +1,6 @@
 """Does an adapter erase a finding, or invent one? Asked of virtual patients, rendered with and without it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import count, islice
 
@@ -33,25 +33,31 @@ def with_findings() -> Iterator[Patient]:
     return (p for p in patients if p.findings.consolidation > 0 or p.findings.pleural_effusion > 0)
 
 
-def erased_and_invented(adapter: Adapter, n: int) -> dict[str, float]:
-    """Of n virtual patients, each rendered with and without findings under one random appearance.
+def looks(size: int, n: int) -> Iterator[np.ndarray]:
+    """Of n patients the frontal with all findings and the one without any, (2, size, size) p, under one random look."""
+    geometry = preset("chest", size)
+    for patient in progress(list(islice(with_findings(), n)), "findings"):
+        healthy = replace(patient, findings=Findings())
+        pair_p = [render(make_volume(one)[0], geometry, (0.0,)) for one in (patient, healthy)]
+        seeded = (torch.Generator().manual_seed(patient.seed) for _ in pair_p)
+        seen = [randomise(network_values(p), LOOK, generator) for p, generator in zip(pair_p, seeded, strict=True)]
+        yield from_network(torch.cat(seen))[:, 0].numpy()
+
+
+def erased_and_invented(adapter: Adapter, pairs: Iterable[np.ndarray]) -> dict[str, float | None]:
+    """Shares of patients whose finding is erased, and who get one that they have not.
 
     A finding is erased where the adapter keeps less than half of its contrast (the regression of the difference after
     on the difference before); invented is a shadow in a patient without findings that no curve of grey values
     explains: where the adapted picture leaves the best rising curve of its input by more than `VISIBLE_P` about the
     lungs.
+
+    Args:
+        pairs: (2, size, size) p of each patient, as `looks` gives them.
     """
     kept, invented = [], []
     window = lung_window(adapter.size, 0.0)[0, 0].numpy() > 0.5
-    geometry = preset("chest", adapter.size)
-    for patient in progress(list(islice(with_findings(), n)), "findings"):
-        healthy = replace(patient, findings=Findings())
-        pair_p = np.stack([render(make_volume(one)[0], geometry, (0.0,))[0] for one in (patient, healthy)])
-        looks = [
-            from_network(randomise(network_values(p[None]), LOOK, torch.Generator().manual_seed(patient.seed)))
-            for p in pair_p
-        ]
-        before = np.stack([look[0, 0].numpy() for look in looks])
+    for before in pairs:
         after = np.stack([adapter(look) for look in before])
         shadow, left = (gaussian_filter(p[0] - p[1], SMOOTH) for p in (before, after))
         if np.abs(shadow).max() >= VISIBLE_P:
@@ -60,9 +66,9 @@ def erased_and_invented(adapter: Adapter, n: int) -> dict[str, float]:
         rest = after[1] - curve.predict(before[1].ravel()).reshape(after[1].shape)
         invented.append(float(np.abs(gaussian_filter(rest, SMOOTH))[window].max()))
     return {
-        "patients": n,
+        "patients": len(invented),
         "visible": len(kept),
-        "contrast_kept": float(np.median(kept)) if kept else float("nan"),
-        "erased": float(np.mean(np.array(kept) < ERASED)) if kept else float("nan"),
+        "contrast_kept": float(np.median(kept)) if kept else None,
+        "erased": float(np.mean(np.array(kept) < ERASED)) if kept else None,
         "invented": float(np.mean(np.array(invented) > VISIBLE_P)),
     }

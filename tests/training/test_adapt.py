@@ -92,7 +92,7 @@ def test_it_learns_the_simulated_domain_and_keeps_the_anatomy(tmp_path):
     rendered = (np.clip(pictures[20:] - 1.0, 0, 16) * 4096).astype(np.uint16)
     losses = replace(LOSSES, critic_width=8, identity=0.0, average_decay=0.9)
     objective = AdaptationObjective(CONFIG, pictures[:20], rendered, losses)
-    loop = LoopConfig(steps=60, batch=4, rate=6e-3, warm_up=5, weight_decay=0.0, betas=(0.5, 0.99), check_every=60)
+    loop = LoopConfig(steps=40, batch=2, rate=8e-3, warm_up=3, weight_decay=0.0, betas=(0.5, 0.99), check_every=40)
     fit(objective, loop, Machine(precision="32-true"), tmp_path)
     adapter = Adapter(objective.average)
     change = np.mean([adapter(picture) - picture for picture in pictures[20:24]])
