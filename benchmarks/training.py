@@ -5,8 +5,9 @@
 
 Real steps of training (draw, forward, backward, clipping, AdamW, moving average) on made-up views, as in the middle of
 each stage: V with its codebook and before its critic, `direct` with its pixel loss. The peak is a large matrix product
-in the same precision and run; FLOPs are counted by `benchmarks/flops.py`. A view is one that V
-reconstructs, or one that M predicts. Batches are smaller than the presets' so that a CPU gets through.
+in the same precision and run; FLOPs are counted by `benchmarks/flops.py`. A view is one that V reconstructs, or one
+that M predicts. Batches are smaller than the presets' so that a CPU gets through. One thread is timed by the
+processor's clock.
 """
 
 import argparse
