@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from ..evaluation.statistics.newton import newton
-from .head import Array
+from .head import Array, row_space
 from .survival import Followed, SurvivalHead
 
 MANY = 300  # features: a Hessian costs their number squared
@@ -129,8 +129,10 @@ class CoxHead(SurvivalHead):
 
     def _fit(self, train: Followed, owner: NDArray[np.intp]) -> None:
         died = train.event == 1
-        self.penalty_ = self._choose(train, owner, held_out_cox)
-        self.weights_ = fit_cox(train.x, train.time, died, self.penalty_)
+        coordinates, basis = row_space(train.x)
+        reduced = train._replace(x=coordinates)
+        self.penalty_ = self._choose(reduced, owner, held_out_cox)
+        self.weights_ = fit_cox(coordinates, train.time, died, self.penalty_) @ basis
         self.times_, self.jumps_ = breslow(train.x @ self.weights_, train.time, died)
 
     def _risk(self, x: Array) -> Array:

@@ -51,8 +51,8 @@ def main_value(out: Path, task: str, method: str, n: int = 120) -> dict:
 def test_what_is_planted_is_found_where_it_is(out: Path) -> None:
     assert main_value(out, "cardiomegaly", "vision")["value"] > 0.85
     assert main_value(out, "cardiomegaly", "volumetric")["value"] > 0.85
-    assert main_value(out, "cvd_prevalent", "vision")["value"] < 0.7
-    assert main_value(out, "cvd_prevalent", "vision+lateral")["value"] > 0.8
+    frontal, both = (main_value(out, "cvd_prevalent", method)["value"] for method in ("vision", "vision+lateral"))
+    assert both > frontal + 0.1, "a large heart shows frontally, the rest does not"
     assert main_value(out, "cvd_prevalent", "age_sex+factors")["value"] > 0.85
     assert main_value(out, "cvd_time", "age_sex+factors")["value"] > 0.6
     assert main_value(out, "cardiomegaly", "age_sex")["value"] < 0.7
