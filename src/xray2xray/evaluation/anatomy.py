@@ -1,6 +1,7 @@
 """Anatomy measured on views: four numbers a radiologist would read, taken the same way from truth and prediction.
 
 Line integrals are absolute, so that thresholds are: lung is thin, soft tissue thick. All lengths are at the isocentre.
+How well each follows the anatomy itself stands in docs/uncertainty.md.
 Row 0 is superior, and the middle row is the height halfway up the lungs (`volume.isocentre_mm`).
 """
 
@@ -8,14 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d, label
+from scipy.ndimage import binary_fill_holes, distance_transform_edt, gaussian_filter, gaussian_filter1d, label
 
 from ..projection.geometry import Geometry
 from .metrics import Array
 
 BODY_P = 1.0  # 5 cm of water: skin is thinner at its edge, and couches are
 BAND_MM = 20.0  # above and below the middle, over which a width is averaged
-ABOVE_MM = (10.0, 40.0)  # over the diaphragm, where the heart is measured
+RIM_MM = 25.0  # chest wall, where skin is as thin as lung
+HEART_P = 0.8
 
 
 @dataclass(frozen=True)
@@ -37,17 +39,15 @@ def body_width_mm(view_p: Array, geometry: Geometry) -> float:
 
 
 def diaphragm_mm(view_p: Array, geometry: Geometry) -> float:
-    """Height of the domes over the middle row (negative: below): where p, going down, rises most steeply.
-
-    p of a row is that of its thin parts (the 30th percentile inside the body), which are lung as long as there is any.
-    """
+    """Height of the dome over the middle row (negative: below): where the median p of a row rises most steeply, going
+    down from 45 mm above the middle."""
     mm = geometry.field_mm / geometry.size
-    profile = np.array([np.percentile(row[row > BODY_P], 30) if (row > BODY_P).any() else 0.0 for row in view_p])
-    rise = np.gradient(gaussian_filter1d(profile, 6.0 / mm))
     middle = (geometry.size - 1) / 2
-    first = int(middle) + 1
-    lowest = max(first + 3, int(np.flatnonzero((view_p > BODY_P).any(axis=1))[-1:].sum()) - int(20 / mm))
-    below = rise[first:lowest]
+    profile = np.array([np.median(row[row > BODY_P]) if (row > BODY_P).any() else 0.0 for row in view_p])
+    rise = np.gradient(gaussian_filter1d(profile, 3.0 / mm))
+    first = max(1, round(middle - 45 / mm))
+    last = int(np.flatnonzero((view_p > BODY_P).any(axis=1))[-1:].sum()) - round(20 / mm)  # where the scan ends, p does
+    below = rise[first : max(last, first + 3)]
     at = int(np.argmax(below))
     shift = 0.0
     if 0 < at < len(below) - 1:  # the parabola through the highest three
@@ -57,32 +57,40 @@ def diaphragm_mm(view_p: Array, geometry: Geometry) -> float:
 
 
 def lung_area_cm2(view_p: Array, geometry: Geometry) -> float:
-    """Area inside the body and above the diaphragm where p is nearer to lung than to abdomen."""
-    mm = geometry.field_mm / geometry.size
-    row, body, thick = _levels(view_p, geometry)
-    field = body[:row] & (view_p[:row] < thick)
-    parts, _ = label(field)
-    sizes = np.bincount(parts.ravel())[1:]
-    # skin is thin, too, but lungs are the largest thin parts
-    return float(sizes[sizes > 0.2 * sizes.max()].sum()) * mm**2 / 100 if sizes.size else 0.0
+    """Area, at least 25 mm inside the outline of the body, where p is nearer to lung than to abdomen.
+
+    Lung is the lower fifth of what lies about the middle of the picture, abdomen the thickest twentieth of the body.
+    """
+    mm, third, middle = geometry.field_mm / geometry.size, geometry.size // 3, geometry.size // 2
+    body = binary_fill_holes(view_p > BODY_P)
+    if not body.any():
+        return 0.0
+    lung = np.percentile(view_p[third:middle, third : 2 * third], 20)
+    inner = distance_transform_edt(body) * mm > RIM_MM
+    return float(np.count_nonzero(inner & (view_p < (lung + np.percentile(view_p[body], 95)) / 2))) * mm**2 / 100
 
 
 def heart_width_mm(view_p: Array, geometry: Geometry) -> float:
-    """Breadth of what is thick between the lungs, 10 to 40 mm over the diaphragm: heart, and spine where it overlaps.
+    """Breadth of what is thick between the lungs, 8 to 60 mm over the dome: how far it reaches to the left and to the
+    right of the thickest column, in three of four rows at most, as a cardiothoracic ratio is read.
 
-    Its edges are where p is halfway from the lung to the thickest part.
+    It ends where p is less than 4 cm of water over the lung of that side and row.
     """
     mm = geometry.field_mm / geometry.size
-    row, body, _ = _levels(view_p, geometry)
-    band = slice(max(0, row - round(ABOVE_MM[1] / mm)), max(1, row - round(ABOVE_MM[0] / mm)))
-    profile = np.median(view_p[band], axis=0)
-    columns = np.flatnonzero(body[band].all(axis=0))
-    if len(columns) < 8:
+    row = round((geometry.size - 1) / 2 - diaphragm_mm(view_p, geometry) / mm)
+    band = gaussian_filter(view_p, 1.0)[max(0, row - round(60 / mm)) : max(1, row - round(8 / mm))]
+    columns = np.flatnonzero((band > BODY_P).all(axis=0))
+    if len(columns) < 12:
         return 0.0
-    inner = columns[len(columns) // 5 : -(len(columns) // 5)]  # without the chest wall
-    peak = inner[int(np.argmax(profile[inner]))]
-    halfway = (np.percentile(profile[inner], 10) + profile[peak]) / 2
-    return mm * _run(profile, int(peak), float(halfway))
+    inner = columns[len(columns) // 6 : -(len(columns) // 6)]  # without the chest wall
+    centre = inner[len(inner) // 4 : -(len(inner) // 4)]
+    peak = centre[int(np.argmax(np.median(band[:, centre], axis=0)))]
+    reach = 0.0
+    for side in (inner[inner >= peak], inner[inner <= peak][::-1]):
+        thin = band[:, side] < np.percentile(band[:, side], 15, axis=1)[:, None] + HEART_P
+        ends = np.where(thin.any(axis=1), thin.argmax(axis=1), len(side))
+        reach += float(np.percentile(ends, 75))
+    return mm * max(reach - 1, 0.0)  # the thickest column is on both sides
 
 
 ENDPOINTS = {
@@ -91,18 +99,6 @@ ENDPOINTS = {
     "ap_diameter": Endpoint("AP diameter", "mm", 90.0, body_width_mm),
     "diaphragm_height": Endpoint("diaphragm height", "mm", 90.0, diaphragm_mm),
 }
-
-
-def _levels(view_p: Array, geometry: Geometry) -> tuple[int, np.ndarray, float]:
-    """The diaphragm's row, the body, and p halfway between the lungs' and the abdomen's."""
-    mm = geometry.field_mm / geometry.size
-    third = geometry.size // 3
-    row = round((geometry.size - 1) / 2 - diaphragm_mm(view_p, geometry) / mm)
-    row = int(np.clip(row, third + 1, geometry.size - 3))
-    body, columns = view_p > BODY_P, slice(third, geometry.size - third)
-    lung = np.percentile(view_p[third:row, columns], 20)
-    abdomen = np.percentile(view_p[row + 2 :, columns], 80)
-    return row, body, float(lung + abdomen) / 2
 
 
 def _width(row_p: Array) -> float:
