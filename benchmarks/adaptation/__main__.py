@@ -33,7 +33,7 @@ from .findings import erased_and_invented, looks
 from .images import ARMS, HEART, LUNGS, Radiographs, load_half, load_rendered
 from .segmentation import dice, ratios, segment, train_segmentation
 
-OTHER: dict[str, Half] = {"first": "second", "second": "first"}
+OTHER: dict[Half, Half] = {"first": "second", "second": "first"}
 
 
 def main(words: Sequence[str] | None = None) -> dict[str, Any]:
@@ -50,10 +50,10 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     options = parser.parse_args(words)
 
     adapter = Adapter.from_pretrained(options.adapter)
-    half = str(adapter.notes.get("half"))
-    if half not in OTHER:
+    half = next((half for half in OTHER if half == adapter.notes.get("half")), None)
+    if half is None:
         raise UsageError(
-            f"{options.adapter} was trained on {half} of the radiographs; nothing unseen is left to judge it"
+            f"{options.adapter} was trained on {adapter.notes.get('half')} of the radiographs; nothing unseen is left to judge it"
         )
     folder = options.data / "cxr_ctr" if (options.data / "cxr_ctr").is_dir() else options.data
     quantiles, split_seed = load_baselines().frontal_quantiles, int(adapter.notes["seed"])
