@@ -31,14 +31,14 @@ HELD = np.arange(N) >= 240
 
 @pytest.fixture(scope="module")
 def fitted() -> AttentiveProbe:
-    return AttentiveProbe(WIDTH, "vision").fit(X, LABELS, TIME, EVENT, validation=HELD)
+    return AttentiveProbe(WIDTH, "vision", steps=300).fit(X, LABELS, TIME, EVENT, validation=HELD)
 
 
 def test_marks_are_found_wherever_they_are(fitted: AttentiveProbe) -> None:
     x, labels, time, event = somewhere(300, 1)
     assert auroc(labels["mark"], fitted.predict_proba(x)[:, 0]) > 0.9
     assert harrell_c(time, event, fitted.predict_risk(x)) > 0.6
-    assert fitted.epochs_ > 0
+    assert min(fitted.steps_) > 0
 
 
 def test_what_is_saved_answers_alike(fitted: AttentiveProbe, tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_what_is_saved_answers_alike(fitted: AttentiveProbe, tmp_path: Path) -> 
     again = AttentiveProbe.load(tmp_path / "probe.npz")
     np.testing.assert_array_equal(again.predict_proba(X), fitted.predict_proba(X))
     np.testing.assert_array_equal(again.predict_risk(X), fitted.predict_risk(X))
-    assert (again.labels_, again.features, again.rung) == (fitted.labels_, "vision", fitted.rung)
+    assert (again.labels_, again.features, again.steps_) == (fitted.labels_, "vision", fitted.steps_)
     (tmp_path / "probe.npz").write_bytes(b"short")
     with pytest.raises(InputError, match="no usable attentive probe"):
         AttentiveProbe.load(tmp_path / "probe.npz")
@@ -54,7 +54,7 @@ def test_what_is_saved_answers_alike(fitted: AttentiveProbe, tmp_path: Path) -> 
 
 def test_the_same_seed_is_the_same_probe() -> None:
     some = {"mark": LABELS["mark"][:80]}
-    one, again = (AttentiveProbe(WIDTH).fit(X[:80], some, validation=np.arange(80) >= 60) for _ in range(2))
+    one, again = (AttentiveProbe(WIDTH, steps=30).fit(X[:80], some, validation=np.arange(80) >= 60) for _ in range(2))
     np.testing.assert_array_equal(again.predict_proba(X), one.predict_proba(X))
 
 
@@ -67,6 +67,6 @@ def test_refusals(fitted: AttentiveProbe) -> None:
         AttentiveProbe(7).fit(X, LABELS, validation=HELD)
     with pytest.raises(InputError, match="mark: 0 of the 240 training"):
         AttentiveProbe(WIDTH).fit(X, {"mark": np.where(HELD, LABELS["mark"], 0)}, validation=HELD)
-    alone = AttentiveProbe(WIDTH).fit(X[:100], {"mark": LABELS["mark"][:100]}, validation=np.arange(100) >= 75)
+    alone = AttentiveProbe(WIDTH, steps=5).fit(X[:100], {"mark": LABELS["mark"][:100]}, validation=np.arange(100) >= 75)
     with pytest.raises(UsageError, match="no times and events"):
         alone.predict_risk(X)

@@ -25,7 +25,7 @@ from .head import Array, feature_rows, refuse_real, standardisation
 FORMAT = "xray2xray-attentive"
 WIDTH, HEADS = 64, 4
 RATE, DECAY, DROPOUT = 1e-3, 0.1, 0.2
-EPOCHS, PATIENCE, BATCH = 60, 10, 64
+BATCH, CHECK = 64, 25  # patients of a step; steps from one look at the held-out patients to the next
 
 
 class CrossAttention(nn.Module):
@@ -58,20 +58,25 @@ class AttentiveProbe:
         features: which features it reads, such as `vision`.
         rung: of the evidence ladder, on which it is trained.
         seed: of the weights and batches.
+        steps: of training.
 
     Attributes:
         labels_: names of the findings; event_: whether the last answer is a log hazard.
-        epochs_: passes after which the loss on the held-out patients was least.
+        networks_: for each endpoint the network when its loss on the held-out patients was least: some endpoints are
+            learned, and overfitted, before others. steps_: after how many steps that was.
     """
 
     labels_: tuple[str, ...]
     event_: bool
-    epochs_: int
+    networks_: nn.ModuleList
+    steps_: list[int]
     mean_: Array
     scale_: Array
 
-    def __init__(self, width: int, features: str = "features", rung: str = VIRTUAL, seed: int = 0) -> None:
-        self.width, self.features, self.rung, self.seed = width, features, rung, seed
+    def __init__(
+        self, width: int, features: str = "features", rung: str = VIRTUAL, seed: int = 0, steps: int = 1000
+    ) -> None:
+        self.width, self.features, self.rung, self.seed, self.steps = width, features, rung, seed, steps
 
     def fit(
         self,
@@ -82,7 +87,7 @@ class AttentiveProbe:
         *,
         validation: NDArray[np.bool_],
     ) -> Self:
-        """Learn from labelled patients; the weights with the least loss on the held-out ones are kept.
+        """Learn from labelled patients; of each endpoint the weights with the least loss on the held-out ones are kept.
 
         Args:
             features: (n, d), one row a patient.
@@ -103,7 +108,7 @@ class AttentiveProbe:
         tokens = self._tokens(x)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            self.network_, self.epochs_ = _train(tokens, truth, held)
+            self.networks_, self.steps_ = _train(tokens, truth, held, self.steps)
         return self
 
     def predict_proba(self, features: ArrayLike, rung: str = VIRTUAL) -> Array:
@@ -125,9 +130,9 @@ class AttentiveProbe:
     def save(self, path: str | Path) -> None:
         """Write the fitted probe into one .npz without pickle."""
         self._check_fitted()
-        weights = {f"network.{name}": tensor.numpy() for name, tensor in self.network_.state_dict().items()}
+        weights = {f"network.{name}": tensor.numpy() for name, tensor in self.networks_.state_dict().items()}
         about = {"width": self.width, "features": self.features, "rung": self.rung}
-        learned = {"labels_": np.array(self.labels_, str), "event_": self.event_, "epochs_": self.epochs_}
+        learned = {"labels_": np.array(self.labels_, str), "event_": self.event_, "steps_": self.steps_}
         write_npz(path, {"format": FORMAT, **about, **learned, "mean_": self.mean_, "scale_": self.scale_, **weights})
 
     @classmethod
@@ -143,13 +148,14 @@ class AttentiveProbe:
                     raise ValueError("unknown format")
                 probe = cls(int(stored["width"]), str(stored["features"]), str(stored["rung"]))
                 probe.labels_ = tuple(str(name) for name in stored["labels_"])
-                probe.event_, probe.epochs_ = bool(stored["event_"]), int(stored["epochs_"])
+                probe.event_, probe.steps_ = bool(stored["event_"]), stored["steps_"].tolist()
                 probe.mean_, probe.scale_ = stored["mean_"], stored["scale_"]
                 names = [name for name in stored.files if name.startswith("network.")]
                 weights = {name.removeprefix("network."): torch.from_numpy(stored[name]) for name in names}
-                tokens = len(probe.mean_) // probe.width
-                probe.network_ = CrossAttention(tokens, probe.width, len(probe.labels_) + probe.event_).eval()
-                probe.network_.load_state_dict(weights)
+                tokens, answers = len(probe.mean_) // probe.width, len(probe.labels_) + probe.event_
+                made = [CrossAttention(tokens, probe.width, answers) for _ in range(answers)]
+                probe.networks_ = nn.ModuleList(made).eval()
+                probe.networks_.load_state_dict(weights)
                 return probe
         except (OSError, TypeError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
             reason = str(error).splitlines()[0]
@@ -160,7 +166,7 @@ class AttentiveProbe:
         return f"attentive probe of {self.features}"
 
     def _check_fitted(self) -> None:
-        if not hasattr(self, "network_"):
+        if not hasattr(self, "networks_"):
             raise UsageError(f"the {self._name} is not fitted yet")
 
     def _tokens(self, x: Array) -> Tensor:
@@ -171,29 +177,33 @@ class AttentiveProbe:
         self._check_fitted()
         refuse_real(self._name, self.rung, rung)
         tokens = self._tokens(feature_rows(features, self._name, len(self.mean_), self.features))
-        return torch.cat([self.network_(some) for some in tokens.split(512)]).double()
+        each = [
+            torch.cat([network(some)[:, i] for some in tokens.split(512)]) for i, network in enumerate(self.networks_)
+        ]
+        return torch.stack(each, dim=1).double()
 
 
-def _train(tokens: Tensor, truth: Endpoints, held: NDArray[np.bool_]) -> tuple[CrossAttention, int]:
-    """The network at the epoch with the least mean loss on the held-out patients, and that epoch's number."""
+def _train(tokens: Tensor, truth: Endpoints, held: NDArray[np.bool_], steps: int) -> tuple[nn.ModuleList, list[int]]:
+    """For each endpoint the network with its least loss on the held-out patients, and after how many steps that was."""
     train, validation = np.flatnonzero(~held), np.flatnonzero(held)
     network = CrossAttention(tokens.shape[1], tokens.shape[2], len(truth.names) + (truth.time is not None))
     prevalence = torch.from_numpy(truth.take(train).prevalence())
     network.bias.data[: len(prevalence)] = torch.logit(prevalence).float()
     adam = torch.optim.AdamW(network.parameters(), RATE, weight_decay=DECAY)
-    best, least, best_epoch = copy.deepcopy(network), float("inf"), 0
-    for epoch in range(EPOCHS + 1):
-        network.eval()
-        with torch.no_grad():
-            loss = float(losses(network(tokens[validation]), truth.tensors(validation)).mean())
-        if loss < least:
-            best, least, best_epoch = copy.deepcopy(network), loss, epoch
-        if epoch == EPOCHS or epoch - best_epoch >= PATIENCE:
-            break
-        network.train()
-        for rows in torch.randperm(len(train)).split(BATCH):
-            some = train[rows.numpy()]
+    best = [copy.deepcopy(network) for _ in network.bias]
+    least, when = [float("inf")] * len(best), [0] * len(best)
+    for step in range(steps + 1):
+        if step % CHECK == 0 or step == steps:
+            network.eval()
+            with torch.no_grad():
+                found = losses(network(tokens[validation]), truth.tensors(validation)).tolist()
+            for i in [i for i, loss in enumerate(found) if loss < least[i]]:
+                best[i].load_state_dict(network.state_dict())
+                least[i], when[i] = found[i], step
+            network.train()
+        if step < steps:
+            some = train[torch.randint(len(train), (min(BATCH, len(train)),)).numpy()]
             adam.zero_grad()
             losses(network(tokens[some]), truth.tensors(some)).mean().backward()  # type: ignore[no-untyped-call]
             adam.step()
-    return best.eval(), best_epoch
+    return nn.ModuleList(best).eval(), when

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -107,12 +107,13 @@ class Found:
 
 @dataclass(frozen=True, eq=False)
 class _Scorer:
-    """The known test patients of a task, and how often each is drawn in every resample."""
+    """The m test patients of a task whose label is known, and how often each is drawn: (1 + draws, m), first once."""
 
     task: str
     columns: tuple[Array, ...]  # labels; or times and events
     rows: NDArray[np.intp]
     counts: Array
+    memo: dict[tuple[str, int], Array] = field(default_factory=dict)
 
     @classmethod
     def of(cls, task: str, test: Endpoints, draws: int) -> "_Scorer":
@@ -124,7 +125,8 @@ class _Scorer:
             label = test.findings[:, test.names.index(task)]
             rows = np.flatnonzero(~np.isnan(label))
             columns = (label[rows],)
-        return cls(task, columns, rows, draw_patients(len(rows), draws))
+        once = np.ones((1, len(rows)))
+        return cls(task, columns, rows, np.vstack([once, draw_patients(len(rows), draws)]))
 
     def score(self, theirs: Mapping[int, Array], mine: Mapping[int, Array]) -> dict[str, Found]:
         """Metric -> what is found of a method's scores by seed, beside ours of the same seeds."""
@@ -134,7 +136,7 @@ class _Scorer:
         found = {} if self.task == TIME_TASK else {"auroc": self._auroc(everyone, paired)}
         for metric in BOOTSTRAPPED:
             if (metric == "harrell_c") == (self.task == TIME_TASK):
-                found[metric] = self._bootstrapped(metric, everyone, paired)
+                found[metric] = self._bootstrapped(metric, theirs, mine, seeds)
         return found | {metric: Found(value) for metric, value in self._points(everyone).items()}
 
     def _auroc(self, everyone: Array, paired: list[Array] | None) -> Found:
@@ -147,28 +149,31 @@ class _Scorer:
         contrast = delong_over_seeds(y, *paired)
         return Found(alone.first, bounds, contrast.difference, contrast.ci95, contrast.p_value)
 
-    def _bootstrapped(self, metric: str, everyone: Array, paired: list[Array] | None) -> Found:
-        values, drawn = self._values(metric, everyone)
-        bounds = interval(mean_over_seeds(drawn))
-        if paired is None:
-            return Found(float(values.mean()), bounds)
-        (one, other), (drawn_one, drawn_other) = zip(*(self._values(metric, side) for side in paired), strict=True)
-        spread = mean_over_seeds(drawn_one - drawn_other)
+    def _bootstrapped(
+        self, metric: str, theirs: Mapping[int, Array], mine: Mapping[int, Array], seeds: Sequence[int]
+    ) -> Found:
+        drawn = np.stack([self._drawn(metric, scores) for scores in theirs.values()])
+        value, bounds = float(drawn[:, 0].mean()), interval(mean_over_seeds(drawn[:, 1:]))
+        if not seeds:
+            return Found(value, bounds)
+        apart = np.stack([self._drawn(metric, theirs[s]) - self._drawn(metric, mine[s]) for s in seeds])
+        spread = mean_over_seeds(apart[:, 1:])
         p = bootstrap_p(spread) if metric == main_metric(self.task) else None
-        return Found(float(values.mean()), bounds, float((one - other).mean()), interval(spread), p)
+        return Found(value, bounds, float(apart[:, 0].mean()), interval(spread), p)
 
-    def _values(self, metric: str, scores: Array) -> tuple[Array, Array]:
-        """A metric of each seed's scores (s, n): (s,), and on all resamples (s, draws)."""
-        counts = np.vstack([np.ones((1, len(self.rows))), self.counts])
-        found = np.stack([self._draws(metric, one, counts) for one in scores])
-        return found[:, 0], found[:, 1:]
+    def _drawn(self, metric: str, scores: Array) -> Array:
+        """A metric of scores (n_test,): float64 (1 + draws,), first of everyone, then of each resample."""
+        known = (metric, id(scores))  # ours is asked for again by every method; all scores outlive this
+        if known not in self.memo:
+            self.memo[known] = self._of_draws(metric, scores[self.rows])
+        return self.memo[known]
 
-    def _draws(self, metric: str, scores: Array, counts: Array) -> Array:
+    def _of_draws(self, metric: str, scores: Array) -> Array:
         if metric == "harrell_c":
             time, event = self.columns
-            return harrell_c_of_draws(time, event, scores, counts)
+            return harrell_c_of_draws(time, event, scores, self.counts)
         (y,) = self.columns
-        return auprc(y, scores, counts) if metric == "auprc" else counts @ (scores - y) ** 2 / len(y)
+        return auprc(y, scores, self.counts) if metric == "auprc" else self.counts @ (scores - y) ** 2 / len(y)
 
     def _points(self, everyone: Array) -> dict[str, float]:
         """Means over seeds that have no interval here; one that does not exist for a seed is left out."""
