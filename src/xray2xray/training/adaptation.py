@@ -38,7 +38,7 @@ class AdaptationLosses:
     anatomy: float = 2.0
     outside: float = 0.1
     buffer: int = 50
-    critic_width: int = 16
+    critic_width: int = 32
     average_decay: float = 0.99
 
 
