@@ -6,7 +6,7 @@ from typing import Any
 
 from ...files import atomic_path, write_json
 from ..statistics.contrasts import equivalent
-from ..tables import heading, interval, table
+from ..tables import interval, table
 from .ceiling import FRONTAL
 from .rows import main_metric
 
@@ -39,8 +39,9 @@ def markdown(result: Mapping[str, Any]) -> str:
     settings, tasks = result["settings"], result["settings"]["tasks"]
     rows = {(row["task"], row["method"], row["n_labels"]): row for row in main_rows(result)}
     lines = [
-        f"{heading(result['rung'], result['n_test'])}; means over the seeds. AUROC, for `cvd_time` Harrell's C, with "
-        "95 % intervals over patients and seeds. Differences are the method's minus ours: below zero, ours is ahead.",
+        f"{result['n_test']} test patients ({result['rung']}); means over the seeds. AUROC, for `cvd_time` Harrell's "
+        "C, with 95 % intervals over patients and seeds. Differences are the method's minus ours: "
+        "below zero, ours is ahead.",
         "",
     ]
     for n in settings["labels"]:
