@@ -343,7 +343,9 @@ def test_evaluate_uncertainty(model: Path, cohort: Path, tmp_path: Path, capsys:
     config = SamplerConfig(whole.config.vision.tokens, 8, hidden=32, dim=16, heads=2, blocks=1, noise=4, outputs=8)
     whole.sampler = DirectSampler(config)
     whole.save_pretrained(tmp_path / "sampled")
-    words += ["--source", tmp_path / "sampled", cohort / "thorax-0000040.nii.gz"]
+    scan = tmp_path / "scan.nii.gz"
+    write_nifti(scan, read_nifti(cohort / "thorax-0000040.nii.gz"))  # a file that does not say who made it
+    words += ["--source", tmp_path / "sampled", scan]
     assert run("evaluate", "uncertainty", "--out", out, *words) == 0
     result = json.loads((out / "uncertainty.json").read_text())
     assert {rung: group["n"] for rung, group in result["groups"].items()} == {
