@@ -53,8 +53,11 @@ def test_the_spread_has_the_covariance_of_the_residuals() -> None:
 
 def test_between_the_knots_it_is_interpolated(sampler: DirectSampler) -> None:
     noise = sampler.noise(1, generator=generator())
-    at = sampler.spread(noise, torch.tensor([[30.0, 35.0, 45.0]]))[0]
+    at = sampler.spread(noise, torch.tensor([[30.0, 35.0, 45.0, -15.0, -5.0, 0.0]]))[0]
     assert at[1] == pytest.approx(at[0] + (at[2] - at[0]) / 3, abs=1e-5)
+    near, knot = (float(one.square().sum()) for one in (at[4], at[3]))
+    assert near == pytest.approx(knot / 3, rel=1e-4), "beside the frontal the variance"
+    assert at[5].abs().max() == 0
 
 
 def test_untrained_the_network_changes_nothing(direct: DirectTransition, sampler: DirectSampler) -> None:

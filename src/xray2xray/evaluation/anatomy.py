@@ -17,6 +17,7 @@ from .metrics import Array
 BODY_P = 1.0  # 5 cm of water: skin is thinner at its edge, and couches are
 BAND_MM = 20.0  # above and below the middle, over which a width is averaged
 RIM_MM = 25.0  # chest wall, where skin is as thin as lung
+RISEN = 0.35
 HEART_P = 0.8
 
 
@@ -39,21 +40,22 @@ def body_width_mm(view_p: Array, geometry: Geometry) -> float:
 
 
 def diaphragm_mm(view_p: Array, geometry: Geometry) -> float:
-    """Height of the dome over the middle row (negative: below): where the median p of a row rises most steeply, going
-    down from 45 mm above the middle."""
-    mm = geometry.field_mm / geometry.size
-    middle = (geometry.size - 1) / 2
-    profile = np.array([np.median(row[row > BODY_P]) if (row > BODY_P).any() else 0.0 for row in view_p])
-    rise = np.gradient(gaussian_filter1d(profile, 3.0 / mm))
-    first = max(1, round(middle - 45 / mm))
-    last = int(np.flatnonzero((view_p > BODY_P).any(axis=1))[-1:].sum()) - round(20 / mm)  # where the scan ends, p does
-    below = rise[first : max(last, first + 3)]
-    at = int(np.argmax(below))
-    shift = 0.0
-    if 0 < at < len(below) - 1:  # the parabola through the highest three
-        left, top, right = below[at - 1 : at + 2]
-        shift = 0.5 * (left - right) / min(left - 2 * top + right, -1e-12)
-    return mm * float(middle - (first + at + shift))
+    """Height of the dome over the middle row (negative: below).
+
+    Going down from the thinnest row, it is where p has risen by a third of the way to the thickest one. p of a row is
+    that of its thin part, the 30th percentile of the body without a fifth on either side, which is lung where there is
+    any.
+    """
+    mm, middle = geometry.field_mm / geometry.size, (geometry.size - 1) / 2
+    profile = gaussian_filter1d([_thin_part(row) for row in view_p], 4.0 / mm)
+    first = round(middle - 40 / mm)
+    thinnest = first + int(np.argmin(profile[first : round(middle + 25 / mm)]))
+    end = int(np.flatnonzero(profile > BODY_P)[-1:].sum()) - 1  # the scan's, where p falls again
+    below = profile[thinnest : max(end, thinnest + 2)]
+    wanted = below[0] + RISEN * (below.max() - below[0])
+    at = int(np.argmax(below >= wanted))
+    between = (below[at] - wanted) / max(below[at] - below[at - 1], 1e-12) if at else 0.0  # of two rows
+    return mm * float(middle - thinnest - at + between)
 
 
 def lung_area_cm2(view_p: Array, geometry: Geometry) -> float:
@@ -99,6 +101,12 @@ ENDPOINTS = {
     "ap_diameter": Endpoint("AP diameter", "mm", 90.0, body_width_mm),
     "diaphragm_height": Endpoint("diaphragm height", "mm", 90.0, diaphragm_mm),
 }
+
+
+def _thin_part(row_p: Array) -> float:
+    body = row_p[row_p > BODY_P]
+    fifth = len(body) // 5
+    return float(np.percentile(body[fifth : len(body) - fifth], 30)) if len(body) > 5 else 0.0
 
 
 def _width(row_p: Array) -> float:

@@ -114,8 +114,7 @@ def evaluate_uncertainty(
         if not found:
             raise InputError("no case could be evaluated; each is named above with what is wrong")
         groups = {rung: summarise(found[rung], residuals, seed) for rung in sorted(found, reverse=True)}
-        enough = {rung: variances(one) for rung, one in found.items() if len(one.names) >= ENOUGH}
-        maps = {rung: posterior / np.maximum(prior, 1e-3) for rung, (posterior, prior) in enough.items()}
+        maps = {rung: told_map(one) for rung, one in found.items() if len(one.names) >= ENOUGH}
     told_apart, pairs = evaluate_twins(model, geometry, twins, samples, seed) if twins else ({}, [])
     result = {
         "input_yaw_deg": 0.0,
@@ -246,6 +245,13 @@ def told(found: Found) -> dict[str, Any]:
             "per_angle": {f"{yaw:g}": float(v) for yaw, v in zip(SCORED_DEG, left, strict=True)},
         }
     return result
+
+
+def told_map(found: Found) -> Array:
+    """Posterior over prior variance (angles, h, w); NaN where fewer than half of the patients have their body."""
+    posterior, prior = variances(found)
+    body = np.mean(found.regions, axis=0)[REGIONS.index("body")] >= 0.5
+    return np.where(body, posterior / np.maximum(prior, 1e-9), np.nan)
 
 
 def variances(found: Found) -> tuple[Array, Array]:

@@ -167,17 +167,14 @@ def _list(yaw_deg: Sequence[float]) -> str:
 
 
 def _case_picture(one: Shown, yaw_deg: Sequence[float]) -> Any:
-    """Truth, prediction, three samples, the prediction's error and the spread, on one colour scale; the input left."""
+    """Truth, prediction, three samples, the prediction's error and the spread, on one colour scale; the input right."""
     at = [list(yaw_deg).index(yaw) for yaw in SHOWN_DEG]
-    blank = np.zeros_like(one.frontal)
-    rows: list[tuple[str, Sequence[Any]]] = []
-    for label, views in [("truth", one.truth), ("prediction", one.mean)]:
-        rows.append((label, [to_gray(one.frontal if label == "truth" else blank), *to_gray(views[at])]))
-    for number, views in enumerate(one.samples, 1):
-        rows.append((f"sample {number}", [to_gray(blank), *to_gray(views[at])]))
-    rows.append(("|error|", [error_colours(blank), *error_colours(one.mean[at] - one.truth[at])]))
-    rows.append(("spread (SD)", [error_colours(blank), *error_colours(one.sd[at])]))
-    return contact_sheet(rows, ["0° (input)", *(f"{yaw:+g}°" for yaw in SHOWN_DEG)], marked=None)
+    rows: list[tuple[str, Sequence[Any]]] = [("truth", [*to_gray(one.truth[at]), to_gray(one.frontal)])]
+    rows.append(("prediction", list(to_gray(one.mean[at]))))
+    rows += [(f"sample {number}", list(to_gray(views[at]))) for number, views in enumerate(one.samples, 1)]
+    rows.append(("|error|", list(error_colours(one.mean[at] - one.truth[at]))))
+    rows.append(("spread (SD)", list(error_colours(one.sd[at]))))
+    return contact_sheet(rows, [*(f"{yaw:+g}°" for yaw in SHOWN_DEG), "0° (input)"])
 
 
 def _twin_rows(pair: Twins) -> list[tuple[str, Sequence[Any]]]:
@@ -189,10 +186,11 @@ def _twin_rows(pair: Twins) -> list[tuple[str, Sequence[Any]]]:
 
 
 def _share_colours(share: Array) -> Any:
-    """0 dark (all told) to 1 bright (nothing told)."""
+    """0 dark (all told) to 1 bright (nothing told); black outside the body, NaN."""
     from matplotlib import colormaps
 
-    return np.ascontiguousarray(colormaps["viridis"](np.clip(share, 0, 1), bytes=True)[..., :3])
+    coloured = colormaps["viridis"].with_extremes(bad="black")(np.ma.masked_invalid(np.clip(share, 0, 1)), bytes=True)
+    return np.ascontiguousarray(coloured[..., :3])
 
 
 def _calibration_figure(path: Path, result: Mapping[str, Any]) -> None:
@@ -258,6 +256,6 @@ def _save(figure: Any, axes: Any, path: Path, legend: bool = True) -> None:
     for axis in axes.ravel():
         axis.spines[["top", "right"]].set_visible(False)
         if legend:
-            axis.legend(frameon=False, fontsize=7)
+            axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), frameon=False, fontsize=7, ncols=3)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=130)

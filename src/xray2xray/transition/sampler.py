@@ -16,6 +16,7 @@ from .direct import DirectTransition, Observation
 
 KNOT_STEP_DEG = 15.0
 KNOTS_DEG = tuple(float(yaw) for yaw in range(-90, 91, 15))
+FRONTAL_KNOT = KNOTS_DEG.index(0.0)
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,11 @@ class LinearSpread(nn.Module):
             share = (position - below)[..., None]
             moved = torch.einsum("bk,qko->bqo", noise.float(), self.loadings)
             row = torch.arange(len(noise), device=noise.device)[:, None]
-            return (torch.lerp(moved[row, below], moved[row, below + 1], share) @ self.basis).unflatten(-1, self.shape)
+            # Next to the frontal, whose own loadings are zero, it is the variance that grows as the angle does.
+            beside = ((below == FRONTAL_KNOT) | (below + 1 == FRONTAL_KNOT))[..., None]
+            lower, upper = (torch.where(beside, weight.sqrt(), weight) for weight in (1 - share, share))
+            mixed = lower * moved[row, below] + upper * moved[row, below + 1]
+            return (mixed @ self.basis).unflatten(-1, self.shape)
 
 
 class DirectSampler(nn.Module):
