@@ -28,6 +28,7 @@ STANDARD_P = (2.2, 2.9, 4.6)
 _SIDE = 64  # the search needs no more detail than this
 _WIDTHS, _ASPECTS = np.arange(0.40, 0.80, 0.04), (0.75, 0.9, 1.05)
 _MARGIN = 1.25  # of the lungs' box: what is around them counts, too
+_EDGE = 0.025  # of the side: where films end there is often a white strip
 _ZOOM = (0.5, 1.6)  # a field that asks for more was not found
 
 
@@ -130,7 +131,10 @@ def normalise_radiograph(gray: np.ndarray, size: int) -> tuple[np.ndarray, LungF
         InputError: as `find_lung_field` and `levels_to_p`.
     """
     field = find_lung_field(gray)
-    return standard_frame(levels_to_p(gray, lung_field_levels(gray, field)), field, size), field
+    view_p = levels_to_p(gray, lung_field_levels(gray, field))
+    edge = max(1, round(_EDGE * len(view_p)))
+    inside = np.pad(view_p[edge:-edge, edge:-edge], edge)  # with air
+    return standard_frame(inside, field, size), field
 
 
 @cache
