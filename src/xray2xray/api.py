@@ -245,6 +245,7 @@ def train(
     """
     options = dict(locals())
     from .data.store import ViewStore
+    from .pretrained import folder_of, read_config
     from .training.train import RECIPE
     from .training.train import train as train_stages
 
@@ -262,6 +263,8 @@ def train(
         check_out(out, overwrite)
     for path in stores:
         ViewStore.open(path)
+    if start is not None:
+        read_config(folder_of(start))
     if fresh:
         prepare_out(out, overwrite)
     write_config(out / CONFIG, "train", {**options, "overwrite": False})
