@@ -95,7 +95,7 @@ def test_info_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     ("words", "said"),
     [
         (["fantom"], "did you mean phantom?"),
-        (["evaluate"], "One of: views, controls, probes, baselines"),
+        (["evaluate"], "One of: views, controls, uncertainty, probes, downstream, baselines"),
         (["phantom"], "--out is required"),
         (["phantom", "--out", "x", "--count", "many"], "--count many: expected int"),
         (["phantom", "--out", "x", "--count", "0"], "--count is 0; it must be at least 1"),

@@ -15,6 +15,7 @@ from PIL import Image
 import xray2xray
 from xray2xray import api, cli
 from xray2xray.data.store import ViewStore
+from xray2xray.volume import read_nifti, write_nifti
 from xray2xray.volume.thorax import sample_patient
 
 SIZE = 32
@@ -270,6 +271,13 @@ def test_embed(model: Path, cohort: Path, radiograph: Path, tmp_path: Path) -> N
     assert features.dtype == np.float32
     assert np.isfinite(features).all()
 
+    both = ["--kind", "hidden", "--form", "autoregressive", "--depth", "1"]
+    assert run("embed", radiograph, "--out", tmp_path / "h.npz", "--source", model, *both) == 0
+    with np.load(tmp_path / "h.npz", allow_pickle=False) as made:
+        assert made["features"].shape == (1, 2 * 4 * 32), "quarters of the hidden states, turning either way"
+        assert json.loads(str(made["settings"]))["depth"] == 1
+    assert run("embed", radiograph, "--out", tmp_path / "n.npz", "--source", model, "--depth", "9") == 2
+
     assert run("embed", radiograph, "--out", tmp_path / "f.csv", "--source", model, "--kind", "vision") == 0
     with (tmp_path / "f.csv").open() as file:
         rows = list(csv.reader(file))
@@ -300,12 +308,14 @@ def test_evaluate_controls(model: Path, cohort: Path, tmp_path: Path, capsys: py
     bad = tmp_path / "bad.nii.gz"
     bad.write_text("hello")
     out, words = tmp_path / "out", ["--source", model, "--train", train, "--candidates", "3", "--procedural", "2"]
-    inputs = [cohort / "thorax-0000040.nii.gz", bad]
+    scan = tmp_path / "scan.nii.gz"
+    write_nifti(scan, read_nifti(cohort / "thorax-0000040.nii.gz"))  # a file that does not say who made it
+    inputs = [scan, cohort / "thorax-0000041.nii.gz", bad]
     assert run("evaluate", "controls", *inputs, "--out", out, *words, "--models", "direct", "autoregressive") == 0
     assert "left out bad" in capsys.readouterr().err
     result = json.loads((out / "controls.json").read_text())
     assert {rung: group["n"] for rung, group in result["groups"].items()} == {
-        "virtual patient": 2,
+        "virtual patient": 3,
         "rendered from real CT": 1,
     }
     assert all(set(group["models"]) == {"direct", "autoregressive"} for group in result["groups"].values())
@@ -320,6 +330,33 @@ def test_evaluate_controls(model: Path, cohort: Path, tmp_path: Path, capsys: py
     }
     assert run("evaluate", "controls", "--out", tmp_path / "no", "--source", model) == 2, "nothing to evaluate"
     assert run("evaluate", "controls", "--procedural", "1", "--candidates", "1", "--out", tmp_path / "no") == 2
+
+
+def test_evaluate_uncertainty(model: Path, cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from xray2xray.transition.sampler import DirectSampler, SamplerConfig
+    from xray2xray.world_model import WorldModel
+
+    out, words = tmp_path / "out", ["--procedural", "1", "--calibration", "2", "--samples", "39", "--twins", "1"]
+    assert run("evaluate", "uncertainty", "--out", out, "--source", model, *words) == 2
+    assert "--stage sampler" in one_error_line(capsys)
+    whole = WorldModel.from_pretrained(model)
+    config = SamplerConfig(whole.config.vision.tokens, 8, hidden=32, dim=16, heads=2, blocks=1, noise=4, outputs=8)
+    whole.sampler = DirectSampler(config)
+    whole.save_pretrained(tmp_path / "sampled")
+    scan = tmp_path / "scan.nii.gz"
+    write_nifti(scan, read_nifti(cohort / "thorax-0000040.nii.gz"))  # a file that does not say who made it
+    words += ["--source", tmp_path / "sampled", scan]
+    assert run("evaluate", "uncertainty", "--out", out, *words) == 0
+    result = json.loads((out / "uncertainty.json").read_text())
+    assert {rung: group["n"] for rung, group in result["groups"].items()} == {
+        "virtual patient": 1,
+        "rendered from real CT": 1,
+    }
+    assert set(result["groups"]["virtual patient"]["pixels"]) == {"sampler", "gaussian"}
+    assert {kind: one["n"] for kind, one in result["twins"].items()} == {"hidden": 1, "visible": 1}
+    assert {"config.yaml", "uncertainty.md", "calibration.png", "endpoints.png", "twins.png"} <= {
+        path.name for path in out.iterdir()
+    }
 
 
 def test_evaluate_probes_wants_enough_patients(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

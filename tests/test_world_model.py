@@ -14,6 +14,7 @@ from xray2xray.transition import (
     DirectTransition,
 )
 from xray2xray.transition.direct import ARC_DEG
+from xray2xray.transition.hidden import hidden_states
 from xray2xray.vision import VisionConfig, VisionModel
 from xray2xray.world_model import WorldModel
 
@@ -80,10 +81,43 @@ def test_features(folder, view):
     views = np.stack([view, view * 0.5, view + 1])
     assert model.features(views, "vision").shape == (3, 16 * 8)
     assert model.features(views).shape == (3, 16 * 8 + 5 * 4 * 32)
+    assert model.features(views, "vision", pool=1).shape == (3, 8)
+    np.testing.assert_array_equal(model.features(views)[:, 128:], model.features(views, "hidden"))
     with pytest.raises(UsageError, match="features"):
         model.features(views, "anatomical")
-    with pytest.raises(UsageError, match="direct"):
-        WorldModel.from_pretrained(folder, "autoregressive").features(views)
+    with pytest.raises(UsageError, match="does not divide"):
+        model.features(views, "vision", pool=3)
+
+
+def test_hidden_states_of_the_direct_form_at_every_depth(folder, view):
+    model = WorldModel.from_pretrained(folder)
+    views = np.stack([view, view * 0.5])
+    by_depth = [model.features(views, "hidden", depth=depth) for depth in range(3)]
+    assert [f.shape[1] for f in by_depth] == [4 * 32, 4 * 32, 5 * 4 * 32], "the trunk knows no target"
+    latents, _ = model.encode(views)
+    embedded = model.transition.embed(latents) + model.transition.place
+    quarters = torch.nn.functional.layer_norm(embedded, (32,)).unflatten(1, (2, 2, 2, 2)).mean(dim=(2, 4))
+    np.testing.assert_allclose(by_depth[0], quarters.flatten(1).detach().numpy(), atol=1e-5)
+    np.testing.assert_array_equal(by_depth[2], model.features(views, "hidden"))
+    for depth in (-1, 3):
+        with pytest.raises(UsageError, match=f"no depth {depth}"):
+            model.features(views, "hidden", depth=depth)
+    with pytest.raises(UsageError, match="vision"):
+        model.features(views, "vision", depth=1)
+
+
+def test_hidden_states_of_the_walk_are_those_that_write_the_views(folder, view):
+    model = WorldModel.from_pretrained(folder, "autoregressive")
+    views = np.stack([view, view[::-1]])
+    _, tokens = model.encode(views)
+    assert model.features(views, "hidden", depth=0).shape == (2, 2 * 4 * 32), "both directions"
+    assert model.features(views, yaw_deg=[-10.0]).shape == (2, 16 * 8 + 4 * 32)
+    # the token that the last hidden states make likeliest is the one that the roll-out wrote
+    found = hidden_states(model.transition, tokens, 0.0, [-10.0, 5.0])
+    likeliest = (found @ model.transition.embed.weight.T).argmax(dim=-1)
+    torch.testing.assert_close(likeliest, model.roll_out(tokens, 0.0, [-10.0, 5.0]))
+    with pytest.raises(UsageError, match="own angle"):
+        model.features(views, "hidden", yaw_deg=[0.0])
 
 
 def test_a_changed_weight_file_is_refused(folder):

@@ -52,14 +52,15 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     adapter = Adapter.from_pretrained(options.adapter)
     half = next((half for half in OTHER if half == adapter.notes.get("half")), None)
     if half is None:
+        seen = adapter.notes.get("half")
         raise UsageError(
-            f"{options.adapter} was trained on {adapter.notes.get('half')} of the radiographs; "
-            "nothing unseen is left to judge it"
+            f"{options.adapter} was trained on {seen} of the radiographs; nothing unseen is left to judge it"
         )
     folder = options.data / "cxr_ctr" if (options.data / "cxr_ctr").is_dir() else options.data
     quantiles, split_seed = load_baselines().frontal_quantiles, int(adapter.notes["seed"])
     known, unseen = (
-        load_half(folder, part, adapter, split_seed, quantiles, options.most) for part in (half, OTHER[half])
+        load_half(folder, part, adapter, split_seed, quantiles, options.most)
+        for part in (OTHER[OTHER[half]], OTHER[half])
     )
     store = ViewStore.open(options.views)
     studies = store.studies()[int(adapter.notes["rendered"]) :][: options.rendered]

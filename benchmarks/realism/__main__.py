@@ -2,20 +2,21 @@
 
     python -m benchmarks.realism --data DATA --patients N --out DIR
 
-DATA holds ct/, ct_labels/, cxr_ctr/ and lidc_drr128/. DIR gets realism.json, realism.md, pictures, and the virtual
-patients' small arrays, which a second run reads again unless the generator has changed.
+DATA holds ct/, ct_labels/, cxr_ctr/, cxr_nih/ and lidc_drr128/. DIR gets realism.json, realism.md, pictures, and the
+virtual patients' small arrays, which a second run reads again unless the generator has changed.
 """
 
 import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from xray2xray.files import write_json
 
-from . import masks, pairs, pictures, scans, spectra
+from . import findings, masks, pairs, pictures, scans, spectra
 from .cohort import cohort
 from .report import markdown
 
@@ -39,7 +40,7 @@ def main(words: Sequence[str] | None = None) -> None:
     ids, real_pairs = pairs.load(data / "lidc_drr128")
     cts = scans.load(data / "ct", data / "ct_labels")
     real_masks = masks.load(data / "cxr_ctr")
-    results = {
+    results: dict[str, Any] = {
         "run": {
             "pairs": len(virtual_pairs),
             "size": options.size,
@@ -54,6 +55,7 @@ def main(words: Sequence[str] | None = None) -> None:
         "shape": masks.compare(
             real_masks, radiographs["measures"], radiographs["cardiomegaly"], radiographs["pleural_effusion"]
         ),
+        "findings": findings.compare(data / "cxr_nih" / "labels.csv"),
         "spectra": spectra.compare(cts, fine, real_pairs),
     }
     write_json(out / "realism.json", results)

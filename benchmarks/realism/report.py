@@ -16,6 +16,7 @@ def markdown(results: dict[str, Any]) -> str:
         _hardness(results["hardness"]),
         _tissues(results["tissues"]),
         _shape(results["shape"]),
+        _findings(results["findings"]),
         _spectra(results["spectra"]),
     ]
     return "\n".join(parts)
@@ -89,6 +90,15 @@ def _shape(found: dict[str, Any]) -> str:
     verdict = "within" if all(abs(value) <= MARGIN for value in off.values()) else "NOT within"
     parts.append(f"Normal hearts: mean {off['mean']:+.3f}, SD {off['sd']:+.3f}, {verdict} {MARGIN}.\n")
     return "\n".join(parts)
+
+
+def _findings(found: list[dict[str, Any]]) -> str:
+    head = ("odds ratio", "virtual", "ChestX-ray14", "images with both")
+    rows = [
+        [row["pair"], *(f"{row[key]:.1f}" for key in ("virtual", "real")), row["real_images_with_both"]]
+        for row in found
+    ]
+    return "## Findings that come together\n\n" + table(head, rows)
 
 
 def _spectra(found: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         evaluate_baselines,
         evaluate_controls,
         evaluate_probes,
+        evaluate_uncertainty,
         evaluate_views,
         info,
         phantom,
@@ -35,8 +36,8 @@ __version__ = "0.1.0"
 
 _HOME = {
     "api": (
-        "cohort demo embed evaluate_baselines evaluate_controls evaluate_probes evaluate_views info "
-        "phantom reconstruct render rotate train"
+        "cohort demo embed evaluate_baselines evaluate_controls evaluate_probes evaluate_uncertainty "
+        "evaluate_views info phantom reconstruct render rotate train"
     ),
     "data.store": "ViewStore",
     "errors": "InputError UsageError",
@@ -64,6 +65,7 @@ __all__ = [
     "evaluate_baselines",
     "evaluate_controls",
     "evaluate_probes",
+    "evaluate_uncertainty",
     "evaluate_views",
     "info",
     "open_input",

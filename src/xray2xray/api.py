@@ -205,19 +205,21 @@ def render(
 
 
 def train(
-    views: str | Path,
+    views: Inputs,
     out: str | Path,
-    stage: Literal["all", "vision", "direct", "autoregressive"] = "all",
+    stage: Literal["all", "vision", "direct", "sampler", "autoregressive"] = "all",
     preset: Literal["tiny", "small", "base", "large"] = "tiny",
     steps: int | None = None,
     limit: int | None = None,
+    shares: Sequence[float] | None = None,
+    start: str | Path | None = None,
     seed: int = 0,
     device: str = "auto",
     precision: str = "auto",
     resume: bool = False,
     overwrite: bool = False,
 ) -> dict[str, Any]:
-    """Train a world model from a view store: V, then both forms of M. Or learn to turn real views that a CSV names.
+    """Train a world model from a view store: V, both forms of M, a sampler. Or learn to turn views from a CSV.
 
     The result is the folder model/ in the output folder, which `--source` of the other verbs takes; beside it every
     stage keeps metrics.jsonl, pictures and a checkpoint. Stages may be trained one by one into the same folder. From a
@@ -225,13 +227,16 @@ def train(
     trained on the CPU, and needs neither stages nor presets.
 
     Args:
-        views: a view store made by `render`, with the standard arc of every study; or a CSV with the columns study,
-            yaw_deg, image (and patient, split) of at least two views of every study.
+        views: view stores made by `render`, with the standard arc of every study (of the first, some patients are held
+            out and looked at); or a CSV with the columns study, yaw_deg, image (and patient, split) of at least two
+            views of every study.
         out: the output folder.
-        stage: all, vision (V), direct or autoregressive (M).
+        stage: all, vision (V), direct or autoregressive (M), or sampler (what the direct form leaves open).
         preset: the size of the networks and how long they are trained.
         steps: steps of each stage, instead of the preset's.
-        limit: use the first studies of the store only.
+        limit: use the first studies of every store only.
+        shares: of the draws, a number for each store, such as 0.7 0.3; by default every study is drawn alike.
+        start: a trained model (tiny, or a folder) whose weights every stage starts from, instead of random ones.
         seed: of the weights and of the batches.
         device: auto, cpu or cuda.
         precision: auto (bfloat16 where it is faster here), 32-true or bf16-mixed.
@@ -240,6 +245,7 @@ def train(
     """
     options = dict(locals())
     from .data.store import ViewStore
+    from .pretrained import folder_of, read_config
     from .training.train import RECIPE
     from .training.train import train as train_stages
 
@@ -248,38 +254,44 @@ def train(
     _at_least(1, steps=steps, limit=limit)
     device = pick_device(device)
     out = Path(out)
-    check_inputs([Path(views)], out)
-    if Path(views).suffix.lower() == ".csv":
-        return _train_posed(options)
+    stores = [Path(path) for path in ([views] if isinstance(views, str | Path) else views)]
+    check_inputs(stores, out)
+    if any(path.suffix.lower() == ".csv" for path in stores):
+        return _train_posed(stores, options)
     fresh = overwrite or not (out / RECIPE).exists()  # a folder with a recipe takes further stages
     if fresh:
         check_out(out, overwrite)
-    ViewStore.open(views)
+    for path in stores:
+        ViewStore.open(path)
+    if start is not None:
+        read_config(folder_of(start))
     if fresh:
         prepare_out(out, overwrite)
     write_config(out / CONFIG, "train", {**options, "overwrite": False})
     with gone_if_empty(out):
-        model = train_stages(views, out, stage, preset, steps, resume, seed, device, precision, limit)
+        model = train_stages(stores, out, stage, preset, steps, resume, seed, device, precision, limit, shares, start)
     say(f"the model is in {model}; use it with --source {model}")
     return {"out": str(out), "model": str(model)}
 
 
-def _train_posed(options: dict[str, Any]) -> dict[str, Any]:
+def _train_posed(tables: Sequence[Path], options: dict[str, Any]) -> dict[str, Any]:
     """`train` from a CSV of posed views."""
     from .data.posed import read_posed
     from .training.posed import train_posed
 
-    if options["stage"] != "all" or options["preset"] != "tiny":
-        raise UsageError("--stage and --preset are for view stores; a CSV of posed views has one way of training")
+    if options["stage"] != "all" or options["preset"] != "tiny" or options["start"] is not None:
+        raise UsageError("--stage, --preset and --start are for view stores; a CSV has one way of training")
+    if len(tables) > 1 or options["shares"]:
+        raise UsageError("give one CSV of posed views, and nothing beside it")
     out = Path(options["out"])
     if not options["resume"]:
         check_out(out, options["overwrite"])
-        read_posed(options["views"])  # before an earlier run is emptied
+        read_posed(tables[0])  # before an earlier run is emptied
         prepare_out(out, options["overwrite"])
     write_config(out / CONFIG, "train", {**options, "overwrite": False})
     with gone_if_empty(out):
         model = train_posed(
-            options["views"],
+            tables[0],
             out,
             steps=options["steps"],
             resume=options["resume"],
@@ -511,12 +523,14 @@ def adapt(
 def embed(
     inputs: Inputs,
     out: str | Path,
-    kind: Literal["volumetric", "vision"] = "volumetric",
+    kind: Literal["volumetric", "vision", "hidden"] = "volumetric",
     source: str | Path = "tiny",
     view: View = "auto",
     adapter: str | Path | None = None,
     series: str | None = None,
     device: str = "auto",
+    form: Form = "direct",
+    depth: int | None = None,
     overwrite: bool = False,
 ) -> dict[str, Any]:
     """Turn radiographs or CTs into one feature vector each, for probes and tables.
@@ -527,12 +541,15 @@ def embed(
     Args:
         inputs: radiographs, CTs, view stores, or CSV tables with a column image, path or volume (and study, if wanted).
         out: the file to write, .npz or .csv.
-        kind: vision (V's latents of the view itself) or volumetric (also those of five imagined angles).
+        kind: vision (V's latents of the view itself), hidden (the transition's hidden states) or volumetric (both, the
+            latter gathered over imagined angles).
         source: the model: tiny, or a folder that `train` made.
         view: how radiographs were taken: pa, ap, or auto (a DICOM says, a picture is taken for PA).
         adapter: a folder that `training.adapt` made: bring radiographs into the simulated domain with it.
         series: SeriesInstanceUID, where a DICOM folder holds several.
         device: auto, cpu or cuda.
+        form: the form of M whose hidden states are read: direct or autoregressive (both directions, slower).
+        depth: after how many blocks of M they are read (default: all).
         overwrite: replace the file.
     """
     options = dict(locals())
@@ -542,14 +559,14 @@ def embed(
     from .unfold import open_tools
 
     items = listed(as_paths(inputs))
-    tools = open_tools(source, "direct", pick_device(device), adapter)
+    tools = open_tools(source, form, pick_device(device), adapter)
     read, failed = each(items, lambda item: frontals(item, tools, series, view), lambda item: str(item.path))
     views = [pair for pairs in read for pair in pairs]
     if not views:
         raise InputError("the inputs hold no study")
-    features = [tools.model.features(view_p[None], kind)[0] for _, view_p in progress(views, "embedding")]
+    features = [tools.model.features(view_p[None], kind, depth=depth)[0] for _, view_p in progress(views, "embedding")]
     names = [name for name, _ in views]
-    write_features(out, names, features, {"kind": kind, "source": str(source)})
+    write_features(out, names, features, {"kind": kind, "source": str(source), "form": form, "depth": depth})
     write_config(out.with_name(out.name + ".config.yaml"), "embed", options)
     say(f"{len(names)} studies, {len(features[0])} {kind} features each, in {out}")
     return {"out": str(out), "studies": names, "failed": failed}
@@ -672,6 +689,61 @@ def evaluate_controls(
         )
 
 
+def evaluate_uncertainty(
+    inputs: Inputs = (),
+    *,
+    out: str | Path,
+    procedural: int = 0,
+    twins: int = 0,
+    samples: int = 40,
+    calibration: int = 40,
+    source: str | Path = "tiny",
+    seed: int = 0,
+    device: str = "auto",
+    series: str | None = None,
+    pictures: int = 2,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Measure whether samples from one frontal are honest about what it leaves open.
+
+    Samples of every patient are scored at eight angles: CRPS, PIT, and coverage of their intervals beside width, by
+    tissue, and of anatomy measured on the views; energy score and consistency of whole chests; and twins, pairs that
+    differ by a lesion which the frontal shows or cannot show. Writes uncertainty.json, uncertainty.md and pictures.
+
+    Args:
+        inputs: chest CTs: NIfTI files, folders or zips of DICOM; a folder of NIfTI files means each of them.
+        out: the output folder.
+        procedural: how many procedural patients to evaluate besides, from seed 1,000,000.
+        twins: how many pairs of twins of each kind to make, from seed 1,000,000.
+        samples: how many chests to draw of each patient, at least 39.
+        calibration: how many procedural patients, from seed 500,000, give the normal baseline its spread.
+        source: a model with a sampler: a folder that `train` made.
+        seed: offset of the procedural patients' seeds, and seed of samples, noise and bootstrap.
+        device: auto, cpu or cuda.
+        series: SeriesInstanceUID, where a DICOM folder holds several.
+        pictures: how many cases of each kind to draw.
+        overwrite: empty the output folder of an earlier run first.
+    """
+    options = dict(locals())
+    from .evaluation.uncertainty import evaluate_uncertainty as evaluate
+
+    _at_least(0, procedural=procedural, twins=twins, calibration=calibration, seed=seed, pictures=pictures)
+    with run_folder(out, overwrite, "evaluate uncertainty", options) as folder:
+        return evaluate(
+            as_paths(inputs),
+            procedural,
+            folder,
+            samples=samples,
+            calibration=calibration,
+            twins=twins,
+            source=source,
+            seed=seed,
+            device=pick_device(device),
+            series=series,
+            pictures=pictures,
+        )
+
+
 def evaluate_probes(
     out: str | Path,
     n_train: int = 500,
@@ -713,6 +785,93 @@ def evaluate_probes(
             device=pick_device(device),
             store=store,
             workers=workers,
+        )
+
+
+def evaluate_downstream(
+    views: str | Path,
+    out: str | Path,
+    methods: Sequence[str] | None = None,
+    labels: Sequence[int] = (100, 500, 2000),
+    seeds: Sequence[int] = (0, 1, 2),
+    primary: str | None = None,
+    primary_seeds: Sequence[int] | None = None,
+    ours: str = "volumetric",
+    tasks: Sequence[str] | None = None,
+    table: str | Path | None = None,
+    ceiling: str | Path | None = None,
+    encoders: Sequence[str] = (),
+    budget: float = 900.0,
+    size: Literal["paper", "tiny"] = "paper",
+    source: str | Path = "tiny",
+    device: str = "auto",
+    resume: bool = False,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Compare latents with every baseline on the same labels: cardiovascular risk and five pathologies.
+
+    Patients of the store are split into training, validation and test. Every method is given the labels of the same
+    training patients, a few or many, and answers for the test patients. Writes downstream.json, downstream.md and two
+    figures; docs/downstream.md says what the methods are.
+
+    Args:
+        views: a view store whose studies carry labels, with frontals (and laterals, where a method sees them).
+        out: the output folder; scores are kept there, and what is done is not done again.
+        methods: names, such as vision, age_sex+measured, hidden@3, attentive:vision, resnet50 (default: all).
+        labels: numbers of labelled training patients.
+        seeds: of the draw of these patients, of inner splits and of networks.
+        primary: the one contrast that is named before the run, as TASK/METHOD/LABELS.
+        primary_seeds: further seeds of the primary contrast.
+        ours: the method that all others are compared with.
+        tasks: of the five pathologies, cvd_prevalent and cvd_time (default: all).
+        table: a CSV with a row a study (column study); its labels, patient and split go before the store's.
+        ceiling: a ceiling.json of benchmarks.ceiling; who sees a frontal only and scores above it is flagged.
+        encoders: further encoders as NAME=FOLDER, read by a linear probe; name them in methods.
+        budget: seconds of training for each network.
+        size: of the networks: paper, or tiny to see that they run.
+        source: the model: tiny, or a folder that `train` made.
+        device: auto, cpu or cuda.
+        resume: go on in the output folder of an earlier run.
+        overwrite: empty the output folder of an earlier run first.
+    """
+    options = dict(locals())
+    from .evaluation.downstream.cohort import TASKS
+    from .evaluation.downstream.methods import METHODS, Budget
+    from .evaluation.downstream.run import check_primary
+    from .evaluation.downstream.run import evaluate_downstream as evaluate
+
+    _at_least(1, labels=min(labels, default=0), seeds=len(seeds))
+    if not budget > 0:
+        raise UsageError(f"--budget {budget:g}: a network needs more than 0 seconds")
+    folder = Path(out)
+    check_inputs([Path(views)], folder)
+    named = dict(one.partition("=")[::2] for one in encoders)
+    if not all(named.values()):
+        raise UsageError("--encoders wants NAME=FOLDER")
+    if resume and overwrite:
+        raise UsageError("--resume goes on and --overwrite begins anew; choose one of them")
+    if resume:
+        check_primary(folder, primary)
+    else:
+        prepare_out(folder, overwrite)
+    write_config(folder / CONFIG, "evaluate downstream", {**options, "overwrite": False})
+    with gone_if_empty(folder):
+        return evaluate(
+            views,
+            folder,
+            methods=methods or (*METHODS, *named),
+            labels=labels,
+            seeds=seeds,
+            primary=primary,
+            primary_seeds=primary_seeds,
+            ours=ours,
+            tasks=tasks or TASKS,
+            table=table,
+            ceiling=ceiling,
+            encoders={name: Path(path) for name, path in named.items()},
+            budget=Budget(size, budget),
+            source=source,
+            device=pick_device(device),
         )
 
 

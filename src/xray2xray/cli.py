@@ -31,7 +31,9 @@ VERBS: dict[str, Callable[..., Any]] = {
     "embed": api.embed,
     "evaluate views": api.evaluate_views,
     "evaluate controls": api.evaluate_controls,
+    "evaluate uncertainty": api.evaluate_uncertainty,
     "evaluate probes": api.evaluate_probes,
+    "evaluate downstream": api.evaluate_downstream,
     "evaluate baselines": api.evaluate_baselines,
 }
 

@@ -118,9 +118,11 @@ def open_input(
         raise InputError(f"{path}: there is no such file or folder")
     name = name or study_name(path)
     if is_volume(path):
+        from .volume.nifti import is_virtual_patient
         from .volume.read import read_volume
 
-        return study_of_volume(read_volume(path, series), geometry, name, str(path), FROM_CT)
+        rung = VIRTUAL if is_virtual_patient(path) else FROM_CT
+        return study_of_volume(read_volume(path, series), geometry, name, str(path), rung)
     if adapter is not None:
         made = adapted(path, adapter, view)
         return Study(name, str(path), RADIOGRAPH, made.adapted_p, geometry, calibrated=False, notes=made.notes)

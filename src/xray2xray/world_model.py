@@ -10,11 +10,13 @@ import torch
 from torch import Tensor
 
 from .errors import InputError, UsageError
-from .pretrained import folder_of, read_config, read_part, write_part
+from .pretrained import PARTS, SAMPLER_OF, folder_of, read_config, read_part, with_tuples, write_part
 from .transition.action import Action
-from .transition.autoregressive import AutoregressiveConfig, AutoregressiveTransition
+from .transition.autoregressive import STEP_DEG, AutoregressiveConfig, AutoregressiveTransition
 from .transition.direct import ARC_DEG, DirectConfig, DirectTransition
+from .transition.hidden import hidden_states
 from .transition.rollout import Transition, roll_out
+from .transition.sampler import DirectSampler, SamplerConfig
 from .vision.normalise import from_network, to_network
 from .vision.vqgan import VisionConfig, VisionModel
 
@@ -34,15 +36,22 @@ class WorldModelConfig:
 
 
 class WorldModel:
-    """A vision model V and a transition model M.
+    """A vision model V and a transition model M, and to the direct form perhaps a sampler.
 
     Views come and go as line integrals p, numpy float32 (h, w) or (b, h, w), of the size V was trained on. Latents are
     tensors (b, n, C), tokens (b, n) int64; the direct form works on latents, the autoregressive one on tokens.
     """
 
-    def __init__(self, vision: VisionModel, transition: Transition, notes: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        vision: VisionModel,
+        transition: Transition,
+        notes: dict[str, Any] | None = None,
+        sampler: DirectSampler | None = None,
+    ) -> None:
         self.vision = vision.eval().requires_grad_(False)
         self.transition = transition.eval().requires_grad_(False)
+        self.sampler = None if sampler is None else sampler.eval().requires_grad_(False)
         form: Form = "direct" if isinstance(transition, DirectTransition) else "autoregressive"
         self.config = WorldModelConfig(form, vision.config, transition.config, notes or {})
 
@@ -64,24 +73,33 @@ class WorldModel:
         if absent:
             raise InputError(f"{folder} holds no trained {' and no '.join(absent)}; train that stage first")
         try:
-            vision = VisionModel(VisionConfig(**_with_tuples(config["vision"])))
+            vision = VisionModel(VisionConfig(**with_tuples(config["vision"])))
             transition: Transition
             if form == "direct":
                 transition = DirectTransition(DirectConfig(**config[form]))
             else:
                 transition = AutoregressiveTransition(AutoregressiveConfig(**config[form]))
+            sampled = form == "direct" and "sampler" in config
+            sampler = DirectSampler(SamplerConfig(**config["sampler"])) if sampled else None
         except (TypeError, ValueError, RuntimeError) as error:
             raise InputError(f"{folder / 'config.json'} does not describe a model ({error})") from None
         read_part(folder, "vision", vision)
         read_part(folder, form, transition)
-        known = {"format", "version", "vision", "direct", "autoregressive", "sha256"}
+        if sampler is not None:
+            if config.get(SAMPLER_OF) != config["sha256"]["direct"]:
+                raise InputError(f"{folder}: its sampler is of another direct form; train the stage sampler again")
+            read_part(folder, "sampler", sampler)
+            sampler = sampler.to(device)
+        known = {"format", "version", "sha256", SAMPLER_OF, *PARTS}
         notes = {key: value for key, value in config.items() if key not in known}
-        return cls(vision.to(device), transition.to(device), notes)
+        return cls(vision.to(device), transition.to(device), notes, sampler)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write V and this form of M (float16, config.json with sha256); the other form's file stays if it is there."""
         write_part(Path(folder), "vision", self.vision, self.config.notes)
-        write_part(Path(folder), self.config.form, self.transition)
+        direct = write_part(Path(folder), self.config.form, self.transition)
+        if self.sampler is not None:
+            write_part(Path(folder), "sampler", self.sampler, {SAMPLER_OF: direct})
 
     @property
     def device(self) -> torch.device:
@@ -126,9 +144,11 @@ class WorldModel:
         input_yaw_deg: float = 0.0,
         yaw_deg: Sequence[float] = ARC_DEG,
         generator: torch.Generator | None = None,
+        samples: int | None = None,
     ) -> Tensor:
         """The states at `yaw_deg`: latents (b, t, n, C) or tokens (b, t, n); see `transition.rollout.roll_out`."""
-        return roll_out(self.transition, state.to(self.device), input_yaw_deg, yaw_deg, generator)
+        start = state.to(self.device)
+        return roll_out(self.transition, start, input_yaw_deg, yaw_deg, generator, samples, self.sampler)
 
     def state(self, views_p: np.ndarray) -> Tensor:
         """What this form of M works on: latents (b, n, C) for direct, tokens (b, n) for autoregressive."""
@@ -141,21 +161,29 @@ class WorldModel:
         input_yaw_deg: float = 0.0,
         yaw_deg: Sequence[float] = ARC_DEG,
         generator: torch.Generator | None = None,
+        samples: int | None = None,
     ) -> np.ndarray:
-        """The views at `yaw_deg` from one view.
+        """The views at `yaw_deg` from one view: the expected ones, or samples of what they may be.
 
         Args:
             view_p: (h, w), or (b, h, w) for several patients.
             input_yaw_deg: where it was taken; 0 is PA.
             yaw_deg: n angles; the autoregressive form reaches multiples of 5 degrees from the input.
-            generator: samples the autoregressive form; greedy without.
+            generator: draws a sample, all of whose views belong to one chest; the direct form needs a sampler for it.
+                A generator of the same seed draws the same chests, whichever angles they are seen from.
+            samples: draw that many instead of one.
 
         Returns:
-            float32 p, (n, h, w) or (b, n, h, w). At the input's own angle it is V's reconstruction of the input.
+            float32 p, (n, h, w) or (b, n, h, w), with `samples` (samples, n, h, w) or (samples, b, n, h, w). At the
+            input's own angle it is V's reconstruction of the input.
+
+        Raises:
+            UsageError: samples without a generator, or of a direct form that has no sampler; see `roll_out`.
         """
-        states = self.roll_out(self.state(view_p), input_yaw_deg, yaw_deg, generator)
-        views = self.decode(states.flatten(0, 1)).reshape(*states.shape[:2], self.size, self.size)
-        return views[0] if np.ndim(view_p) == 2 else views
+        states = self.roll_out(self.state(view_p), input_yaw_deg, yaw_deg, generator, samples)
+        leading = states.shape[: 2 if samples is None else 3]
+        views = self.decode(states.flatten(0, len(leading) - 1)).reshape(*leading, self.size, self.size)
+        return views[..., 0, :, :, :] if np.ndim(view_p) == 2 else views
 
     def reconstruct_views(self, views_p: np.ndarray, quantised: bool | None = None) -> np.ndarray:
         """V's own reconstruction (n, h, w) of views (n, h, w): the ceiling of what M can reach.
@@ -167,37 +195,68 @@ class WorldModel:
         return self.decode(tokens if through_tokens else latents)
 
     @torch.no_grad()
-    def features(self, views_p: np.ndarray, kind: str = "volumetric", input_yaw_deg: float = 0.0) -> np.ndarray:
-        """One vector per view, float32 (b, d), for probes.
+    def features(
+        self,
+        views_p: np.ndarray,
+        kind: str = "volumetric",
+        input_yaw_deg: float = 0.0,
+        depth: int | None = None,
+        yaw_deg: Sequence[float] | None = None,
+        pool: int | None = None,
+    ) -> np.ndarray:
+        """One vector per view, float32 (b, d), for probes; as (b, d / width, width) it is a set of tokens, see `width`.
 
         Args:
             views_p: (b, h, w) or (h, w).
-            kind: `vision`, V's latents, all of the grid, d = n C; `volumetric`, these and what the direct form imagines
-                from five angles (-90 .. 90): its hidden states, averaged over each quarter of the picture. Where a
-                finding lies matters: averages over the whole picture lost to raw pixels.
+            kind: `vision`, V's latents; `hidden`, the transition's hidden states on the way to other angles;
+                `volumetric`, V's latents and then hidden states gathered over imagined views.
             input_yaw_deg: where the views were taken.
+            depth: of the hidden states, blocks of the transition from 0 to all of them (by default).
+            yaw_deg: where the hidden states look: of the direct form -90 .. 90 by default. The autoregressive form
+                walks: `hidden` is its next step in both directions, `volumetric` its arrival at -90, -45, 45 and 90.
+            pool: cells along a side over which a picture's states are averaged. By default V's latents keep their whole
+                grid, and hidden states are averaged over quarters (2). Where a finding lies matters: averages over the
+                whole picture (1) lost to raw pixels.
 
         Raises:
-            UsageError: an unknown kind, or volumetric features of an autoregressive model.
+            UsageError: an unknown kind, a depth that the transition does not have, or a pool that does not divide the
+                grid.
         """
-        if kind not in ("vision", "volumetric"):
-            raise UsageError(f"there are no features {kind!r}; choose vision or volumetric")
-        latents, _ = self.encode(views_p)
-        vision = latents.flatten(1)
-        if kind == "vision":
-            return vision.cpu().numpy()
-        if not isinstance(self.transition, DirectTransition):
-            raise UsageError("volumetric features come from the direct form; load the model with form='direct'")
-        imagined = [self._imagined_features(self.transition, part, input_yaw_deg) for part in latents.split(CHUNK)]
-        return torch.cat([vision, torch.cat(imagined)], dim=1).cpu().numpy()
+        if kind not in ("vision", "hidden", "volumetric"):
+            raise UsageError(f"there are no features {kind!r}; choose vision, hidden or volumetric")
+        if kind == "vision" and depth is not None:
+            raise UsageError("a depth is of the transition's hidden states; V's latents (vision) have none")
+        found = []
+        latents, tokens = self.encode(views_p)
+        if kind != "hidden":
+            found.append(self._pooled(latents[:, None], pool or self.config.vision.grid))
+        if kind != "vision":
+            state = latents if self.config.form == "direct" else tokens
+            targets = self._targets(kind, input_yaw_deg) if yaw_deg is None else yaw_deg
+            parts = [
+                self._pooled(hidden_states(self.transition, part, input_yaw_deg, targets, depth), pool or 2)
+                for part in state.split(CHUNK)
+            ]
+            found.append(torch.cat(parts))
+        return torch.cat(found, dim=1).cpu().numpy()
 
-    def _imagined_features(self, transition: DirectTransition, latents: Tensor, input_yaw_deg: float) -> Tensor:
-        here = torch.full((len(latents),), float(input_yaw_deg), device=self.device)
-        targets = torch.tensor(VOLUMETRIC_YAW_DEG, device=self.device).expand(len(latents), -1)
-        hidden = transition.imagine(transition.observe(latents, here), targets)
-        side = self.config.vision.grid // 2
-        quarters = transition.norm(hidden).unflatten(2, (2, side, 2, side)).mean(dim=(3, 5))
-        return quarters.flatten(1)
+    def width(self, kind: str) -> int:
+        """Numbers of one token in the features of a kind: V's latents or hidden states (volumetric ones mix both)."""
+        return self.config.vision.latent_dim if kind == "vision" else self.config.transition.dim
+
+    def _targets(self, kind: str, input_yaw_deg: float) -> list[float]:
+        if self.config.form == "direct":
+            return list(VOLUMETRIC_YAW_DEG)
+        if kind == "hidden":
+            return [input_yaw_deg - STEP_DEG, input_yaw_deg + STEP_DEG]
+        return [yaw for yaw in VOLUMETRIC_YAW_DEG if yaw != input_yaw_deg]
+
+    def _pooled(self, states: Tensor, pool: int) -> Tensor:
+        """States (b, t, n, c) of the grid, averaged over pool x pool cells: (b, t * pool * pool * c)."""
+        side, rest = divmod(self.config.vision.grid, pool)
+        if rest:
+            raise UsageError(f"--pool {pool} does not divide the grid of {self.config.vision.grid} tokens a side")
+        return states.unflatten(2, (pool, side, pool, side)).mean(dim=(3, 5)).flatten(1)
 
     def _network(self, views_p: np.ndarray) -> Tensor:
         """(b, 1, h, w) in network values."""
@@ -209,8 +268,3 @@ class WorldModel:
         if not np.isfinite(views).all():
             raise InputError("the view holds NaN or infinity; check the image it came from")
         return to_network(torch.from_numpy(np.ascontiguousarray(views)).to(self.device))[:, None]
-
-
-def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:
-    """JSON has lists where a configuration has tuples."""
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}

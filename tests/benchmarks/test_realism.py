@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from benchmarks.realism import masks, pairs, scans, spectra
+from benchmarks.realism import findings, masks, pairs, scans, spectra
 from xray2xray.volume import Volume, read_volume
 
 
@@ -14,6 +14,17 @@ def centred(shape: tuple[int, int, int], voxel: float) -> np.ndarray:
     affine = np.diag([voxel, voxel, voxel, 1.0])
     affine[:3, 3] = -(np.array(shape) - 1) / 2 * voxel
     return affine
+
+
+def test_odds_ratios_of_a_table_of_known_counts(tmp_path: Path) -> None:
+    both, first, second, neither = 6, 2, 3, 9
+    rows = [(1, 1)] * both + [(1, 0)] * first + [(0, 1)] * second + [(0, 0)] * neither
+    text = ["image,Atelectasis,Cardiomegaly,Consolidation,Edema,PleuralEffusion"]
+    text += [f"{i}.png,{a},{b},0,0,0" for i, (a, b) in enumerate(rows)]
+    (tmp_path / "labels.csv").write_text("\n".join(text))
+    labels = findings.read_labels(tmp_path / "labels.csv")
+    assert labels.sum(axis=0).tolist() == [8, 9, 0, 0, 0]
+    assert findings.odds_ratio(*labels.T[:2]) == pytest.approx(6.5 * 9.5 / (2.5 * 3.5))
 
 
 def test_prepare_crops_the_frame_and_standardises() -> None:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from xray2xray.downstream.cox import CoxHead, PartialLikelihood, breslow, fit_cox
+from xray2xray.downstream.cox import MANY, CoxHead, PartialLikelihood, breslow, fit_cox
 from xray2xray.errors import InputError
 from xray2xray.evaluation.statistics.life_tables import kaplan_meier
 
@@ -28,6 +28,12 @@ def efron(weights: np.ndarray, x: np.ndarray, time: np.ndarray, died: np.ndarray
         for rank in range(tied.sum()):
             total -= np.log(ratio[time >= t].sum() - rank / tied.sum() * ratio[tied].sum())
     return total
+
+
+def test_many_features_come_to_the_same_minimum() -> None:
+    x, time, died = tied_patients(120, 5, d=6)
+    wide = np.concatenate([x, np.zeros((120, MANY))], axis=1)  # features that say nothing leave the others alone
+    assert fit_cox(wide, time, died, 0.05)[:6] == pytest.approx(fit_cox(x, time, died, 0.05), abs=1e-4)
 
 
 def test_efron_as_published() -> None:

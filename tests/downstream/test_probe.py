@@ -2,9 +2,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from xray2xray.downstream.probe import compare_probes, load_probes, pixel_features, probe, save_probes
+from xray2xray.downstream.head import row_space
+from xray2xray.downstream.probe import compare_probes, fit, load_probes, pixel_features, probe, save_probes
 from xray2xray.errors import InputError, UsageError
 from xray2xray.evaluation.statistics.auroc import auroc
 from xray2xray.evaluation.statistics.resampling import draw_patients, interval
@@ -49,6 +51,18 @@ def test_probe_finds_what_is_there() -> None:
     assert result.ci95[0] > 0.85
     assert result.n_train == 600
     assert np.argmax(np.abs(result.probe.weights)) == 0
+
+
+def test_more_features_than_patients_are_fitted_within_their_span() -> None:
+    x, y = cohort(60, 2.0, 0, d=200)
+    found = fit(x, y, label="edema", features="volumetric")
+    mean, scale = x.mean(0), np.where(x.std(0) < 1e-9, 1, x.std(0))
+    whole = LogisticRegression(C=found.inverse_penalty, max_iter=5000, tol=1e-8).fit((x - mean) / scale, y)
+    assert found.weights == pytest.approx(whole.coef_[0], abs=1e-3)
+    assert found.intercept == pytest.approx(whole.intercept_[0], abs=1e-3)
+    coordinates, basis = row_space((x - mean) / scale)
+    assert basis @ basis.T == pytest.approx(np.eye(len(basis)), abs=1e-8)
+    assert coordinates @ basis == pytest.approx((x - mean) / scale, abs=1e-8)
 
 
 def test_probe_finds_nothing_where_nothing_is() -> None:

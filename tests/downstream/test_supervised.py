@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from xray2xray.downstream.network import MultiTaskNetwork, grey_values, moved
 from xray2xray.downstream.supervised import SupervisedNetwork
 from xray2xray.errors import InputError, UsageError
 from xray2xray.rungs import RADIOGRAPH
-from xray2xray.training.loop import Machine
+from xray2xray.training.budget import PLAN
 
 SIDE, N = 32, 240
 
@@ -127,19 +126,10 @@ def test_seconds_buy_steps(tmp_path: Path) -> None:
     arguments = PICTURES[:40], {"bright": LABELS["bright"][:40]}
     bought = network(steps=None, seconds=1e-3).fit(*arguments, out=tmp_path)
     assert bought.steps_ == supervised.CHECKS  # at least one for each check
-    plan = json.loads((tmp_path / supervised.PLAN).read_text())
+    plan = json.loads((tmp_path / PLAN).read_text())
     assert plan == {"seconds": 1e-3, "steps": 20}
     again = network(steps=None, seconds=3600).fit(*arguments, out=tmp_path, resume=True)
     assert again.steps_ == 20  # what was planned where the run began
-
-
-def test_seconds_are_divided_by_what_a_step_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a clock of ours a run of one step takes 0.6 s and each further step 0.1 s."""
-    now = iter([0.0, 9.0, 10.0, 10.6, 20.0, 21.1])  # one step to warm up, one step, one with five more
-    monkeypatch.setattr(supervised, "clock", SimpleNamespace(perf_counter=lambda: next(now)))
-    monkeypatch.setattr(supervised, "fit", lambda *_: None)
-    bought = network(steps=None, seconds=112.0)._plan(lambda: None, Machine(), tmp_path, False)  # type: ignore
-    assert bought == pytest.approx((112 - supervised.CHECKS * 0.6) / 0.1, abs=1)
 
 
 def test_networks_on_disk(fitted: tuple[SupervisedNetwork, Path], tmp_path: Path) -> None:

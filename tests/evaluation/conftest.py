@@ -7,7 +7,14 @@ import pytest
 import torch
 
 from xray2xray.projection.geometry import STANDARD_ARC
-from xray2xray.transition import AutoregressiveConfig, AutoregressiveTransition, DirectConfig, DirectTransition
+from xray2xray.transition import (
+    AutoregressiveConfig,
+    AutoregressiveTransition,
+    DirectConfig,
+    DirectSampler,
+    DirectTransition,
+    SamplerConfig,
+)
 from xray2xray.vision import VisionConfig, VisionModel
 from xray2xray.world_model import WorldModel
 
@@ -49,3 +56,14 @@ def small_models() -> dict[str, WorldModel]:
     gpt = AutoregressiveTransition(AutoregressiveConfig(tokens=4, codebook_size=32, dim=32, heads=4, layers=1))
     torch.nn.init.normal_(gpt.direction.weight)
     return {"direct": WorldModel(vision, direct), "autoregressive": WorldModel(vision, gpt)}
+
+
+@pytest.fixture(scope="session")
+def sampled_model(small_models: dict[str, WorldModel]) -> WorldModel:
+    """The small direct form with a sampler whose spread is arbitrary."""
+    torch.manual_seed(1)
+    sampler = DirectSampler(SamplerConfig(4, 8, hidden=32, dim=16, heads=2, blocks=1, noise=4, outputs=8))
+    torch.nn.init.normal_(sampler.spread.loadings)
+    torch.nn.init.normal_(sampler.spread.basis)
+    model = small_models["direct"]
+    return WorldModel(model.vision, model.transition, sampler=sampler)

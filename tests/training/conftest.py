@@ -13,8 +13,10 @@ from xray2xray.training.autoregressive import AutoregressiveTraining
 from xray2xray.training.direct import DirectTraining
 from xray2xray.training.loop import LoopConfig
 from xray2xray.training.presets import Preset, preset
+from xray2xray.training.sampler import SamplerTraining
+from xray2xray.training.train import train
 from xray2xray.training.vision import VisionLosses
-from xray2xray.transition import AutoregressiveConfig, DirectConfig
+from xray2xray.transition import AutoregressiveConfig, DirectConfig, SamplerConfig
 from xray2xray.vision import VisionConfig
 
 SIZE, PATIENTS = 32, 8
@@ -61,12 +63,25 @@ def recipe() -> Preset:
         name="test",
         vision=vision,
         direct=direct,
+        sampler=SamplerConfig(
+            tokens=16, latent_dim=8, hidden=32, dim=16, heads=2, blocks=1, condition_dim=16, noise=4, outputs=8
+        ),
         autoregressive=AutoregressiveConfig(tokens=16, codebook_size=32, dim=32, heads=4, layers=1, context_views=2),
         vision_loop=loop,
         direct_loop=replace(loop, batch=4),
+        sampler_loop=replace(loop, batch=4),
         autoregressive_loop=loop,
         vision_losses=VisionLosses(quantise_from=0.25, critic_from=0.5, critic_width=8, revive_every=2),
         direct_training=DirectTraining(targets=3, pixel_views=4, pixel_from=0.5),
+        sampler_training=SamplerTraining(targets=2, pixel_from=0.5, pixel_views=2, validated=1, samples=4),
         autoregressive_training=AutoregressiveTraining(validated=1),
         held_out_views=8,
     )
+
+
+@pytest.fixture(scope="session")
+def trained(store, recipe, tmp_path_factory) -> Path:
+    """All three stages, uninterrupted."""
+    out = tmp_path_factory.mktemp("run")
+    assert train(store, out, recipe=recipe, precision="32-true") == out / "model"
+    return out

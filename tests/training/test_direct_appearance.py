@@ -21,7 +21,8 @@ def objectives(store, recipe) -> dict[float, DirectObjective]:
     made = {}
     for share in (0.0, 0.5, 1.0):
         training = replace(recipe.direct_training, appearance_share=share)
-        made[share] = DirectObjective(DirectTransition(recipe.direct), vision, latents, views, 0, training)
+        everyone = torch.ones(len(views))
+        made[share] = DirectObjective(DirectTransition(recipe.direct), vision, latents, views, everyone, training)
     return made
 
 

@@ -4,10 +4,11 @@ import pytest
 import torch
 from torch import nn
 
+from xray2xray.errors import UsageError
 from xray2xray.training.loop import LoopConfig, Machine, fit, learning_rate
 from xray2xray.training.objective import Objective, TrainingStopped, step_generator
 from xray2xray.training.precision import resolve_precision
-from xray2xray.training.presets import preset, with_steps
+from xray2xray.training.presets import preset, with_steps, with_width
 from xray2xray.transition import AutoregressiveTransition, DirectTransition
 from xray2xray.vision import VisionModel
 
@@ -97,3 +98,13 @@ def test_steps_can_be_cut():
     short = with_steps(preset("tiny"), 30)
     assert short.vision_loop.steps == short.direct_loop.steps == 30
     assert short.vision_loop.warm_up == 3
+
+
+def test_width_is_a_dial_of_its_own():
+    chosen, narrow = preset("large"), with_width(preset("large"), 128)
+    assert narrow.autoregressive == replace(chosen.autoregressive, dim=128, heads=2)
+    assert narrow.direct == replace(chosen.direct, dim=128, heads=2, condition_dim=64)
+    assert narrow.vision == replace(chosen.vision, widths=(16, 24, 48), head_width=6)
+    assert with_width(chosen, 1024) == replace(chosen, name="large-1024")
+    with pytest.raises(UsageError, match="multiple"):
+        with_width(chosen, 200)

@@ -6,7 +6,9 @@ import torch
 
 from xray2xray.training.autoregressive import AutoregressiveObjective, AutoregressiveTraining
 from xray2xray.training.direct import DirectObjective, DirectTraining
-from xray2xray.training.objective import TrainingStopped
+from xray2xray.training.loop import CHECKPOINT, LoopConfig, Machine, fit
+from xray2xray.training.objective import Objective, TrainingStopped
+from xray2xray.training.presets import Preset
 from xray2xray.training.vision import VisionLosses, VisionObjective
 from xray2xray.transition import AutoregressiveTransition, DirectTransition
 from xray2xray.vision import VisionModel
@@ -20,36 +22,41 @@ def vision(recipe):
 
 def test_a_dead_codebook(vision):
     objective = VisionObjective(
-        vision, np.zeros((4, 32, 32), np.uint16), np.zeros((1, 32, 32), np.uint16), VisionLosses()
+        vision, np.zeros((1, 4, 32, 32), np.uint16), torch.ones(1), np.zeros((1, 32, 32), np.uint16), VisionLosses()
     )
     objective.watch(1000, {"perplexity": 20.0, "latent_spread": 0.5})
     with pytest.raises(TrainingStopped, match="codebook is dead"):
-        objective.watch(1000, {"perplexity": 0.1})
+        objective.watch(1000, {"perplexity": 1.5})
     with pytest.raises(TrainingStopped, match="same latents"):
         objective.watch(1000, {"latent_spread": 0.0})
 
 
-def test_a_transition_that_predicts_the_same_for_everyone(vision, recipe):
-    direct = DirectObjective(
-        DirectTransition(recipe.direct),
-        vision,
-        np.zeros((2, 37, 16, 8), np.float16),
-        np.zeros((2, 37, 32, 32), np.uint16),
-        0,
-        DirectTraining(),
-    )
-    gpt = AutoregressiveObjective(
-        AutoregressiveTransition(recipe.autoregressive),
-        vision,
-        np.zeros((2, 37, 16), np.int32),
-        np.zeros((2, 37, 32, 32), np.uint16),
-        0,
-        AutoregressiveTraining(),
-    )
-    with pytest.raises(TrainingStopped, match="predictions are the same"):
-        direct.watch(1000, {"spread": 0.0})
-    with pytest.raises(TrainingStopped, match="one token"):
-        gpt.watch(1000, {"distinct": 0.001})
+def alike(stage: str, vision: VisionModel, recipe: Preset) -> Objective:
+    """A stage whose patients do not differ in anything, so that there is nothing to learn but one answer."""
+    views = np.full((4, 37, 32, 32), 9000, np.uint16)
+    if stage == "vision":
+        return VisionObjective(vision, views, torch.ones(4), views[0, :1], VisionLosses(critic_width=8))
+    if stage == "direct":
+        latents = np.ones((4, 37, 16, 8), np.float16)
+        return DirectObjective(DirectTransition(recipe.direct), vision, latents, views, torch.ones(4), DirectTraining())
+    tokens = np.zeros((4, 37, 16), np.int32)
+    gpt = AutoregressiveTransition(recipe.autoregressive)
+    return AutoregressiveObjective(gpt, vision, tokens, views, torch.ones(4), AutoregressiveTraining())
+
+
+@pytest.mark.parametrize(
+    ("stage", "message"),
+    [("vision", "same latents"), ("direct", "predictions are the same"), ("autoregressive", "one token")],
+)
+def test_a_collapse_stops_a_real_run(stage, message, vision, recipe, tmp_path):
+    objective = alike(stage, vision, recipe)
+    objective.prepare() if stage == "autoregressive" else None
+    objective.patience = 5
+    loop = LoopConfig(steps=100, batch=16, warm_up=2, log_every=3)
+    with pytest.raises(TrainingStopped, match=message) as stopped:
+        fit(objective, loop, Machine(precision="32-true"), tmp_path)
+    assert f"{stage}: " in str(stopped.value)
+    assert not (tmp_path / CHECKPOINT).exists()
 
 
 def test_pairs_are_adjacent_views(vision, recipe):
@@ -60,7 +67,7 @@ def test_pairs_are_adjacent_views(vision, recipe):
         vision,
         tokens,
         np.zeros((3, 37, 32, 32), np.uint16),
-        0,
+        torch.ones(3),
         AutoregressiveTraining(),
     )
     batch = objective.draw(200, 0.0, torch.Generator().manual_seed(0))

@@ -3,7 +3,6 @@
 import json
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,14 +18,6 @@ from xray2xray.training.train import train
 from xray2xray.world_model import WorldModel
 
 FLOAT32 = "32-true"
-
-
-@pytest.fixture(scope="session")
-def trained(store, recipe, tmp_path_factory) -> Path:
-    """All three stages, uninterrupted."""
-    out = tmp_path_factory.mktemp("run")
-    assert train(store, out, recipe=recipe, precision=FLOAT32) == out / "model"
-    return out
 
 
 def test_every_stage_writes_what_it_promises(trained, recipe):
@@ -114,11 +105,13 @@ def test_unknown_stages_and_presets_are_wrong_usage(store, tmp_path):
         train(store, tmp_path, preset_name="huge")
 
 
-def test_a_patient_is_never_on_both_sides(recipe):
-    held_out = train_module._held_out
-    recipe = replace(recipe, held_out=3)
-    assert held_out([f"p{n}" for n in range(20)], recipe) == 3
-    assert held_out([f"p{n}" for n in range(10)], recipe) == 2
-    assert held_out([*"abcdefghijk", *["z"] * 9], recipe) == 9
-    assert held_out(["z"] * 20, recipe) == 0
-    assert held_out(["a"], recipe) == 0
+def test_a_training_starts_from_another_and_a_start_is_no_resume(trained, store, recipe, tmp_path):
+    """The first figures are those of the weights that were given, not of new ones; V comes along."""
+    one_step = replace(recipe, direct_loop=replace(recipe.direct_loop, steps=1, rate=0.0, warm_up=1))
+    train(store, tmp_path, "direct", recipe=one_step, precision=FLOAT32, start=trained / "model")
+    before, after = (WorldModel.from_pretrained(folder / "model") for folder in (trained, tmp_path))
+    view = np.ones((32, 32), np.float32)
+    np.testing.assert_allclose(before.imagine(view), after.imagine(view), atol=1e-5)
+    assert after.config.notes["start"] == str(trained / "model")
+    with pytest.raises(InputError, match="of this preset's size"):
+        train(store, tmp_path / "other", "direct", recipe=recipe, start="tiny")

@@ -7,6 +7,7 @@ import pytest
 
 from xray2xray.errors import InputError
 from xray2xray.volume import Volume, read_nifti, read_volume, write_nifti
+from xray2xray.volume.nifti import VIRTUAL_PATIENT, is_virtual_patient
 
 Chest = Callable[..., Volume]
 
@@ -29,6 +30,15 @@ def test_header_says_mm_scanner_and_int16(tmp_path: Path) -> None:
     assert image.header["sform_code"] == image.header["qform_code"] == 1
     assert image.get_data_dtype() == np.int16
     assert np.asarray(image.dataobj).max() == 32767
+
+
+def test_a_virtual_patient_is_known_from_the_header(tmp_path: Path) -> None:
+    volume = Volume(np.zeros((3, 3, 3)), np.eye(4))
+    write_nifti(tmp_path / "scan.nii.gz", volume)
+    write_nifti(tmp_path / "virtual.nii.gz", volume, VIRTUAL_PATIENT)
+    (tmp_path / "damaged.nii").write_bytes(b"no header")
+    told = {path.name: is_virtual_patient(path) for path in [*tmp_path.iterdir(), tmp_path, tmp_path / "absent.nii"]}
+    assert [name for name, virtual in told.items() if virtual] == ["virtual.nii.gz"]
 
 
 def test_write_wants_a_nifti_name(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ class Generator(nn.Module):
             *(Block(config.width, dilation) for dilation in config.dilations),
             nn.GroupNorm(8, config.width),
             nn.SiLU(),
-            # Enlarged smoothly, not unfolded: unfolded, the change had a grid of 4 pixels that critics did not mind.
+            # Enlarged smoothly: unfolded, the change had a grid of 4 pixels that the critics did not mind.
             nn.Upsample(scale_factor=2.0, mode="bilinear"),
             nn.Conv2d(config.width, half, 3, padding=1),
             nn.SiLU(),

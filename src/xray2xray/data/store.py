@@ -154,6 +154,18 @@ class ViewStore:
         views, yaw, labels = self._read_stored(study)
         return StudyViews(study, views.astype(np.float32) / SCALE, yaw, labels)
 
+    def read_at(self, study: str, yaw_deg: float) -> np.ndarray:
+        """One view of a study as line integrals, float32 (size, size).
+
+        Raises:
+            InputError: as `read`, or the study has no view at that angle.
+        """
+        views, yaw, _ = self._read_stored(study)
+        nearest = int(np.abs(yaw - yaw_deg).argmin())
+        if abs(float(yaw[nearest]) - yaw_deg) > _YAW_TOLERANCE_DEG:
+            raise InputError(f"{self.path(study)} has no view at {yaw_deg:g} degrees; render the study again")
+        return views[nearest].astype(np.float32) / SCALE
+
     def read_labels(self, study: str) -> dict[str, Any]:
         """The labels of a study, without its views.
 

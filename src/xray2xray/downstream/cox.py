@@ -4,10 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize
 
 from ..evaluation.statistics.newton import newton
-from .head import Array
+from .head import Array, row_space
 from .survival import Followed, SurvivalHead
+
+MANY = 300  # features: a Hessian costs their number squared
 
 
 @dataclass(frozen=True)
@@ -40,15 +43,23 @@ class PartialLikelihood:
         """Log likelihood, its gradient (d,) and the information (d, d), for features (n, d)."""
         x = x[self.order]
         value, ratio, at_risk = self._risk_sets(x @ weights)
-        # a row's expected number of events: its hazard ratio times the baseline hazard of the risk sets it was in
-        baseline = np.bincount(self.first, 1 / at_risk, len(x)).cumsum()
-        baseline[self.died] -= np.bincount(self.tie, self.share / at_risk)[self.tie]
-        expected = ratio * baseline
+        expected = self._expected(ratio, at_risk)
         weighted = ratio[:, None] * x
         sums = np.cumsum(weighted[::-1], axis=0)[::-1][self.first]
         tied = np.add.reduceat(weighted[self.died], np.flatnonzero(np.diff(self.tie, prepend=-1)), axis=0)[self.tie]
         mean = (sums - self.share[:, None] * tied) / at_risk[:, None]  # of x over the risk set
         return value, x.T @ (self.died - expected), x.T @ (expected[:, None] * x) - mean.T @ mean
+
+    def gradient(self, x: Array, weights: Array) -> tuple[float, Array]:
+        """Log likelihood and its gradient (d,) alone, of features (n, d) sorted by `order`: what many can afford."""
+        value, ratio, at_risk = self._risk_sets(x @ weights)
+        return value, x.T @ (self.died - self._expected(ratio, at_risk))
+
+    def _expected(self, ratio: Array, at_risk: Array) -> Array:
+        """Expected events of each row (n,): its hazard ratio times the baseline hazard of the risk sets it was in."""
+        baseline = np.bincount(self.first, 1 / at_risk, len(ratio)).cumsum()
+        baseline[self.died] -= np.bincount(self.tie, self.share / at_risk)[self.tie]
+        return ratio * baseline
 
     def _risk_sets(self, score: Array) -> tuple[float, Array, Array]:
         """Log likelihood, hazard ratios (n,) and their sum over each event's risk set (k,); rows sorted."""
@@ -62,6 +73,8 @@ class PartialLikelihood:
 def fit_cox(x: Array, time: Array, died: NDArray[np.bool_], penalty: float) -> Array:
     """Weights (d,) that minimise -log likelihood / n + penalty / 2 |weights|^2 for features (n, d)."""
     likelihood = PartialLikelihood.of(time, died)
+    if x.shape[1] > MANY:
+        return _descend(likelihood, x, penalty)
 
     def loss(weights: Array) -> tuple[float, Array, Array]:
         value, gradient, information = likelihood.derivatives(x, weights)
@@ -72,6 +85,19 @@ def fit_cox(x: Array, time: Array, died: NDArray[np.bool_], penalty: float) -> A
         )
 
     return newton(loss, np.zeros(x.shape[1]))
+
+
+def _descend(likelihood: PartialLikelihood, x: Array, penalty: float) -> Array:
+    """`fit_cox` for many features: no Hessian (L-BFGS). The weakest penalties need not converge to lose."""
+
+    x = x[likelihood.order]
+
+    def loss(weights: Array) -> tuple[float, Array]:
+        value, gradient = likelihood.gradient(x, weights)
+        return -value / len(x) + penalty / 2 * float(weights @ weights), -gradient / len(x) + penalty * weights
+
+    found = minimize(loss, np.zeros(x.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 100, "gtol": 1e-7})
+    return found.x
 
 
 def held_out_cox(train: Followed, test: Followed, penalty: float) -> float:
@@ -103,8 +129,10 @@ class CoxHead(SurvivalHead):
 
     def _fit(self, train: Followed, owner: NDArray[np.intp]) -> None:
         died = train.event == 1
-        self.penalty_ = self._choose(train, owner, held_out_cox)
-        self.weights_ = fit_cox(train.x, train.time, died, self.penalty_)
+        coordinates, basis = row_space(train.x)
+        reduced = train._replace(x=coordinates)
+        self.penalty_ = self._choose(reduced, owner, held_out_cox)
+        self.weights_ = fit_cox(coordinates, train.time, died, self.penalty_) @ basis
         self.times_, self.jumps_ = breslow(train.x @ self.weights_, train.time, died)
 
     def _risk(self, x: Array) -> Array:

@@ -46,3 +46,18 @@ def standardisation(x: Array) -> tuple[Array, Array]:
     scale = x.std(axis=0)
     scale[scale < 1e-9] = 1  # a constant feature says nothing and must not divide by zero
     return x.mean(axis=0), scale
+
+
+def row_space(x: Array) -> tuple[Array, Array]:
+    """Features (n, d) as coordinates (n, r) in an orthonormal basis (r, d) of their rows' span, r at most n.
+
+    The weights of an L2-penalised linear model lie in that span, so it is the same model with n numbers a row, not
+    d: coordinates @ (basis @ weights) = x @ weights. Where d is not larger than n, x itself and the unit matrix.
+    """
+    n, d = x.shape
+    if d <= n:
+        return x, np.eye(d)
+    values, vectors = np.linalg.eigh(x @ x.T)
+    kept = values > 1e-10 * values[-1]
+    lengths = np.sqrt(values[kept])
+    return vectors[:, kept] * lengths, (vectors[:, kept] / lengths).T @ x

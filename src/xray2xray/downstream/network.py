@@ -88,9 +88,12 @@ class SupervisedObjective(Objective):
 
     def draw(self, size: int, progress: float, generator: torch.Generator) -> Batch:
         rows = self._train[torch.randint(len(self._train), (size,), generator=generator).numpy()]
-        seen = _read(self._pictures, rows)
-        noise = torch.randn(seen.shape, generator=generator) * (NOISE * self.model.sd.cpu())
-        return {"pictures": moved(seen, generator) + noise, **self._truth.tensors(rows)}
+        return {"pictures": self.varied(_read(self._pictures, rows), generator), **self._truth.tensors(rows)}
+
+    def varied(self, pictures: Tensor, generator: torch.Generator) -> Tensor:
+        """Training pictures as they might also have been taken."""
+        noise = torch.randn(pictures.shape, generator=generator) * (NOISE * self.model.sd.cpu())
+        return moved(pictures, generator) + noise
 
     def forward(self, batch: Batch, part: str, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
         return losses(self.model(batch["pictures"]), batch).mean(), {}

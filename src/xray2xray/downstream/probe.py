@@ -18,7 +18,7 @@ from ..evaluation.statistics.auroc import auroc
 from ..evaluation.statistics.resampling import draw_patients, interval
 from ..files import write_npz
 from ..rungs import VIRTUAL
-from .head import Array, feature_rows, refuse_real, standardisation
+from .head import Array, feature_rows, refuse_real, row_space, standardisation
 
 FORMAT = "xray2xray-probes"
 INVERSE_PENALTIES = tuple(float(c) for c in np.logspace(-5, 1, 7))
@@ -121,25 +121,40 @@ def fit(x: Array, y: NDArray[np.int64], *, label: str, features: str, seed: int 
             f"{label}: {positives} of {len(y)} training patients are positive; four of each kind are needed"
         )
     inner, held = train_test_split(np.arange(len(y)), test_size=HELD_OUT, stratify=y, random_state=seed)
+    trials = _Regression.of(x[inner])
     losses = []
     for inverse_penalty in INVERSE_PENALTIES:
-        trial = _fit_once(x[inner], y[inner], inverse_penalty, label, features)
+        trial = trials.fit(y[inner], inverse_penalty, label, features)
         likely = np.clip(trial.probability(x[held]), 1e-7, 1 - 1e-7)
         losses.append(-np.mean(np.where(y[held] == 1, np.log(likely), np.log(1 - likely))))
-    return _fit_once(x, y, INVERSE_PENALTIES[int(np.argmin(losses))], label, features)
+    return _Regression.of(x).fit(y, INVERSE_PENALTIES[int(np.argmin(losses))], label, features)
 
 
-def _fit_once(x: Array, y: NDArray[np.int64], inverse_penalty: float, label: str, features: str) -> Probe:
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
+@dataclass(frozen=True, eq=False)
+class _Regression:
+    """Standardised features, reduced to their rows' span once for all penalties; see `row_space`."""
 
-    mean, scale = standardisation(x)
-    regression = LogisticRegression(C=inverse_penalty, max_iter=300)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the weakest penalties need not converge to lose
-        regression.fit((x - mean) / scale, y)
-    mean, scale, weights = (a.astype(np.float32) for a in (mean, scale, regression.coef_[0]))
-    return Probe(label, features, mean, scale, weights, float(regression.intercept_[0]), inverse_penalty)
+    mean: Array
+    scale: Array
+    coordinates: Array
+    basis: Array
+
+    @classmethod
+    def of(cls, x: Array) -> "_Regression":
+        mean, scale = standardisation(x)
+        return cls(mean, scale, *row_space((x - mean) / scale))
+
+    def fit(self, y: NDArray[np.int64], inverse_penalty: float, label: str, features: str) -> Probe:
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.linear_model import LogisticRegression
+
+        regression = LogisticRegression(C=inverse_penalty, max_iter=300)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the weakest penalties need not converge to lose
+            regression.fit(self.coordinates, y)
+        weights = regression.coef_[0] @ self.basis
+        mean, scale, weights = (a.astype(np.float32) for a in (self.mean, self.scale, weights))
+        return Probe(label, features, mean, scale, weights, float(regression.intercept_[0]), inverse_penalty)
 
 
 def _known(features: ArrayLike, labels: ArrayLike) -> tuple[Array, NDArray[np.int64]]:
@@ -247,13 +262,14 @@ def pixel_features(
     """The simplest features to beat: views (n, h, w) averaged to `side` x `side`, then the training PCA's scores."""
     from sklearn.decomposition import PCA
 
-    small_train, small_test = (_averaged(np.asarray(views, np.float32), side) for views in (train, test))
+    small_train, small_test = (block_means(views, side) for views in (train, test))
     pca = PCA(min(components, len(small_train), small_train.shape[1]), svd_solver="full").fit(small_train)
     return pca.transform(small_train).astype(np.float32), pca.transform(small_test).astype(np.float32)
 
 
-def _averaged(views: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+def block_means(views: ArrayLike, side: int = 32) -> NDArray[np.float32]:
     """(n, h, w) -> (n, side * side), each the mean of its block; h and w need not be multiples of `side`."""
+    views = np.asarray(views, np.float32)
     side = min(side, *views.shape[1:])
     edges = [np.linspace(0, length, side + 1).astype(int)[:-1] for length in views.shape[1:]]
     sums = np.add.reduceat(np.add.reduceat(views, edges[0], axis=1), edges[1], axis=2)

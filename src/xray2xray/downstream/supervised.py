@@ -7,15 +7,12 @@
 The loop, its checkpoints and its exact resume are those of the world model's training.
 """
 
-import contextlib
-import io
 import json
-import time as clock
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -31,8 +28,10 @@ from ..files import atomic_path, write_json
 from ..pretrained import sha256
 from ..rungs import VIRTUAL
 from ..runs import pick_device
+from ..training.budget import planned_steps
 from ..training.checkpoint import CHECKPOINT
 from ..training.loop import LoopConfig, Machine, fit
+from ..training.objective import Objective
 from .backbones import build_backbone
 from .backbones.weights import load_weights
 from .cox import CoxHead
@@ -44,8 +43,6 @@ from .survival import MINIMUM
 FORMAT, VERSION = "xray2xray-supervised", 1
 CHECKS = 20  # looks at the validation pictures
 HELD_OUT = 0.2  # share of the patients who validate, unless the caller names them
-PLAN = "plan.json"  # beside the checkpoint: how many steps the seconds have bought
-TRIAL = 5  # steps that are timed
 SHRINKAGE = 0.01  # penalty of the curve's one weight
 
 
@@ -67,6 +64,8 @@ class SupervisedNetwork:
         curve_: a Cox regression of the event on the network's log hazard, fitted on the validation patients: on those
             of the training the hazard is too sure of itself. None without an event.
     """
+
+    OBJECTIVE: ClassVar = SupervisedObjective
 
     method: str = "resnet"
     size: str = "paper"
@@ -123,7 +122,7 @@ class SupervisedNetwork:
         started = out is not None and (Path(out) / CHECKPOINT).exists()
         if started and not resume:
             raise UsageError(f"{out} holds a run; resume it, or choose another folder")
-        _check_pictures(images)
+        self._check_images(images)
         truth = Endpoints.of(labels, time, event, len(images))
         train, held = _split(len(images), patients, validation, self.seed)
         for part, rows in (("training", train), ("validation", held)):
@@ -135,12 +134,12 @@ class SupervisedNetwork:
 
         def objective() -> SupervisedObjective:
             network = self._begin(truth, train, mean, sd)
-            return SupervisedObjective(network, images, truth, train, held, self._named())
+            return self.OBJECTIVE(network, images, truth, train, held, self._named())
 
         with TemporaryDirectory() as temporary:
             folder = Path(temporary if out is None else out)
             machine = Machine(device, self.precision, self.seed)
-            self.steps_ = self._plan(objective, machine, folder, resume)
+            self.steps_ = self.steps or self._bought(objective, machine, folder, resume)
             trained = objective()
             fit(trained, self._loop(self.steps_), machine, folder, resume and started)
         self.labels_, self.network_ = truth.names, trained.best.eval()
@@ -239,8 +238,7 @@ class SupervisedNetwork:
                 raise ValueError("network.safetensors does not have the sha256 of config.json")
             self = cls(**{**config["settings"], "device": device})
             self.labels_, self.steps_ = tuple(config["labels"]), config["trained_steps"]
-            backbone = build_backbone(self.method, self.size)
-            self.network_ = MultiTaskNetwork(backbone, len(self.labels_) + config["event"])
+            self.network_ = self._untrained(len(self.labels_) + config["event"])
             self.network_.load_state_dict(load_file(path))
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             reason = str(error).splitlines()[0]
@@ -253,18 +251,24 @@ class SupervisedNetwork:
         """The untrained network, the same each time; its findings begin at their prevalence."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            backbone = build_backbone(self.method, self.size)
-            network = MultiTaskNetwork(backbone, len(truth.names) + (truth.time is not None), mean, sd)
+            network = self._untrained(len(truth.names) + (truth.time is not None), mean, sd)
         if self.weights is not None:
-            load_weights(backbone, self.weights)
+            load_weights(network.backbone, self.weights)
         p = torch.from_numpy(truth.take(train).prevalence())
         network.heads.bias.data.zero_()[: len(p)] = torch.logit(p).float()
         return network
+
+    def _untrained(self, answers: int, mean: float = 0.0, sd: float = 1.0) -> MultiTaskNetwork:
+        return MultiTaskNetwork(build_backbone(self.method, self.size), answers, mean, sd)
 
     def _named(self) -> dict[str, Any]:
         """What a checkpoint must agree with."""
         begun = None if self.weights is None else sha256(Path(self.weights))
         return {"method": self.method, "size": self.size, "rate": self.rate, "weights": begun}
+
+    def _bought(self, objective: Callable[[], Objective], machine: Machine, out: Path, resume: bool) -> int:
+        assert self.seconds is not None
+        return planned_steps(self.seconds, CHECKS, objective, self._loop, machine, out, resume)
 
     def _loop(self, steps: int) -> LoopConfig:
         every = max(1, steps // CHECKS)
@@ -273,32 +277,19 @@ class SupervisedNetwork:
             steps, self.batch, self.rate, warm_up=warm_up, weight_decay=0.05, log_every=every, check_every=every
         )
 
-    def _plan(self, objective: Callable[[], SupervisedObjective], machine: Machine, out: Path, resume: bool) -> int:
-        """Steps of the budget; of seconds, what they buy on this machine, or bought where the run began."""
-        if self.seconds is None:
-            assert self.steps is not None
-            return self.steps
-        if resume and (out / PLAN).is_file():
-            return int(json.loads((out / PLAN).read_text(encoding="utf-8"))["steps"])
-        taken = []
-        with TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
-            for steps in (1, 1, 1 + TRIAL):  # the first warms up
-                begun = clock.perf_counter()
-                fit(objective(), replace(self._loop(steps), check_every=steps), machine, Path(folder))
-                taken.append(clock.perf_counter() - begun)
-        step_s = max((taken[2] - taken[1]) / TRIAL, 1e-4)
-        steps = max(CHECKS, int((self.seconds - CHECKS * taken[1]) / step_s))
-        write_json(out / PLAN, {"seconds": self.seconds, "steps": steps})
-        return steps
-
     def _answers(self, images: NDArray[Any], rung: str) -> torch.Tensor:
         self._check_fitted()
         refuse_real(f"{self.method} network", self.rung, rung)
-        _check_pictures(images)
+        self._check_images(images)
         answers = self.network_.answers(images).double()
         if not torch.isfinite(answers).all():
             raise InputError("pictures hold NaN or infinite numbers")
         return answers
+
+    def _check_images(self, images: NDArray[Any]) -> None:
+        shape = getattr(images, "shape", ())
+        if len(shape) != 3 or not all(shape):
+            raise InputError(f"a network wants pictures (n, h, w), got {shape or type(images).__name__}")
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "network_"):
@@ -309,12 +300,6 @@ class SupervisedNetwork:
         if self.curve_ is None:
             raise UsageError(f"the {self.method} network was given no times and events to learn from")
         return self.curve_
-
-
-def _check_pictures(images: NDArray[Any]) -> None:
-    shape = getattr(images, "shape", ())
-    if len(shape) != 3 or not all(shape):
-        raise InputError(f"a network wants pictures (n, h, w), got {shape or type(images).__name__}")
 
 
 def _split(n: int, patients: ArrayLike | None, validation: ArrayLike | None, seed: int) -> tuple[Rows, Rows]:

@@ -3,55 +3,62 @@
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+
+import numpy as np
 
 from ..errors import InputError
 from ..files import progress
+from ..projection.forward import project
 from ..projection.geometry import STANDARD_ARC, Geometry
+from ..projection.render import render
 from ..rungs import FROM_CT, VIRTUAL
 from ..seeds import FIRST_TEST_SEED
+from ..volume.volume import Volume, isocentre_mm
 from .metrics import Array
+from .volumes import lungs
 
 
 @dataclass(frozen=True)
 class Case:
-    """One patient with the truth at every angle asked for: `views_p` float32 (angles, h, w)."""
+    """One patient with the truth at every angle asked for: `views_p` float32 (angles, h, w).
+
+    `lung_mm`, where asked for, is how far each ray runs through gas inside the body.
+    """
 
     name: str
     rung: str
     views_p: Array
+    lung_mm: Array | None = None
 
 
 @dataclass(frozen=True)
 class Source:
-    """A case that is not rendered yet; `views(geometry, yaw_deg)` reads or makes it."""
+    """A case that is not rendered yet; `volume()` reads or makes it."""
 
     name: str
     rung: str
-    views: Callable[[Geometry, Sequence[float]], Array]
+    volume: Callable[[], Volume]
 
 
 def sources(
     ct: Sequence[str | Path] = (), procedural: int = 0, seed: int = 0, series: str | None = None
 ) -> Iterator[Source]:
     """The CTs, then virtual patients from 1,000,000 + `seed`; nothing is read before its turn comes."""
-    from ..projection.render import render
+    from ..volume.nifti import is_virtual_patient
     from ..volume.read import read_volume
     from ..volume.thorax import patient_volume
-
-    def from_ct(path: Path) -> Callable[[Geometry, Sequence[float]], Array]:
-        return lambda geometry, yaw_deg: render(read_volume(path, series), geometry, yaw_deg)
-
-    def from_seed(patient: int) -> Callable[[Geometry, Sequence[float]], Array]:
-        return lambda geometry, yaw_deg: render(patient_volume(patient), geometry, yaw_deg)
 
     taken: dict[str, int] = {}
     for path in _expanded(ct):
         name = path.name.removesuffix(".gz").removesuffix(".nii").removesuffix(".zip") or str(path)
         taken[name] = taken.get(name, 0) + 1
-        yield Source(name if taken[name] == 1 else f"{name}-{taken[name]}", FROM_CT, from_ct(path))
+        rung = VIRTUAL if is_virtual_patient(path) else FROM_CT
+        name = name if taken[name] == 1 else f"{name}-{taken[name]}"
+        yield Source(name, rung, partial(read_volume, path, series))
     for patient in range(FIRST_TEST_SEED + seed, FIRST_TEST_SEED + seed + procedural):
-        yield Source(f"thorax-{patient}", VIRTUAL, from_seed(patient))
+        yield Source(f"thorax-{patient}", VIRTUAL, partial(patient_volume, patient))
 
 
 def _expanded(ct: Sequence[str | Path]) -> Iterator[Path]:
@@ -67,18 +74,25 @@ def rendered(
     failed: list[dict[str, str]],
     yaw_deg: Sequence[float] = STANDARD_ARC,
     description: str = "evaluating",
+    with_lungs: bool = False,
 ) -> Iterator[Case]:
     """Render one source after the other; one that fails is noted in `failed` and the rest goes on."""
     for source in progress(chosen, description):
         try:
-            views_p = source.views(geometry, yaw_deg)
+            volume = source.volume()
+            views_p = render(volume, geometry, yaw_deg)
+            lung_mm = _lung_mm(volume, geometry, yaw_deg) if with_lungs else None
         except Exception as error:  # a damaged file can fail in any library, and the cohort must not
             expected = isinstance(error, InputError | OSError)
             reason = " ".join((str(error) if expected else f"{type(error).__name__}: {error}").split())
             failed.append({"case": source.name, "rung": source.rung, "reason": reason})
             print(f"xray2xray: left out {source.name}: {reason}", file=sys.stderr, flush=True)
         else:
-            yield Case(source.name, source.rung, views_p)
+            yield Case(source.name, source.rung, views_p, lung_mm)
+
+
+def _lung_mm(volume: Volume, geometry: Geometry, yaw_deg: Sequence[float]) -> Array:
+    return project(lungs(volume).astype(np.float32), volume.affine, geometry, yaw_deg, isocentre_mm(volume))
 
 
 def batches(cases: Iterable[Case], size: int) -> Iterator[list[Case]]:

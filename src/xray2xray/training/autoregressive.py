@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..transition.autoregressive import AutoregressiveTransition
+from ..transition.blocks import embed_codebook
 from ..transition.direct import ARC_DEG
 from ..transition.rollout import context_steps, roll_out
 from ..vision.vqgan import VisionModel
-from .objective import Batch, Objective, TrainingStopped, follow
+from .objective import Batch, Objective, TrainingStopped, draw_rows, follow
 from .pictures import contact_sheet
 from .vision import psnr, stored_to_network
 
@@ -35,7 +36,7 @@ class AutoregressiveObjective(Objective):
         vision: VisionModel,
         tokens: np.ndarray,
         views: np.ndarray,
-        held_out: int,
+        weight: Tensor,
         training: AutoregressiveTraining,
     ) -> None:
         super().__init__()
@@ -43,19 +44,19 @@ class AutoregressiveObjective(Objective):
         self.average = copy.deepcopy(model).requires_grad_(False)
         self.training_config = training
         self._vision = (vision.eval().requires_grad_(False),)
-        self._tokens, self._views = tokens, views
-        self._train = len(tokens) - held_out
+        self._tokens, self._views, self._weight = tokens, views, weight
+        self._train = len(weight)
 
     def prepare(self) -> None:
         """Embed tokens by how they look (before training; a resumed run restores it)."""
-        self.model.start_from_codebook(self._vision[0].codebook.entries)
+        embed_codebook(self.model.embed, self._vision[0].codebook.entries)
         self.average.load_state_dict(self.model.state_dict())
 
     def learned(self, part: str) -> nn.Module:
         return self.model
 
     def draw(self, size: int, progress: float, generator: torch.Generator) -> Batch:
-        patients = torch.randint(self._train, (size,), generator=generator)
+        patients = draw_rows(self._weight, size, generator)
         return self._pairs(patients, generator)
 
     def forward(self, batch: Batch, part: str, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
@@ -80,7 +81,7 @@ class AutoregressiveObjective(Objective):
         return {"loss": float(loss), "accuracy": float(figures["accuracy"]), "psnr_rolled_out": float(decibels.mean())}
 
     def watch(self, step: int, figures: dict[str, float]) -> None:
-        if step > 500 and figures.get("distinct", 1.0) < 0.005:
+        if step > self.patience and figures.get("distinct", 1.0) < 0.005:
             raise TrainingStopped(f"{self.stage}: one token is predicted everywhere at step {step}; lower the rate")
 
     def picture(self) -> np.ndarray | None:

@@ -12,7 +12,7 @@ from ..adaptation.appearance import Appearance, randomise
 from ..transition.direct import ARC_DEG, DirectTransition
 from ..transition.rollout import roll_out
 from ..vision.vqgan import VisionModel
-from .objective import Batch, Objective, TrainingStopped, follow
+from .objective import Batch, Objective, TrainingStopped, draw_rows, follow
 from .pictures import contact_sheet
 from .vision import psnr, stored_to_network
 
@@ -37,7 +37,8 @@ class DirectTraining:
 
 class DirectObjective(Objective):
     """Latents are cached, (patients, 37, n, C) float16 of the standard arc; views, uint16 (patients, 37, size, size),
-    are touched for the pixel loss and for validation only. A batch counts patients."""
+    are touched for the pixel loss and for validation only. A batch counts patients, drawn as `weight` says; those
+    beyond its length are held out."""
 
     stage = "direct"
 
@@ -47,7 +48,7 @@ class DirectObjective(Objective):
         vision: VisionModel,
         latents: np.ndarray,
         views: np.ndarray,
-        held_out: int,
+        weight: Tensor,
         training: DirectTraining,
     ) -> None:
         super().__init__()
@@ -56,8 +57,8 @@ class DirectObjective(Objective):
         self.average = copy.deepcopy(model).requires_grad_(False)
         self.training_config = training
         self._vision = (vision.eval().requires_grad_(False),)  # in a tuple: frozen, so no part of this stage's state
-        self._latents, self._views = latents, views
-        self._train = len(latents) - held_out
+        self._latents, self._views, self._weight = latents, views, weight
+        self._train = len(weight)
 
     def prepare(self) -> None:
         """Fit the linear prior (before training; a resumed run restores it)."""
@@ -70,7 +71,7 @@ class DirectObjective(Objective):
     def draw(self, size: int, progress: float, generator: torch.Generator) -> Batch:
         training = self.training_config
         frontal = ARC_DEG.index(0.0)
-        patients = torch.randint(self._train, (size,), generator=generator)
+        patients = draw_rows(self._weight, size, generator)
         given = torch.randint(len(ARC_DEG), (size,), generator=generator)
         given[torch.rand(size, generator=generator) < training.frontal_share] = frontal
         targets = torch.rand(size, len(ARC_DEG), generator=generator).argsort(dim=1)[:, : training.targets]
@@ -131,7 +132,7 @@ class DirectObjective(Objective):
         return {"latent_mse": float(torch.stack(square).mean()), "psnr_beyond_30": float(torch.stack(decibels).mean())}
 
     def watch(self, step: int, figures: dict[str, float]) -> None:
-        if step > 500 and figures.get("spread", 1.0) < 1e-3:
+        if step > self.patience and figures.get("spread", 1.0) < 1e-3:
             raise TrainingStopped(f"{self.stage}: all predictions are the same at step {step}; lower the rate")
 
     def picture(self) -> np.ndarray | None:

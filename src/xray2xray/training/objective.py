@@ -12,7 +12,7 @@ Batch = dict[str, Tensor]
 
 
 class TrainingStopped(InputError):
-    """Training noticed that it no longer learns: a loss that is not finite, a collapse, a dead codebook."""
+    """Training ended early: a loss that is not finite, a collapse, a dead codebook; or it was asked to stop."""
 
 
 class Objective(nn.Module):
@@ -24,6 +24,7 @@ class Objective(nn.Module):
 
     stage = "stage"
     parts: tuple[str, ...] = ("model",)
+    patience = 500  # steps before `watch` judges: at first all predictions are alike
 
     def learned(self, part: str) -> nn.Module:
         """The module that this part's optimizer moves."""
@@ -73,3 +74,8 @@ def step_generator(seed: int, step: int, purpose: int = 0) -> torch.Generator:
     """The random source of one step: the sampler's position is the step's number, so nothing needs to be stored."""
     state = np.random.SeedSequence([seed, step, purpose]).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state >> np.uint64(1)))
+
+
+def draw_rows(weight: Tensor, size: int, generator: torch.Generator) -> Tensor:
+    """Rows (size,) of studies, each as likely as its weight."""
+    return torch.multinomial(weight, size, replacement=True, generator=generator)

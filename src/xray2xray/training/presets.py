@@ -5,10 +5,12 @@ from dataclasses import dataclass, field, replace
 from ..errors import UsageError
 from ..transition.autoregressive import AutoregressiveConfig
 from ..transition.direct import DirectConfig
+from ..transition.sampler import SamplerConfig
 from ..vision.vqgan import VisionConfig
 from .autoregressive import AutoregressiveTraining
 from .direct import DirectTraining
 from .loop import LoopConfig
+from .sampler import SamplerTraining
 from .vision import VisionLosses
 
 
@@ -19,12 +21,15 @@ class Preset:
     name: str
     vision: VisionConfig
     direct: DirectConfig
+    sampler: SamplerConfig
     autoregressive: AutoregressiveConfig
     vision_loop: LoopConfig
     direct_loop: LoopConfig
+    sampler_loop: LoopConfig
     autoregressive_loop: LoopConfig
     vision_losses: VisionLosses = field(default_factory=VisionLosses)
     direct_training: DirectTraining = field(default_factory=DirectTraining)
+    sampler_training: SamplerTraining = field(default_factory=SamplerTraining)
     autoregressive_training: AutoregressiveTraining = field(default_factory=AutoregressiveTraining)
     held_out: int = 40  # patients of the store that are only looked at
     held_out_views: int = 96  # of theirs, on which V is validated
@@ -36,9 +41,11 @@ def _tiny() -> Preset:
         name="tiny",
         vision=vision,
         direct=DirectConfig(tokens=vision.tokens),
+        sampler=SamplerConfig(tokens=vision.tokens),
         autoregressive=AutoregressiveConfig(tokens=vision.tokens),
         vision_loop=LoopConfig(steps=2800, batch=32, rate=1e-3),
         direct_loop=LoopConfig(steps=1800, batch=12, rate=8e-4, check_every=600),
+        sampler_loop=LoopConfig(steps=800, batch=8, rate=8e-4, warm_up=80, log_every=20, check_every=200),
         autoregressive_loop=LoopConfig(steps=2300, batch=16, rate=8e-4, betas=(0.9, 0.95), check_every=500),
     )
 
@@ -62,9 +69,13 @@ def _larger(name: str, vision: VisionConfig, dim: int, layers: int, steps: int) 
         name=name,
         vision=vision,
         direct=direct,
+        sampler=SamplerConfig(
+            tokens=vision.tokens, hidden=dim, dim=dim // 2, heads=heads, blocks=layers // 4, condition_dim=dim // 2
+        ),
         autoregressive=gpt,
         vision_loop=LoopConfig(steps=steps, batch=64, rate=5e-4),
         direct_loop=LoopConfig(steps=steps, batch=32, rate=3e-4, warm_up=1000),
+        sampler_loop=LoopConfig(steps=steps // 4, batch=32, rate=3e-4, warm_up=1000),
         autoregressive_loop=LoopConfig(steps=steps, batch=64, rate=3e-4, warm_up=1000, betas=(0.9, 0.95)),
     )
 
@@ -107,5 +118,29 @@ def with_steps(chosen: Preset, steps: int | None) -> Preset:
         chosen,
         vision_loop=cut(chosen.vision_loop),
         direct_loop=cut(chosen.direct_loop),
+        sampler_loop=cut(chosen.sampler_loop),
         autoregressive_loop=cut(chosen.autoregressive_loop),
+    )
+
+
+def with_width(chosen: Preset, dim: int) -> Preset:
+    """The same pictures, tokens and layers in networks of another width: transformers of `dim`, V in proportion.
+
+    Raises:
+        UsageError: `dim` does not divide into attention heads.
+    """
+    head_dim = chosen.direct.dim // chosen.direct.heads
+    heads = max(1, dim // head_dim)
+    if dim < 8 or dim % heads:
+        raise UsageError(f"a width of {dim} does not divide into heads of {head_dim}; take a multiple of that")
+    scale = dim / chosen.direct.dim
+    widths = tuple(8 * max(1, round(width * scale / 8)) for width in chosen.vision.widths)  # group norms have 8 groups
+    head_width = max(4, round(chosen.vision.head_width * scale))
+    condition_dim = max(8, round(chosen.direct.condition_dim * scale))
+    return replace(
+        chosen,
+        name=f"{chosen.name}-{dim}",
+        vision=replace(chosen.vision, widths=widths, head_width=head_width),
+        direct=replace(chosen.direct, dim=dim, heads=heads, condition_dim=condition_dim),
+        autoregressive=replace(chosen.autoregressive, dim=dim, heads=heads),
     )

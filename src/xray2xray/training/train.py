@@ -1,8 +1,8 @@
-"""Training from a view store to a pretrained folder: V, then either form of M on V's cached latents.
+"""Training from a view store to a pretrained folder: V, then either form of M on V's cached latents, and a sampler.
 
 `python -m xray2xray.training.train STORE --out DIR` does all stages of the `tiny` preset. In DIR:
 
-    vision/ direct/ autoregressive/   metrics.jsonl, pictures/, checkpoint.pt of each stage
+    vision/ direct/ sampler/ autoregressive/   metrics.jsonl, pictures/, checkpoint.pt of each stage
     latents/                          what V makes of every view
     model/                            the result, for `WorldModel.from_pretrained`
 """
@@ -12,19 +12,19 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 import yaml
+from torch import nn
 
-from ..data.groups import group_of
-from ..data.store import ViewStore
 from ..errors import InputError, UsageError
 from ..files import atomic_path
-from ..pretrained import PARTS, read_config, read_part, sha256, write_part
+from ..pretrained import PARTS, SAMPLER_OF, folder_of, read_config, read_part, sha256, write_part
 from ..transition.autoregressive import AutoregressiveTransition
 from ..transition.direct import DirectTransition
+from ..transition.sampler import DirectSampler
 from ..vision.vqgan import VisionModel
 from .autoregressive import AutoregressiveObjective
 from .cache import cached_latents
@@ -32,6 +32,8 @@ from .checkpoint import CHECKPOINT
 from .direct import DirectObjective
 from .loop import Machine, fit
 from .presets import Preset, preset, with_steps
+from .sampler import SamplerObjective
+from .sources import Studies, read_studies
 from .vision import VisionObjective
 
 STAGES = PARTS
@@ -39,7 +41,7 @@ RECIPE = "recipe.yaml"
 
 
 def train(
-    views: str | Path,
+    views: str | Path | Sequence[str | Path],
     out: str | Path,
     stage: str = "all",
     preset_name: str = "tiny",
@@ -49,27 +51,33 @@ def train(
     device: str = "cpu",
     precision: str = "auto",
     limit: int | None = None,
+    shares: Sequence[float] | None = None,
+    start: str | Path | None = None,
     recipe: Preset | None = None,
     appearance: float = 0.0,
 ) -> Path:
     """Train a world model and return the folder that `WorldModel.from_pretrained` takes (out/model).
 
     Args:
-        views: a view store whose studies hold the standard arc.
+        views: view stores whose studies hold the standard arc; studies are held out from the first.
         out: a folder of ours or a new one; later stages find the earlier ones' results there.
-        stage: all, vision, direct or autoregressive.
+        stage: all, vision, direct, sampler (of the direct form) or autoregressive.
         preset_name: tiny, small, base or large.
         steps: of each stage, instead of the preset's.
         resume: go on where an interrupted run stopped; finished stages are skipped.
         seed: of the weights and of the batches.
         device, precision: as Lightning Fabric names them; `auto` takes bfloat16 where it is faster here.
-        limit: use the first studies only.
+        limit: use the first studies of every store only.
+        shares: of the draws, a number for each store; by default every study is drawn alike.
+        start: a trained model (`tiny`, or a folder) whose weights every stage starts from instead of random ones; its V
+            is used where none was trained here.
         recipe: a whole preset, instead of `preset_name`.
         appearance: share of the direct form's inputs that get a random appearance (docs/adaptation.md).
 
     Raises:
-        InputError: the store is empty or of another size, or a checkpoint cannot be used.
-        UsageError: an unknown stage or preset, or a stage was trained before and `resume` was not asked for.
+        InputError: a store is empty or of another size, or a checkpoint or the weights to start from cannot be used.
+        UsageError: an unknown stage or preset, unfitting shares, or a stage was trained before and `resume` was not
+            asked for.
         TrainingStopped: a collapse was noticed.
     """
     if stage not in ("all", *STAGES):
@@ -84,102 +92,99 @@ def train(
     for name in wanted:
         if (out / name / CHECKPOINT).exists() and not resume:
             raise UsageError(f"{out / name} was trained before; pass --resume to go on, or choose another --out")
-    stored, groups, key = _read(views, chosen, limit)
-    held_out = _held_out(groups, chosen)
+    stores = [views] if isinstance(views, str | Path) else views
+    studies = read_studies(stores, shares, chosen.vision.size, chosen.held_out, limit)
     _save_recipe(out, chosen, seed)
     machine = Machine(device=device, precision=precision, seed=seed)
-    notes: dict[str, Any] = {"preset": chosen.name, "seed": seed, "patients": len(stored)}
+    notes: dict[str, Any] = {"preset": chosen.name, "seed": seed, "patients": len(studies.views)}
+    if start is not None:
+        notes["start"] = str(start)
+        if "vision" not in wanted and not (out / "model" / "vision.safetensors").is_file():
+            write_part(out / "model", "vision", _started(VisionModel(chosen.vision), "vision", start), notes)
     for name in wanted:
         goes_on = resume and (out / name / CHECKPOINT).exists()
         torch.manual_seed(seed)  # the weights a stage starts from; its batches have their own generators
         if name == "vision":
-            _train_vision(stored, held_out, chosen, machine, out, goes_on, notes)
+            _train_vision(studies, chosen, machine, out, goes_on, start, notes)
         else:
-            _train_transition(name, stored, held_out, key, chosen, machine, out, goes_on, notes)
+            _train_transition(name, studies, chosen, machine, out, goes_on, start, notes)
     return out / "model"
 
 
 def _train_vision(
-    stored: np.ndarray,
-    held_out: int,
+    studies: Studies,
     chosen: Preset,
     machine: Machine,
     out: Path,
     resume: bool,
+    start: str | Path | None,
     notes: dict[str, Any],
 ) -> None:
-    learned = stored[: len(stored) - held_out]
-    looked_at = stored[-held_out:] if held_out else learned
+    learned = studies.views[: len(studies.weight)]
+    looked_at = studies.views[len(learned) :] if studies.held_out else learned
     flat = looked_at.reshape(-1, *looked_at.shape[2:])
     seen = flat[np.linspace(0, len(flat) - 1, min(chosen.held_out_views, len(flat))).astype(int)]
-    model = VisionModel(chosen.vision)
-    objective = VisionObjective(model, learned.reshape(-1, *learned.shape[2:]), seen, chosen.vision_losses)
+    model = _started(VisionModel(chosen.vision), "vision", start)
+    objective = VisionObjective(model, learned, studies.weight, seen, chosen.vision_losses)
     fit(objective, chosen.vision_loop, machine, out / "vision", resume)
     write_part(out / "model", "vision", model, notes)
 
 
 def _train_transition(
     name: str,
-    stored: np.ndarray,
-    held_out: int,
-    key: str,
+    studies: Studies,
     chosen: Preset,
     machine: Machine,
     out: Path,
     resume: bool,
+    start: str | Path | None,
     notes: dict[str, Any],
 ) -> None:
-    if not (out / "model" / "vision.safetensors").is_file():
-        raise InputError(f"{out / 'model'} holds no trained V; train the stage vision to the same --out first")
-    # V as it will be used: read back from float16, so that M learns the latents it will meet.
     vision = VisionModel(chosen.vision)
-    read_part(out / "model", "vision", vision)
-    vision.to(machine.device).eval()
-    key = f"{sha256(out / 'model' / 'vision.safetensors')} {key}"
-    latents, tokens = cached_latents(out / "latents", key, vision, stored)
-    objective: DirectObjective | AutoregressiveObjective
-    if name == "direct":
-        direct, loop = DirectTransition(chosen.direct), chosen.direct_loop
-        objective = DirectObjective(direct, vision, latents, stored, held_out, chosen.direct_training)
+    _read_trained(out / "model", "vision", vision, "V", machine)
+    key = f"{sha256(out / 'model' / 'vision.safetensors')} {studies.key}"
+    views, weight = studies.views, studies.weight
+    latents, tokens = cached_latents(out / "latents", key, vision, views)
+    objective: DirectObjective | SamplerObjective | AutoregressiveObjective
+    if name == "sampler":
+        sampler, loop = _started(DirectSampler(chosen.sampler), name, start), chosen.sampler_loop
+        mean = DirectTransition(chosen.direct)
+        _read_trained(out / "model", "direct", mean, "direct form", machine)
+        objective = SamplerObjective(sampler, mean, vision, latents, views, weight, chosen.sampler_training)
+        notes = notes | {SAMPLER_OF: sha256(out / "model" / "direct.safetensors")}
+    elif name == "direct":
+        direct, loop = _started(DirectTransition(chosen.direct), name, start), chosen.direct_loop
+        objective = DirectObjective(direct, vision, latents, views, weight, chosen.direct_training)
     else:
-        gpt, loop = AutoregressiveTransition(chosen.autoregressive), chosen.autoregressive_loop
-        objective = AutoregressiveObjective(gpt, vision, tokens, stored, held_out, chosen.autoregressive_training)
-    if not resume:
+        gpt, loop = _started(AutoregressiveTransition(chosen.autoregressive), name, start), chosen.autoregressive_loop
+        objective = AutoregressiveObjective(gpt, vision, tokens, views, weight, chosen.autoregressive_training)
+    if not resume and start is None:
         objective.prepare()
     fit(objective, loop, machine, out / name, resume)
+    if isinstance(objective, SamplerObjective):
+        objective.calibrate()
     write_part(out / "model", name, objective.average, notes)
 
 
-def _read(views: str | Path, chosen: Preset, limit: int | None) -> tuple[np.ndarray, list[str], str]:
-    """Stored views (studies, 37, size, size) uint16, whose studies they are (see `group_of`), a name for just these.
-
-    The studies of one patient are neighbours.
-    """
-    store = ViewStore.open(views)
-    studies = store.studies()[:limit]
-    if not studies:
-        raise InputError(f"{views} holds no studies; render some with `xray2xray phantom` or `xray2xray render`")
-    if store.geometry.size != chosen.vision.size:
-        raise InputError(
-            f"{views} holds views of {store.geometry.size} px, the preset {chosen.name} wants {chosen.vision.size};"
-            " render the store at that size or choose another preset"
-        )
-    patient_of = {study: group_of(store.read_labels(study), study) for study in studies}
-    studies.sort(key=lambda study: (patient_of[study], study))
-    stored = store.read_standard(studies)
-    sample = int(stored[:, :, :: max(1, chosen.vision.size // 8), chosen.vision.size // 2].astype(np.int64).sum())
-    return stored, [patient_of[study] for study in studies], f"{len(studies)} {studies[0]} {studies[-1]} {sample}"
+Part = TypeVar("Part", VisionModel, DirectTransition, DirectSampler, AutoregressiveTransition)
 
 
-def _held_out(groups: Sequence[str], chosen: Preset) -> int:
-    """How many studies at the end are held out: a fifth of them at most, and then the rest of the first one's patient.
+def _read_trained(folder: Path, part: str, module: nn.Module, words: str, machine: Machine) -> None:
+    """A part as it will be used: read back from float16, so that what is built on it learns what it will meet."""
+    if not (folder / f"{part}.safetensors").is_file():
+        raise InputError(f"{folder} holds no trained {words}; train the stage {part} to the same --out first")
+    read_part(folder, part, module)
+    module.to(machine.device).eval()
 
-    None where all studies are one patient's.
-    """
-    first = len(groups) - min(chosen.held_out, len(groups) // 5)
-    while 0 < first < len(groups) and groups[first - 1] == groups[first]:
-        first -= 1
-    return len(groups) - first if first else 0
+
+def _started(module: Part, part: str, start: str | Path | None) -> Part:
+    """The module with the weights of `start`, where one is given."""
+    if start is not None:
+        folder = folder_of(start)
+        if _plain(asdict(module.config)) != read_config(folder).get(part):
+            raise InputError(f"{folder} holds no {part} of this preset's size; start from another model or from none")
+        read_part(folder, part, module)
+    return module
 
 
 def _save_recipe(out: Path, chosen: Preset, seed: int) -> None:
@@ -197,7 +202,7 @@ def _plain(value: Any) -> Any:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line of this module; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m xray2xray.training.train", description="Train a world model.")
-    parser.add_argument("views", help="a view store (see `xray2xray render`)")
+    parser.add_argument("views", nargs="+", help="view stores (see `xray2xray render`)")
     parser.add_argument("--out", required=True)
     parser.add_argument("--stage", default="all", choices=("all", *STAGES))
     parser.add_argument("--preset", default="tiny")
@@ -206,7 +211,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", default="auto", help="auto, 32-true or bf16-mixed")
-    parser.add_argument("--limit", type=int, help="use the first studies only")
+    parser.add_argument("--limit", type=int, help="use the first studies of every store only")
+    parser.add_argument("--shares", type=float, nargs="+", help="of the draws, a number for each store")
+    parser.add_argument("--start", help="a trained model whose weights every stage starts from")
     parser.add_argument("--appearance", type=float, default=0.0, help="share of inputs with a random appearance")
     options = parser.parse_args(arguments)
     try:
@@ -221,6 +228,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.device,
             options.precision,
             options.limit,
+            options.shares,
+            options.start,
             appearance=options.appearance,
         )
     except (InputError, UsageError) as error:

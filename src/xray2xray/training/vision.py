@@ -13,7 +13,7 @@ from ..vision.codebook import on_sphere
 from ..vision.discriminator import Discriminator, critic_loss, matching_loss
 from ..vision.normalise import to_network
 from ..vision.vqgan import VisionModel
-from .objective import Batch, Objective, TrainingStopped
+from .objective import Batch, Objective, TrainingStopped, draw_rows
 from .pictures import contact_sheet
 
 
@@ -35,17 +35,20 @@ class VisionLosses:
 
 
 class VisionObjective(Objective):
-    """`views` and `held_out` are uint16 (n, size, size) as stored."""
+    """Views are uint16 as stored: (patients, n, size, size), drawn by the `weight` (patients,) of their patient, and
+    `held_out` (m, size, size)."""
 
     stage = "vision"
     parts = ("model", "critic")
 
-    def __init__(self, model: VisionModel, views: np.ndarray, held_out: np.ndarray, losses: VisionLosses) -> None:
+    def __init__(
+        self, model: VisionModel, views: np.ndarray, weight: Tensor, held_out: np.ndarray, losses: VisionLosses
+    ) -> None:
         super().__init__()
         self.model = model
         self.critic = Discriminator(losses.critic_width)
         self.losses = losses
-        self._views = views
+        self._views, self._weight = views, weight
         self._held_out = held_out
         self._seen: tuple[Tensor, Tensor] | None = None  # this step's latents and tokens, for the codebook
         self._drawn: Tensor | None = None  # this step's reconstruction, for the critic
@@ -57,8 +60,9 @@ class VisionObjective(Objective):
         return part == "model" or progress >= self.losses.critic_from
 
     def draw(self, size: int, progress: float, generator: torch.Generator) -> Batch:
-        chosen = torch.randint(len(self._views), (size,), generator=generator).numpy()
-        return {"x": self._network(self._views[chosen])}
+        patients = draw_rows(self._weight, size, generator)
+        views = torch.randint(self._views.shape[1], (size,), generator=generator)
+        return {"x": self._network(self._views[patients.numpy(), views.numpy()])}
 
     def forward(self, batch: Batch, part: str, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
         if part == "critic":
@@ -91,12 +95,13 @@ class VisionObjective(Objective):
 
     def watch(self, step: int, figures: dict[str, float]) -> None:
         perplexity = figures.get("perplexity")
-        if perplexity is not None and step > 500 and perplexity < 0.005 * self.model.codebook.size:
+        dead = max(2.0, 0.005 * self.model.codebook.size)
+        if perplexity is not None and step > self.patience and perplexity < dead:
             raise TrainingStopped(
                 f"vision: the codebook is dead at step {step} (perplexity {perplexity:.1f} of"
                 f" {self.model.codebook.size}); lower the rate or train longer before quantising"
             )
-        if step > 500 and figures.get("latent_spread", 1.0) < 1e-3:
+        if step > self.patience and figures.get("latent_spread", 1.0) < 1e-3:
             raise TrainingStopped(f"vision: all views have the same latents at step {step}; lower the rate")
 
     def picture(self) -> np.ndarray:
@@ -106,7 +111,7 @@ class VisionObjective(Objective):
         return contact_sheet([x, self.model(x, True), self.model(x, False)])
 
     def configuration(self) -> dict[str, Any]:
-        return {"model": asdict(self.model.config), "losses": asdict(self.losses), "views": len(self._views)}
+        return {"model": asdict(self.model.config), "losses": asdict(self.losses), "patients": len(self._views)}
 
     def _reconstruct(self, x: Tensor, criticised: bool) -> tuple[Tensor, dict[str, Tensor]]:
         model, weights = self.model, self.losses

@@ -4,13 +4,16 @@ from .action import Action
 from .autoregressive import AutoregressiveConfig, AutoregressiveTransition
 from .direct import DirectConfig, DirectTransition
 from .rollout import Transition, roll_out
+from .sampler import DirectSampler, SamplerConfig
 
 __all__ = [
     "Action",
     "AutoregressiveConfig",
     "AutoregressiveTransition",
     "DirectConfig",
+    "DirectSampler",
     "DirectTransition",
+    "SamplerConfig",
     "Transition",
     "roll_out",
 ]

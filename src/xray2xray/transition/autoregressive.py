@@ -2,13 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..errors import UsageError
 from .action import Action
-from .blocks import CausalBlock, KeyValueCache, initialise
+from .blocks import CausalBlock, KeyValueCache, initialise, initialise_gpt
+from .decoding import Decoding, Read, settle
 
 STEP_DEG = 5.0
 MAX_OFFSET = 36  # steps between the ends of the standard arc
@@ -48,10 +51,7 @@ class AutoregressiveTransition(nn.Module):
         self.blocks = nn.ModuleList(CausalBlock(dim, config.heads) for _ in range(config.layers))
         self.norm = nn.LayerNorm(dim)
         initialise(self)
-        for name, weight in self.blocks.named_parameters():
-            if name.endswith(("attention.out.weight", "feedforward.2.weight")):
-                # GPT-2: residual branches start smaller the deeper the network.
-                nn.init.normal_(weight, std=0.02 / (2 * config.layers) ** 0.5)
+        initialise_gpt(self.blocks)
         nn.init.zeros_(self.offset.weight)
         nn.init.eye_(self.same_place.weight)
 
@@ -60,11 +60,10 @@ class AutoregressiveTransition(nn.Module):
         """Positions of a whole sequence."""
         return (self.config.context_views + 1) * self.config.tokens + 1
 
-    @torch.no_grad()
-    def start_from_codebook(self, entries: Tensor) -> None:
-        """Let tokens that look alike begin alike: embed the codebook's entries (K, C) by one random rotation."""
-        rotation = torch.linalg.qr(torch.randn(self.config.dim, entries.shape[1])).Q.T
-        self.embed.weight.copy_(entries.cpu() @ rotation * (0.02 * (self.config.dim / entries.shape[1]) ** 0.5))
+    @property
+    def depth(self) -> int:
+        """Blocks from tokens to the next view's."""
+        return len(self.blocks)
 
     def forward(self, context: Tensor, direction: Tensor, following: Tensor, offsets: Tensor | None = None) -> Tensor:
         """Logits (b, n, K) of the next view's tokens while it is being read (teacher forcing).
@@ -75,12 +74,60 @@ class AutoregressiveTransition(nn.Module):
             following: (b, n) tokens of the next view.
             offsets: (b, views) how many steps of +5 degrees each context view lies from the latest; zeros if None.
         """
-        prompt = self._prompt(context, direction, offsets)
-        written = self._written(following[:, :-1], context[:, -1], start=0)
+        return self._logits(self.states(context, direction, following, offsets))
+
+    def states(
+        self,
+        context: Tensor,
+        direction: Tensor,
+        following: Tensor,
+        offsets: Tensor | None = None,
+        depth: int | None = None,
+    ) -> Tensor:
+        """Hidden states (b, n, dim) after `depth` blocks (all by default), each where a token of the next view is to be
+        written; it has read the context, the action and the tokens before. Arguments as `forward`."""
+        shown = self.same_place(self.embed(context[:, -1]))
+        prompt = self._prompt(context, direction, shown, offsets)
+        written = self._written(following[:, :-1], shown, start=0)
         hidden = torch.cat([prompt, written], dim=1)
-        for block in self.blocks:
+        for block in self.blocks[:depth]:
             hidden = block(hidden)
-        return self._logits(hidden[:, prompt.shape[1] - 1 :])
+        return hidden[:, prompt.shape[1] - 1 :]
+
+    def reader(
+        self,
+        context: Tensor,
+        direction: Tensor,
+        offsets: Tensor | None = None,
+        caches: list[KeyValueCache] | None = None,
+    ) -> Read:
+        """What reads the next view while it is being written: see `forward` for context, direction and offsets.
+
+        Returns:
+            a function of the tokens (b, w) written so far and a place: the logits (b, w - place + 1, K) of the tokens
+            at place .. w. Without caches it reads everything anew. With them it reads only from the token before that
+            place on: what it has left there of the prompt and of the tokens before is used again.
+        """
+        shown = self.same_place(self.embed(context[:, -1]))
+        prompt = self._prompt(context, direction, shown, offsets)
+
+        def read(written: Tensor, place: int) -> Tensor:
+            first = max(0, place - 1) if caches else 0
+            hidden = self._written(written[:, first:], shown, first)
+            known = prompt.shape[1] + first
+            if place == 0 or not caches:
+                hidden, known = torch.cat([prompt, hidden], dim=1), 0
+            for cache in caches or ():
+                cache.rewind(known)
+            for block, cache in zip_longest(self.blocks, caches or ()):
+                hidden = block(hidden, cache)
+            return self._logits(hidden[:, place - written.shape[1] - 1 :])
+
+        return read
+
+    def caches(self) -> list[KeyValueCache]:
+        """Buffers for `step`; a roll-out makes them once."""
+        return [KeyValueCache(self.length) for _ in self.blocks]
 
     @torch.no_grad()
     def step(
@@ -90,37 +137,49 @@ class AutoregressiveTransition(nn.Module):
         offsets: Tensor | None = None,
         generator: torch.Generator | None = None,
         temperature: float = 1.0,
+        decoding: Decoding = "cached",
+        caches: list[KeyValueCache] | None = None,
     ) -> Tensor:
         """Tokens of a view, (b, n) or with its context (b, views, n) -> tokens (b, n) of the view 5 degrees on.
 
-        Greedy without a `generator`, else sampled from the softmax at `temperature`.
+        Args:
+            tokens, offsets: see `forward`.
+            generator: samples from the softmax at `temperature`; greedy without.
+            decoding: how the greedy tokens are found; they are the same. `cached`: one by one, each a pass over one
+                position. `uncached`: each a pass over all positions, to compare with. `parallel`: passes over all
+                tokens that are not settled yet (`settle`).
+            caches: from `caches()`, for a batch of this size or a larger one; new ones if None.
+
+        Raises:
+            UsageError: parallel decoding with a generator.
         """
         context = tokens[:, None] if tokens.ndim == 2 else tokens
-        direction = (action.difference_deg > 0).long()
+        if decoding == "uncached":
+            caches = None
+        elif caches is None:
+            caches = self.caches()
+        read = self.reader(context, (action.difference_deg > 0).long(), offsets, caches)
+        if decoding == "parallel":
+            if generator is not None:
+                raise UsageError("parallel decoding finds the greedy tokens; sample with decoding='cached'")
+            return settle(read, context[:, -1])
         pick = _sampler(generator, temperature)
-        caches = [KeyValueCache() for _ in self.blocks]
-        hidden = self._prompt(context, direction, offsets)
-        written: list[Tensor] = []
-        while True:
-            for block, cache in zip(self.blocks, caches, strict=True):
-                hidden = block(hidden, cache, self.length)
-            written.append(pick(self._logits(hidden[:, -1])))
-            if len(written) == self.config.tokens:
-                return torch.stack(written, dim=1)
-            hidden = self._written(written[-1][:, None], context[:, -1], start=len(written) - 1)
+        written = context[:, -1, :0]
+        for place in range(self.config.tokens):
+            written = torch.cat([written, pick(read(written, place)[:, -1])[:, None]], dim=1)
+        return written
 
-    def _prompt(self, context: Tensor, direction: Tensor, offsets: Tensor | None) -> Tensor:
+    def _prompt(self, context: Tensor, direction: Tensor, shown: Tensor, offsets: Tensor | None) -> Tensor:
         views = self.embed(context) + self.place + self.role[0]
         if offsets is not None:
             views = views + self.offset(offsets.clamp(-MAX_OFFSET, MAX_OFFSET) + MAX_OFFSET)[:, :, None]
-        action = self.direction(direction)[:, None] + self.same_place(self.embed(context[:, -1, :1]))
+        action = self.direction(direction)[:, None] + shown[:, :1]
         return torch.cat([views.flatten(1, 2), action], dim=1)
 
-    def _written(self, tokens: Tensor, latest: Tensor, start: int) -> Tensor:
+    def _written(self, tokens: Tensor, shown: Tensor, start: int) -> Tensor:
         """Embed written tokens start, start + 1, ...; each also shows what the latest view has at the next place."""
         end = start + tokens.shape[1]
-        shown = self.same_place(self.embed(latest[:, start + 1 : end + 1]))
-        return self.embed(tokens) + shown + self.place[start:end] + self.role[1]
+        return self.embed(tokens) + shown[:, start + 1 : end + 1] + self.place[start:end] + self.role[1]
 
     def _logits(self, hidden: Tensor) -> Tensor:
         return F.linear(self.norm(hidden), self.embed.weight).float()

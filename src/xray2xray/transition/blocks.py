@@ -6,23 +6,31 @@ from torch.nn import functional as F
 
 
 class KeyValueCache:
-    """Keys and values of the positions one attention layer has seen, so that a new token costs one pass."""
+    """Keys and values of the positions one attention layer has seen, so that a new token costs one pass.
 
-    def __init__(self) -> None:
-        self._keys: Tensor | None = None
-        self._values: Tensor | None = None
-        self._length = 0
+    The buffers are static: allocated once, for `capacity` positions and the first batch, and written over by every view
+    of a roll-out. A later batch may be smaller.
+    """
 
-    def extend(self, keys: Tensor, values: Tensor, capacity: int) -> tuple[Tensor, Tensor]:
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._buffers: Tensor | None = None
+        self.length = 0
+
+    def rewind(self, length: int) -> None:
+        """Forget all but the first `length` positions."""
+        self.length = length
+
+    def extend(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Append (b, heads, t, d) and return everything seen so far."""
-        if self._keys is None or self._values is None:
-            batch, heads, _, dim = keys.shape
-            self._keys = keys.new_empty(batch, heads, capacity, dim)
-            self._values = values.new_empty(batch, heads, capacity, dim)
-        start, self._length = self._length, self._length + keys.shape[2]
-        self._keys[:, :, start : self._length] = keys
-        self._values[:, :, start : self._length] = values
-        return self._keys[:, :, : self._length], self._values[:, :, : self._length]
+        batch, heads, count, dim = keys.shape
+        if self._buffers is None:
+            self._buffers = keys.new_empty(2, batch, heads, self._capacity, dim)
+        start, self.length = self.length, self.length + count
+        for buffer, fresh in zip(self._buffers, (keys, values), strict=True):
+            buffer[:batch, :, start : self.length] = fresh
+        seen = self._buffers[:, :batch, :, : self.length]
+        return seen[0], seen[1]
 
 
 class Attention(nn.Module):
@@ -34,13 +42,18 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim)
         self.out = nn.Linear(dim, dim)
 
-    def forward(self, x: Tensor, causal: bool = False, cache: KeyValueCache | None = None, capacity: int = 0) -> Tensor:
+    def forward(self, x: Tensor, causal: bool = False, cache: KeyValueCache | None = None) -> Tensor:
         queries, keys, values = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        mask = None
         if cache is not None:
-            keys, values = cache.extend(keys, values, capacity)
-            # A single new position may see everything before it; only the first, longer chunk needs the causal mask.
-            causal = causal and x.shape[1] > 1
-        mixed = F.scaled_dot_product_attention(queries, keys, values, is_causal=causal)
+            keys, values = cache.extend(keys, values)
+            fresh, seen = x.shape[1], keys.shape[2]
+            if causal and fresh < seen:
+                # New positions see all old ones and, among themselves, no later one; a single one sees everything.
+                causal = False
+                if fresh > 1:
+                    mask = torch.ones(fresh, seen, dtype=torch.bool, device=x.device).tril(seen - fresh)
+        mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, is_causal=causal)
         return self.out(mixed.transpose(1, 2).flatten(2))
 
 
@@ -59,8 +72,8 @@ class CausalBlock(nn.Module):
         self.norm2 = nn.LayerNorm(dim)
         self.feedforward = Feedforward(dim)
 
-    def forward(self, x: Tensor, cache: KeyValueCache | None = None, capacity: int = 0) -> Tensor:
-        x = x + self.attention(self.norm1(x), causal=True, cache=cache, capacity=capacity)
+    def forward(self, x: Tensor, cache: KeyValueCache | None = None) -> Tensor:
+        x = x + self.attention(self.norm1(x), causal=True, cache=cache)
         return x + self.feedforward(self.norm2(x))
 
 
@@ -98,3 +111,19 @@ def initialise(module: nn.Module) -> None:
             nn.init.normal_(part.weight, std=0.02)
         if isinstance(part, nn.Linear) and part.bias is not None:
             nn.init.zeros_(part.bias)
+
+
+def initialise_gpt(blocks: nn.Module) -> None:
+    """GPT-2 (Radford et al. 2019): residual branches start smaller the deeper the network."""
+    depth = sum(isinstance(block, CausalBlock) for block in blocks.children())
+    for name, weight in blocks.named_parameters():
+        if name.endswith(("attention.out.weight", "feedforward.2.weight")):
+            nn.init.normal_(weight, std=0.02 / (2 * depth) ** 0.5)
+
+
+@torch.no_grad()
+def embed_codebook(embed: nn.Embedding, entries: Tensor) -> None:
+    """Let tokens that look alike begin alike: embed the codebook's entries (K, C) by one random rotation."""
+    dim, inside = embed.embedding_dim, entries.shape[1]
+    rotation = torch.linalg.qr(torch.randn(dim, inside)).Q.T
+    embed.weight.copy_(entries.cpu() @ rotation * (0.02 * (dim / inside) ** 0.5))

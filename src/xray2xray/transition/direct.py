@@ -75,11 +75,16 @@ class DirectTransition(nn.Module):
                 if isinstance(layer, nn.Linear):
                     nn.init.normal_(layer.weight, std=layer.in_features**-0.5)
 
-    def observe(self, latents: Tensor, yaw_deg: Tensor) -> Observation:
-        """Run the trunk on a given view: latents (b, n, C), yaw (b,)."""
+    @property
+    def depth(self) -> int:
+        """Blocks on the way from a view to its turned latents."""
+        return len(self.trunk) + len(self.head)
+
+    def observe(self, latents: Tensor, yaw_deg: Tensor, blocks: int | None = None) -> Observation:
+        """Run the trunk, or its first `blocks`, on a given view: latents (b, n, C), yaw (b,)."""
         condition = self.input_condition(angle_features(yaw_deg, self.config.harmonics))
         hidden = self.embed(latents) + self.place
-        for block in self.trunk:
+        for block in self.trunk[:blocks]:
             hidden = block(hidden, condition)
         return Observation(latents, hidden, yaw_deg)
 
@@ -87,17 +92,31 @@ class DirectTransition(nn.Module):
         """Hidden states (b, t, n, dim) of t targets each, (b, t) degrees."""
         return self._look(seen, target_yaw_deg)[0]
 
+    def states(self, latents: Tensor, yaw_deg: Tensor, target_yaw_deg: Tensor, depth: int) -> Tensor:
+        """Hidden states (b, t, n, dim) after `depth` blocks, counted through trunk and head, of (b, t) targets.
+
+        The trunk knows no target: up to its end t is 1.
+        """
+        trunk = len(self.trunk)
+        seen = self.observe(latents, yaw_deg, min(depth, trunk))
+        return seen.hidden[:, None] if depth <= trunk else self._look(seen, target_yaw_deg, depth - trunk)[0]
+
     def predict(self, seen: Observation, target_yaw_deg: Tensor) -> Tensor:
         """Latents (b, t, n, C) of t targets each, (b, t) degrees."""
+        return self.predict_and_imagine(seen, target_yaw_deg)[0]
+
+    def predict_and_imagine(self, seen: Observation, target_yaw_deg: Tensor) -> tuple[Tensor, Tensor]:
+        """Latents (b, t, n, C), and the normalised hidden states (b, t, n, dim) that they were read from."""
         hidden, prior = self._look(seen, target_yaw_deg)
-        return prior + self.out(self.norm(hidden)).float()
+        hidden = self.norm(hidden)
+        return prior + self.out(hidden).float(), hidden
 
     def step(self, latents: Tensor, action: Action) -> Tensor:
         """Latents (b, n, C) of a view -> latents (b, n, C) of the view after the action."""
         seen = self.observe(latents, action.input_yaw_deg)
         return self.predict(seen, action.target_yaw_deg[:, None])[:, 0]
 
-    def _look(self, seen: Observation, target_yaw_deg: Tensor) -> tuple[Tensor, Tensor]:
+    def _look(self, seen: Observation, target_yaw_deg: Tensor, blocks: int | None = None) -> tuple[Tensor, Tensor]:
         targets = target_yaw_deg.shape[1]
         given = seen.yaw_deg[:, None].expand_as(target_yaw_deg)
         angles = (target_yaw_deg, given, target_yaw_deg - given)
@@ -105,6 +124,6 @@ class DirectTransition(nn.Module):
         condition = self.jump_condition(features).flatten(0, 1)
         prior = self.prior(seen.latents, seen.yaw_deg, target_yaw_deg)
         hidden = (seen.hidden[:, None] + self.embed_prior(prior)).flatten(0, 1)
-        for block in self.head:
+        for block in self.head[:blocks]:
             hidden = block(hidden, condition)
         return hidden.unflatten(0, (-1, targets)), prior

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..errors import InputError
+from ..errors import InputError, UsageError
 from .action import Action
 from .autoregressive import STEP_DEG, AutoregressiveTransition
+from .decoding import Decoding
 from .direct import DirectTransition
+from .sampler import DirectSampler
 
 Transition = DirectTransition | AutoregressiveTransition
 
@@ -20,31 +22,64 @@ def roll_out(
     input_yaw_deg: float,
     yaw_deg: Sequence[float],
     generator: torch.Generator | None = None,
+    samples: int | None = None,
+    sampler: DirectSampler | None = None,
+    decoding: Decoding = "cached",
 ) -> Tensor:
-    """Predict the views at `yaw_deg` from one given view.
+    """Predict the views at `yaw_deg` from one given view: the expected ones, or samples of what they may be.
 
     Args:
         transition: the direct form jumps to each angle; the autoregressive form walks there in steps of 5 degrees, both
             ways in one batch, each predicted view being the input of the next step.
         start: latents (b, n, C) for the direct form, tokens (b, n) for the autoregressive one.
         yaw_deg: t angles.
-        generator: samples the autoregressive form's tokens; greedy without.
+        generator: draws a sample, whose views belong together; without it the direct form answers with its prediction
+            and the autoregressive one is greedy.
+        samples: draw that many instead of one.
+        sampler: of the direct form, which cannot be drawn from without one.
+        decoding: how the autoregressive form finds its tokens, see its `step`.
 
     Returns:
-        (b, t, n, C) latents or (b, t, n) tokens; at the input's own angle the given view itself.
+        (b, t, n, C) latents or (b, t, n) tokens, with `samples` (samples, b, t, ...); at the input's own angle the
+        given view itself.
 
     Raises:
         InputError: the autoregressive form is asked for an angle that is no whole number of its steps away.
+        UsageError: samples without a generator, of a direct form without a sampler, or from another view than the
+            frontal, whose residuals a sampler has learned.
     """
-    if isinstance(transition, DirectTransition):
+    if samples is not None and (generator is None or samples < 1):
+        raise UsageError(f"{samples} samples are asked for: give at least 1, and a generator that draws them")
+    if isinstance(transition, AutoregressiveTransition):
+        states = start.repeat(samples or 1, 1)
+        walked = _walk(transition, states, input_yaw_deg, yaw_deg, generator, decoding)
+        return walked if samples is None else walked.unflatten(0, (samples, len(start)))
+    if generator is None:
         return _jump(transition, start, input_yaw_deg, yaw_deg)
-    return _walk(transition, start, input_yaw_deg, yaw_deg, generator)
+    if sampler is None:
+        raise UsageError("this direct form has no sampler: train the stage `sampler`, or ask without a generator")
+    if input_yaw_deg != 0.0:
+        raise UsageError(f"the sampler knows what a frontal leaves open, not a view at {input_yaw_deg:g} degrees")
+    noise = sampler.noise(samples or 1, len(start), generator=generator)
+    drawn = _jump(transition, start, input_yaw_deg, yaw_deg, sampler, noise)
+    return drawn[0] if samples is None else drawn
 
 
-def _jump(transition: DirectTransition, start: Tensor, input_yaw_deg: float, yaw_deg: Sequence[float]) -> Tensor:
+def _jump(
+    transition: DirectTransition,
+    start: Tensor,
+    input_yaw_deg: float,
+    yaw_deg: Sequence[float],
+    sampler: DirectSampler | None = None,
+    noise: Tensor | None = None,
+) -> Tensor:
     here = torch.full((len(start),), float(input_yaw_deg), device=start.device)
     targets = torch.tensor([float(yaw) for yaw in yaw_deg], device=start.device).expand(len(start), -1)
-    predicted = transition.predict(transition.observe(start, here), targets)
+    seen = transition.observe(start, here)
+    if sampler is None or noise is None:
+        predicted = transition.predict(seen, targets)
+    else:
+        predicted = sampler.sample(transition, seen, targets, noise)
     given = (targets == here[:, None])[..., None, None]
     return torch.where(given, start[:, None].to(predicted.dtype), predicted)
 
@@ -55,26 +90,41 @@ def _walk(
     input_yaw_deg: float,
     yaw_deg: Sequence[float],
     generator: torch.Generator | None,
+    decoding: Decoding,
 ) -> Tensor:
-    steps = [_whole_steps(yaw - input_yaw_deg) for yaw in yaw_deg]
+    steps = [whole_steps(yaw - input_yaw_deg) for yaw in yaw_deg]
+    reached = walk(transition, start, steps, generator, decoding)
+    return torch.stack([reached[step] for step in steps], dim=1)
+
+
+def walk(
+    transition: AutoregressiveTransition,
+    start: Tensor,
+    steps: Sequence[int],
+    generator: torch.Generator | None = None,
+    decoding: Decoding = "cached",
+) -> dict[int, Tensor]:
+    """Tokens (b, n) by the step at which they were reached, the given view's at 0: all on the way to `steps`."""
+    caches = transition.caches()  # once: both ways are walked in one batch, in the end perhaps only one
     reached: dict[int, Tensor] = {0: start}
     farthest = max((abs(step) for step in steps), default=0)
     for distance in range(1, farthest + 1):
         ways = [way for way in (-1, 1) if any(step * way >= distance for step in steps)]
-        contexts, offsets = zip(*(_context(reached, way, distance, transition) for way in ways), strict=True)
+        contexts, offsets = zip(*(context_before(reached, way, distance, transition) for way in ways), strict=True)
         turns = torch.tensor([way * STEP_DEG for way in ways], device=start.device).repeat_interleave(len(start))
         action = Action(torch.zeros_like(turns), turns)
         anchored = torch.cat(offsets) if transition.config.context_views > 1 else None
-        following = transition.step(torch.cat(contexts), action, anchored, generator)
+        following = transition.step(torch.cat(contexts), action, anchored, generator, decoding=decoding, caches=caches)
         for way, tokens in zip(ways, following.split(len(start)), strict=True):
             reached[way * distance] = tokens
-    return torch.stack([reached[step] for step in steps], dim=1)
+    return reached
 
 
-def _context(
+def context_before(
     reached: dict[int, Tensor], way: int, distance: int, transition: AutoregressiveTransition
 ) -> tuple[Tensor, Tensor]:
-    """The given view as the anchor, then the views before the latest, the latest last; and their offsets from it."""
+    """What the model is shown to reach a step: the given view as the anchor, then the views before the latest, the
+    latest last (b, views, n); and their offsets from it (b, views)."""
     latest = distance - 1
     seen = context_steps(latest, transition.config.context_views)
     views = torch.stack([reached[way * step] for step in seen], dim=1)
@@ -87,7 +137,8 @@ def context_steps(latest: int, views: int) -> list[int]:
     return [0] * (views > 1) + [max(0, latest - back) for back in range(max(1, views - 1) - 1, -1, -1)]
 
 
-def _whole_steps(difference_deg: float) -> int:
+def whole_steps(difference_deg: float) -> int:
+    """How many steps of the autoregressive form an angle is away; raises InputError if it is no whole number."""
     steps = round(difference_deg / STEP_DEG)
     if abs(steps * STEP_DEG - difference_deg) > 1e-3:
         raise InputError(

@@ -16,6 +16,7 @@ from ..files import atomic_path
 from .volume import Volume, check_affine
 
 AIR_HU = -1024.0  # what a voxel that was not measured (NaN) is taken for
+VIRTUAL_PATIENT = "virtual patient, not a CT"  # in the header's description
 MAX_VOXELS = 2**30  # 4 GiB as float32; a larger header is a mistake or an attack
 _MM_PER_UNIT = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
 
@@ -55,8 +56,22 @@ def read_nifti(path: str | Path) -> Volume:
     return Volume(hu, affine, path.name)
 
 
-def write_nifti(path: str | Path, volume: Volume) -> None:
-    """Write `.nii` or `.nii.gz`: HU rounded to int16, affine as sform and qform in scanner coordinates, mm; atomic."""
+def is_virtual_patient(path: str | Path) -> bool:
+    """Whether a file says that it is a virtual patient's; not what can be read in it otherwise."""
+    try:
+        with LoggingOutputSuppressor():
+            image = nib.load(path)
+            return isinstance(image, nib.Nifti1Image) and VIRTUAL_PATIENT in str(image.header["descrip"])
+    except (OSError, EOFError, ValueError, ImageFileError, HeaderDataError, zlib.error):
+        return False
+
+
+def write_nifti(path: str | Path, volume: Volume, description: str = "") -> None:
+    """Write `.nii` or `.nii.gz`: HU rounded to int16, affine as sform and qform in scanner coordinates, mm; atomic.
+
+    Args:
+        description: at most 79 ASCII characters, for the header.
+    """
     path = Path(path)
     if not path.name.endswith((".nii", ".nii.gz")):
         raise InputError(f"{path}: a NIfTI file ends in .nii or .nii.gz; rename the output")
@@ -65,6 +80,7 @@ def write_nifti(path: str | Path, volume: Volume) -> None:
     image.set_sform(volume.affine, code="scanner")
     image.set_qform(volume.affine, code="scanner")  # a shear (gantry tilt) fits in the sform only
     image.header.set_xyzt_units("mm")
+    image.header["descrip"] = description
     with atomic_path(path) as temporary:
         nib.save(image, temporary)
 

@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 
 from xray2xray.errors import InputError
-from xray2xray.evaluation.statistics.compare_auroc import clustered_test, delong, delong_interval, delong_test
+from xray2xray.evaluation.statistics.compare_auroc import (
+    clustered_test,
+    delong,
+    delong_interval,
+    delong_over_seeds,
+    delong_test,
+)
 
 # DeLong, DeLong and Clarke-Pearson (1988), 43 patients with all tests: albumin, total protein, K-G score, outcome.
 OVARIAN = """
@@ -41,6 +47,23 @@ def test_with_one_image_a_patient_both_tests_agree() -> None:
     assert exact.ci95 is not None
     assert drawn.ci95 == pytest.approx(exact.ci95, abs=0.1 * (exact.ci95[1] - exact.ci95[0]))
     assert drawn.p_value == pytest.approx(exact.p_value, abs=0.02)
+
+
+def test_over_seeds_the_patients_chance_and_the_seeds_add_up() -> None:
+    y, a, b = images(300, 3)
+    one = delong_test(y, a, b)
+    assert delong_over_seeds(y, [a, a, a], [b, b, b]).ci95 == pytest.approx(one.ci95), "seeds that do not differ"
+    rng = np.random.default_rng(4)
+    first = np.array([a + noise for noise in rng.normal(size=(5, 300))])
+    second = np.tile(b, (5, 1))
+    found, each = delong_over_seeds(y, first, second), [delong_test(y, f, b).difference for f in first]
+    assert found.difference == pytest.approx(np.mean(each))
+    _, covariance = delong(y, *first, b)
+    weights = np.append(np.full(5, 1 / 5), -1)
+    error = np.sqrt(weights @ covariance @ weights + np.var(each, ddof=1) / 5)
+    assert found.ci95 == pytest.approx(tuple(np.mean(each) + 1.959964 * error * np.array([-1, 1])), abs=1e-6)
+    with pytest.raises(InputError, match="as many seeds"):
+        delong_over_seeds(y, first, second[:2])
 
 
 def test_copies_of_an_image_tell_nothing_new_to_the_clustered_test() -> None:

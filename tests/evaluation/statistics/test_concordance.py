@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from xray2xray.errors import InputError
-from xray2xray.evaluation.statistics.concordance import harrell_c, uno_c
+from xray2xray.evaluation.statistics.concordance import harrell_c, harrell_c_of_draws, uno_c
 from xray2xray.evaluation.statistics.dynamic_auroc import auroc_at
 
 
@@ -45,6 +45,16 @@ def test_concordance_is_its_definition(ends: int, horizon: float) -> None:
     people = patients(40, 0, ends)
     assert uno_c(*people, horizon=horizon) == pytest.approx(by_definition(*people, horizon, True))
     assert harrell_c(*people) == pytest.approx(by_definition(*people, np.inf, False))
+
+
+def test_concordance_of_draws_is_that_of_the_drawn_patients() -> None:
+    people = patients(30, 4, 3)
+    counts = np.random.default_rng(0).multinomial(30, np.full(30, 1 / 30), size=4)
+    rows = [np.repeat(np.arange(30), drawn) for drawn in counts]
+    expected = [harrell_c(*(column[some] for column in people)) for some in rows]
+    assert harrell_c_of_draws(*people, counts) == pytest.approx(expected)
+    nobody = np.zeros((1, 30))
+    assert np.isnan(harrell_c_of_draws(*people, nobody)).all()
 
 
 def test_uno_and_harrell_agree_without_censoring() -> None:

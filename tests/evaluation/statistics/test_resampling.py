@@ -3,7 +3,14 @@ import pytest
 
 from xray2xray.errors import InputError, UsageError
 from xray2xray.evaluation.statistics.compare_auroc import delong_interval
-from xray2xray.evaluation.statistics.resampling import interval, nested_bootstrap, patient_bootstrap
+from xray2xray.evaluation.statistics.resampling import (
+    bootstrap_p,
+    draw_patients,
+    interval,
+    mean_over_seeds,
+    nested_bootstrap,
+    patient_bootstrap,
+)
 
 
 def test_patients_are_drawn_whole() -> None:
@@ -41,6 +48,17 @@ def test_three_sources_of_chance_add_up() -> None:
     assert min(between, within, patients) > 0.15 * (between + within + patients)  # all are seen
     assert found.var() == pytest.approx(between + within + patients, rel=0.12)
     assert found.mean() == pytest.approx((of_seed[:, None] + of_labels).mean() + of_patient.mean(), abs=0.08)
+
+
+def test_resampled_seeds_add_their_chance_to_known_draws() -> None:
+    rng = np.random.default_rng(1)
+    of_seed, of_patient = rng.normal(size=4), rng.normal(0, 5, 50)
+    known = of_seed[:, None] + draw_patients(50, 3000) @ of_patient / 50
+    found = mean_over_seeds(known)
+    assert found.var() == pytest.approx(of_seed.var() / 4 + of_patient.var() / 50, rel=0.1)
+    np.testing.assert_array_equal(mean_over_seeds(known[:1]), known[0])
+    assert bootstrap_p(known[0] + 100) == pytest.approx(2 / 3001)
+    assert bootstrap_p([-1.0, 1.0, np.nan]) == 1
 
 
 def test_one_model_leaves_the_patients_only() -> None:

@@ -8,6 +8,10 @@ import numpy as np
 import pytest
 
 from xray2xray import api, cli
+from xray2xray.data.cohorts.plain import read_plain
+from xray2xray.evaluation.cases import sources
+from xray2xray.rungs import VIRTUAL
+from xray2xray.volume.nifti import is_virtual_patient
 from xray2xray.volume.thorax import COLUMNS, LABELS, PATHOLOGIES, cohort_row, patient_labels, patient_volume
 from xray2xray.volume.thorax.patient import sample_patient
 
@@ -32,6 +36,12 @@ def test_every_column_is_documented(cohort: Path) -> None:
     assert all(row["meaning"] for row in table(cohort / "columns.csv"))
 
 
+def test_the_readers_of_cohorts_take_the_table(cohort: Path) -> None:
+    read = read_plain(cohort / "cohort.csv")
+    assert [sample.patient for sample in read.samples] == ["thorax-0999999", "thorax-1000000"]
+    assert set(PATHOLOGIES) <= set(read.label_names)
+
+
 def test_phantom_end_to_end(cohort: Path) -> None:
     rows = table(cohort / "cohort.csv")
     assert [row["study"] for row in rows] == ["thorax-0999999", "thorax-1000000"]
@@ -39,6 +49,8 @@ def test_phantom_end_to_end(cohort: Path) -> None:
     volume = nib.load(cohort / rows[1]["volume"])
     assert volume.shape == (32, 32, 32)
     assert np.allclose(np.asarray(volume.dataobj), np.rint(patient_volume(1_000_000, 32).hu))
+    assert is_virtual_patient(cohort / rows[1]["volume"])  # whoever evaluates it says so, and not "real CT"
+    assert next(sources([cohort / rows[1]["volume"]])).rung == VIRTUAL
     assert (cohort / "thorax-1000000_tissue.nii.gz").is_file()
     assert (cohort / "tissues.csv").is_file()
 

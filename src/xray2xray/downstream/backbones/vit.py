@@ -85,8 +85,20 @@ class VisionTransformer(Backbone):
         initialise(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        patches, grid = self.patch_embed(x)
-        patches = patches + positions_for(self.pos_embed[:, 1:], grid)
+        return self.read(*self.patch_embed(x))[:, 0]
+
+    def places(self, grid: tuple[int, int]) -> Tensor:
+        """Where the patches of a grid are, (1, rows * columns, width)."""
+        return positions_for(self.pos_embed[:, 1:], grid)
+
+    def read(self, patches: Tensor, grid: tuple[int, int], seen: Tensor | None = None) -> Tensor:
+        """Patches (b, n, width) without their places -> tokens (b, 1 + registers + n, width) after the norm.
+
+        Only patches `seen` (b, m), numbers of places, are read if they are given; then n is m.
+        """
+        patches = patches + self.places(grid)
+        if seen is not None:
+            patches = patches.gather(1, seen[..., None].expand(-1, -1, self.width))
         first = [self.cls_token + self.pos_embed[:, :1]] + ([self.reg_token] if self.config.registers else [])
-        tokens = torch.cat([*(token.expand(len(x), -1, -1) for token in first), patches], dim=1)
-        return self.norm(self.blocks(tokens))[:, 0]
+        tokens = torch.cat([*(token.expand(len(patches), -1, -1) for token in first), patches], dim=1)
+        return self.norm(self.blocks(tokens))

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
+from scipy.stats import rankdata
 
 from ...errors import InputError
-from .auroc import auroc, won_pairs
+from .auroc import auroc
 from .checks import Array, binary, check_level
-from .resampling import draw_patients, interval
+from .resampling import bootstrap_p, draw_patients, interval
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,13 @@ def delong(labels: ArrayLike, *scores: ArrayLike) -> tuple[Array, Array]:
     y, found = binary(labels, *scores)
     if min(y.sum(), (~y).sum()) < 2:
         raise InputError("DeLong's variance needs two patients of each class")
-    wins = np.stack([won_pairs(s[y], s[~y]) for s in found])  # (k, positives, negatives)
-    covariance = np.cov(wins.mean(axis=2)) / y.sum() + np.cov(wins.mean(axis=1)) / (~y).sum()
-    return wins.mean(axis=(1, 2)), np.atleast_2d(covariance)
+    positives, negatives = y.sum(), (~y).sum()
+    # a rank among all less the rank among one's own class counts the others below, ties half (Sun and Xu, 2014)
+    ranks = rankdata(found, axis=1)
+    of_positives = (ranks[:, y] - rankdata(found[:, y], axis=1)) / negatives
+    of_negatives = 1 - (ranks[:, ~y] - rankdata(found[:, ~y], axis=1)) / positives
+    covariance = np.cov(of_positives) / positives + np.cov(of_negatives) / negatives
+    return of_positives.mean(axis=1), np.atleast_2d(covariance)
 
 
 def delong_interval(labels: ArrayLike, scores: ArrayLike, level: float = 0.95) -> tuple[float, tuple[float, float]]:
@@ -63,12 +68,36 @@ def delong_test(labels: ArrayLike, first: ArrayLike, second: ArrayLike) -> Contr
     Raises:
         InputError: as `delong`.
     """
-    (a, b), covariance = delong(labels, first, second)
-    difference, error = a - b, np.sqrt(max(0, covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]))
+    return delong_over_seeds(labels, np.asarray(first)[None], np.asarray(second)[None])
+
+
+def delong_over_seeds(labels: ArrayLike, first: ArrayLike, second: ArrayLike) -> Contrast:
+    """The same for two methods that were each trained with s seeds: their mean AUROCs.
+
+    The variance has two parts, as that of readers who all read the same cases (Obuchowski and Rockette, 1995):
+    DeLong's, of the mean difference over the patients, and that of the seeds' differences, over s. The latter contains
+    some of the patients' chance too, so the interval errs on the wide side.
+
+    Args:
+        labels: (n,).
+        first, second: (s, n), one row a seed; rows of one seed are paired.
+
+    Raises:
+        InputError: as `delong`, or other numbers of seeds.
+    """
+    one, other = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    if one.ndim != 2 or one.shape != other.shape:
+        raise InputError(f"two methods want as many seeds and patients (s, n), got {one.shape} and {other.shape}")
+    s = len(one)
+    areas, covariance = delong(labels, *one, *other)
+    weights = np.repeat([1 / s, -1 / s], s)
+    differences = areas[:s] - areas[s:]
+    between = differences.var(ddof=1) / s if s > 1 else 0.0
+    difference, error = float(weights @ areas), np.sqrt(max(0, weights @ covariance @ weights) + between)
     z = abs(difference) / error if error > 1e-12 else (0 if abs(difference) < 1e-12 else np.inf)
     reach = ndtri(0.975) * error
     bounds = float(difference - reach), float(difference + reach)
-    return Contrast(float(a), float(b), float(difference), bounds, float(2 * ndtr(-z)))
+    return Contrast(float(areas[:s].mean()), float(areas[s:].mean()), difference, bounds, float(2 * ndtr(-z)))
 
 
 def clustered_test(
@@ -95,6 +124,5 @@ def clustered_test(
     counts = draw_patients(len(names), draws, seed)[:, owner]
     a, b = (float(auroc(y, s)) for s in scores)
     spread = auroc(y, scores[0], counts) - auroc(y, scores[1], counts)
-    bounds, spread = interval(spread), spread[np.isfinite(spread)]
-    beyond = min(np.sum(spread <= 0), np.sum(spread >= 0))
-    return Contrast(a, b, a - b, bounds, float(min(1, 2 * (beyond + 1) / (len(spread) + 1))))
+    bounds = interval(spread)
+    return Contrast(a, b, a - b, bounds, bootstrap_p(spread))

@@ -25,7 +25,17 @@ def harrell_c(time: ArrayLike, event: ArrayLike, risk: ArrayLike) -> float:
     Raises:
         InputError: as `follow_up`, no pair can be compared, or `risk` is NaN or of another length.
     """
-    return _concordance(time, event, risk, np.inf, weighted=False)
+    return float(_concordance(time, event, risk, np.inf, weighted=False))
+
+
+def harrell_c_of_draws(time: ArrayLike, event: ArrayLike, risk: ArrayLike, counts: ArrayLike) -> Array:
+    """Harrell's C on resamples of patients, float64 (draws,); NaN where no pair can be compared.
+
+    Args:
+        time, event, risk: as `harrell_c`.
+        counts: (draws, n), how often each patient is drawn.
+    """
+    return _concordance(time, event, risk, np.inf, weighted=False, counts=counts)
 
 
 def uno_c(time: ArrayLike, event: ArrayLike, risk: ArrayLike, horizon: float = np.inf) -> float:
@@ -41,10 +51,17 @@ def uno_c(time: ArrayLike, event: ArrayLike, risk: ArrayLike, horizon: float = n
     Raises:
         InputError: as `harrell_c`.
     """
-    return _concordance(time, event, risk, horizon, weighted=True)
+    return float(_concordance(time, event, risk, horizon, weighted=True))
 
 
-def _concordance(time: ArrayLike, event: ArrayLike, risk: ArrayLike, horizon: float, weighted: bool) -> float:
+def _concordance(
+    time: ArrayLike,
+    event: ArrayLike,
+    risk: ArrayLike,
+    horizon: float,
+    weighted: bool,
+    counts: ArrayLike | None = None,
+) -> Array:
     t, e = follow_up(time, event)
     score: Array = np.asarray(risk, np.float64)
     if score.shape != t.shape:
@@ -58,4 +75,8 @@ def _concordance(time: ArrayLike, event: ArrayLike, risk: ArrayLike, horizon: fl
         weight /= seen[case, None] * np.maximum(seen[case, None], seen)  # G falls, so the larger is the earlier one's
     if not weight.any():
         raise InputError("no two patients can be compared: nobody was followed beyond the first event")
-    return float((weight * won_pairs(score[case], score)).sum() / weight.sum())
+    drawn = np.ones((1, len(t))) if counts is None else np.asarray(counts, np.float64)
+    pairs = ((drawn[:, case] @ weight) * drawn).sum(axis=1)
+    won = ((drawn[:, case] @ (weight * won_pairs(score[case], score))) * drawn).sum(axis=1)
+    found = np.divide(won, pairs, out=np.full(len(drawn), np.nan), where=pairs > 0)
+    return found[0] if counts is None else found

@@ -31,6 +31,28 @@ def interval(resampled: ArrayLike, level: float = 0.95) -> tuple[float, float] |
     return float(low), float(high)
 
 
+def bootstrap_p(differences: ArrayLike) -> float:
+    """Two-sided p of no difference, by inverting the percentile interval of bootstrap draws; 1 without any numbers."""
+    spread = np.asarray(differences, np.float64)
+    spread = spread[np.isfinite(spread)]
+    beyond = min(np.sum(spread <= 0), np.sum(spread >= 0))
+    return float(min(1, 2 * (beyond + 1) / (len(spread) + 1)))
+
+
+def mean_over_seeds(draws: ArrayLike, seed: int = 0) -> Array:
+    """The mean over training seeds of a statistic, float64 (draws,), with the seeds resampled too.
+
+    `nested_bootstrap` for a statistic that is already known on every resample of patients, one label draw a seed.
+
+    Args:
+        draws: (seeds, draws), each column one resample of the test patients.
+    """
+    found = np.asarray(draws, np.float64)
+    seeds, n = found.shape
+    chosen = np.random.default_rng([seed, 1]).integers(seeds, size=(seeds, n))
+    return np.take_along_axis(found, chosen, axis=0).mean(axis=0)
+
+
 def patient_bootstrap(
     statistic: Callable[[Rows], float], patients: ArrayLike, draws: int = 1000, seed: int = 0
 ) -> Array:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ...seeds import split_of
-from ..nifti import write_nifti
+from ..nifti import VIRTUAL_PATIENT, write_nifti
 from ..volume import Volume
 from . import risk
 from .build import make_patient
@@ -14,6 +14,7 @@ from .patient import Patient, sample_patient
 _LOBE = "lobe of the {}, such as right_lower; empty where there is none"
 COLUMNS = {
     "study": "name of the patient's files",
+    "patient": "the same as the study: each has one",
     "volume": "the CT: file name in this folder",
     "seed": "the patient; the same on every machine",
     "split": "train, validation or test (70, 10, 20 %, by a hash of the seed); seeds from 1,000,000 are all test",
@@ -49,7 +50,7 @@ COLUMNS = {
 
 
 def cohort_row(patient: Patient) -> dict[str, Any]:
-    """The row of a patient: every column of `COLUMNS` but the two that name files."""
+    """The row of a patient: every column of `COLUMNS` but the three that name the study."""
     findings, burden, scan = patient.findings, patient.burden, patient.scan
     part, outcome = risk.components(patient), risk.outcome(patient)
     return {
@@ -96,8 +97,8 @@ def write_patient(folder: Path, size: int, truth: bool, seed: int) -> dict[str, 
     """Write a patient's volume, and with `truth` tissue and findings of every voxel; returns the row for the table."""
     patient = sample_patient(seed)
     volume, tissue, findings = make_patient(patient, size)
-    row = {"study": volume.source, "volume": f"{volume.source}.nii.gz", **cohort_row(patient)}
-    write_nifti(folder / row["volume"], volume)
+    row = {"study": volume.source, "patient": volume.source, "volume": f"{volume.source}.nii.gz", **cohort_row(patient)}
+    write_nifti(folder / row["volume"], volume, VIRTUAL_PATIENT)
     if truth:
         for name, labels in (("tissue", tissue), ("findings", findings)):
             write_nifti(folder / f"{volume.source}_{name}.nii.gz", Volume(labels, volume.affine, volume.source))

@@ -1,0 +1,1 @@
+"""`xray2xray evaluate downstream`: what latents are worth, against every baseline, on the same patients and labels."""

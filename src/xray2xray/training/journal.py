@@ -1,0 +1,71 @@
+"""What a training run says while it runs, to a file and to the person who waits."""
+
+import json
+import math
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from ..files import atomic_path
+
+
+class Journal:
+    """metrics.jsonl and the line on the terminal: averages since the last line, speed, time left.
+
+    `pending` holds the sum and the count of each figure since that line.
+    """
+
+    def __init__(self, path: Path, stage: str, steps: int) -> None:
+        self.path, self.stage, self.steps = path, stage, steps
+        self.pending: dict[str, tuple[float, int]] = {}
+
+    def begin(self, start: int) -> None:
+        """Forget what an interrupted run logged after its last checkpoint; a fresh run starts an empty journal."""
+        self._last_step, self._last_time = start, time.monotonic()
+        lines = self.path.read_text(encoding="utf-8").splitlines() if start and self.path.exists() else []
+        with atomic_path(self.path) as temporary:
+            temporary.write_text("".join(line + "\n" for line in lines if _step_of(line) <= start), encoding="utf-8")
+
+    def add(self, figures: dict[str, Any]) -> None:
+        for name, value in figures.items():
+            total, count = self.pending.get(name, (0.0, 0))
+            self.pending[name] = total + float(value), count + 1
+
+    def write(self, step: int, rate: float, batch: int) -> dict[str, float]:
+        """Log the averages of the steps since the last call, and return them."""
+        figures = {name: total / count for name, (total, count) in self.pending.items()}
+        self.pending = {}
+        now = time.monotonic()
+        seconds = max(1e-9, now - self._last_time) / max(1, step - self._last_step)
+        self._last_step, self._last_time = step, now
+        self._append({"stage": self.stage, "step": step, "rate": rate, "s_per_step": seconds, **figures})
+        shown = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
+        left = seconds * (self.steps - step) / 60
+        print(
+            f"{self.stage} {step}/{self.steps}  {shown}  {batch / seconds:.0f}/s  {left:.1f} min left",
+            file=sys.stderr,
+            flush=True,
+        )
+        return figures
+
+    def note(self, step: int, figures: dict[str, float]) -> None:
+        """Log figures that belong to one moment, such as those of validation."""
+        if figures:
+            self._append({"stage": self.stage, "step": step, **figures})
+            shown = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
+            print(f"{self.stage} {step}/{self.steps}  {shown}", file=sys.stderr, flush=True)
+        self._last_time = time.monotonic()
+
+    def _append(self, line: dict[str, Any]) -> None:
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + os.linesep)
+
+
+def _step_of(line: str) -> float:
+    """The step of a line of metrics.jsonl; infinite for the torn last line of a machine that went down."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf

@@ -1,0 +1,108 @@
+"""One step of training: the batch of its number, each part's loss, gradient and optimizer, on Lightning Fabric.
+
+AdamW, linear warm-up and cosine decay, clipping. Recipes count steps, so the same recipe is the same training on every
+machine.
+"""
+
+import logging
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from .objective import Objective, TrainingStopped, step_generator
+from .precision import resolve_precision
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """How long and how fast a stage is trained. `batch` counts what the objective draws: views, or patients."""
+
+    steps: int
+    batch: int
+    rate: float = 5e-4
+    final_rate: float = 0.02  # share of `rate` left at the end
+    warm_up: int = 200
+    weight_decay: float = 0.02
+    betas: tuple[float, float] = (0.9, 0.98)
+    clip: float = 1.0
+    log_every: int = 50
+    check_every: int = 1000
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where training runs; changes speed, not the recipe."""
+
+    device: str = "cpu"
+    precision: str = "auto"
+    seed: int = 0
+
+
+def learning_rate(config: LoopConfig, step: int) -> float:
+    """Linear warm-up, then half a cosine down to `final_rate` of the peak."""
+    if step < config.warm_up:
+        return config.rate * (step + 1) / config.warm_up
+    done = (step - config.warm_up) / max(1, config.steps - config.warm_up)
+    return config.rate * (config.final_rate + (1 - config.final_rate) * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
+
+
+class Steps:
+    """One step of training after the other: steps(7) draws the batch of step 7, moves every part, and tells figures."""
+
+    def __init__(self, objective: Objective, config: LoopConfig, machine: Machine) -> None:
+        self.objective, self.config, self.seed = objective, config, machine.seed
+        self.optimizers = {part: _optimizer(objective.learned(part), config) for part in objective.parts}
+        self._fabric = _fabric(machine)
+        self._wrapped, *wrapped = self._fabric.setup(objective, *self.optimizers.values())
+        self._wrapped_optimizers = dict(zip(objective.parts, wrapped, strict=True))
+
+    def __call__(self, step: int) -> dict[str, Any]:
+        objective, config, fabric = self.objective, self.config, self._fabric
+        progress = step / config.steps
+        drawn = objective.draw(config.batch, progress, step_generator(self.seed, step))
+        batch = {name: fabric.to_device(t) for name, t in drawn.items()}
+        figures: dict[str, Any] = {}
+        for part in objective.parts:
+            if not objective.active(part, progress):
+                continue
+            loss, told = self._wrapped(batch, part, progress)
+            _require_finite(loss, objective.stage, part, step)
+            optimizer = self._wrapped_optimizers[part]
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(config, step)
+            fabric.backward(loss)
+            norm = torch.nn.utils.clip_grad_norm_(objective.learned(part).parameters(), config.clip)
+            if torch.isfinite(norm):  # one overflowing batch is skipped; a loss that stays non-finite stops the run
+                optimizer.step()
+            objective.zero_grad(set_to_none=True)
+            figures |= told | {f"{part}_loss": loss.detach()}
+        return figures | objective.after_step(step, progress, step_generator(self.seed, step, purpose=1))
+
+
+def _fabric(machine: Machine) -> Fabric:
+    accelerator = "cuda" if machine.device.startswith("cuda") else machine.device
+    precision: Any = resolve_precision(machine.precision, machine.device)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it repeats the precision on every run
+    return Fabric(accelerator=accelerator, devices=1, precision=precision)
+
+
+def _optimizer(module: nn.Module, config: LoopConfig) -> torch.optim.AdamW:
+    """Weight decay for matrices and kernels; none for biases, norms and embeddings of one dimension."""
+    learned = [p for p in module.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in learned if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in learned if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=config.rate, betas=config.betas)
+
+
+def _require_finite(loss: Tensor, stage: str, part: str, step: int) -> None:
+    if not torch.isfinite(loss):
+        raise TrainingStopped(
+            f"{stage}: the {part} loss is {loss.item()} at step {step};"
+            " go on from the last checkpoint with a lower rate"
+        )

@@ -1,0 +1,110 @@
+"""The whole evaluation on a small model: what enters which number, and what is written."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from xray2xray.errors import UsageError
+from xray2xray.evaluation.anatomy import ENDPOINTS
+from xray2xray.evaluation.cases import Case
+from xray2xray.evaluation.statistics.ensembles import crps, energy_score
+from xray2xray.evaluation.uncertainty import (
+    FRONTAL,
+    REGIONS,
+    SCORED_DEG,
+    Residuals,
+    _chests,
+    evaluate_uncertainty,
+    measure,
+    summarise,
+    told,
+    variances,
+)
+from xray2xray.evaluation.uncertainty_report import uncertainty_markdown, write_uncertainty
+from xray2xray.projection.geometry import STANDARD_ARC, preset
+from xray2xray.rungs import FROM_CT, VIRTUAL
+from xray2xray.world_model import WorldModel
+
+GEOMETRY, SAMPLES = preset("chest", 16), 6
+AT = [STANDARD_ARC.index(yaw) for yaw in SCORED_DEG]
+
+
+@pytest.fixture(scope="module")
+def views_p(ellipsoid_views: Callable[..., np.ndarray]) -> np.ndarray:
+    return ellipsoid_views(range(11))
+
+
+@pytest.fixture(scope="module")
+def found(sampled_model: WorldModel, views_p: np.ndarray):
+    cases = [Case(f"case-{i}", FROM_CT if i == 10 else VIRTUAL, one, 30 * (one > 4)) for i, one in enumerate(views_p)]
+    residuals = Residuals(np.full((8, 16, 16), 0.5), dict.fromkeys(ENDPOINTS, 5.0), 7)
+    return (*measure(cases, sampled_model, GEOMETRY, residuals, SAMPLES, seed=3, pictures=1), residuals)
+
+
+def test_samples_of_a_case_are_scored_where_they_should(found, sampled_model: WorldModel, views_p: np.ndarray) -> None:
+    groups, _, _ = found
+    generator, truth = torch.Generator().manual_seed(3002), views_p[2][AT]
+    mean = sampled_model.imagine(views_p[2, FRONTAL], yaw_deg=SCORED_DEG)
+    drawn = sampled_model.imagine(views_p[2, FRONTAL], yaw_deg=SCORED_DEG, generator=generator, samples=SAMPLES)
+    group = groups[VIRTUAL]
+    body = (truth > 1) | (mean > 1)
+    scores = [crps(drawn, truth)[a][body[a]].mean() for a in range(len(AT))]
+    assert group.marginals["sampler"][2].crps[0] == pytest.approx(scores, rel=1e-4)
+    expected = energy_score(drawn.reshape(SAMPLES, -1), truth.ravel())
+    assert group.energy["sampler"][2] == pytest.approx(expected, rel=1e-5)
+    assert np.array_equal(group.regions[2][0], group.regions[2][1] | group.regions[2][2]), "lung and the rest: the body"
+    assert not (group.regions[2][1] & group.regions[2][2]).any()
+
+
+def test_posterior_over_prior(found, views_p: np.ndarray) -> None:
+    group = found[0][VIRTUAL]
+    posterior, prior = variances(group)
+    assert prior == pytest.approx(views_p[:10][:, AT].var(axis=0, ddof=1), abs=1e-5)
+    share = np.mean(group.regions, axis=0)[0]
+    expected = (share * posterior).sum(axis=(1, 2)) / (share * prior).sum(axis=(1, 2))
+    assert list(told(group)[REGIONS[0]]["per_angle"].values()) == pytest.approx(list(expected), rel=1e-5)
+
+
+def test_a_mixed_chest_takes_every_view_from_another_sample(sampled_model: WorldModel, views_p: np.ndarray) -> None:
+    sets = list(_chests(sampled_model, views_p[0], seed=3, number=0))
+    assert [name for name, _ in sets] == ["truth", "prediction", "sample", "sample", "mixed"]
+    first, second, mixed = (views for _, views in sets[2:])
+    assert mixed[0] == pytest.approx(first[0], abs=1e-4)
+    assert mixed[1] == pytest.approx(second[1], abs=1e-4)
+    assert np.abs(mixed[1] - first[1]).max() > 0.1
+    assert mixed[FRONTAL] == pytest.approx(first[FRONTAL], abs=1e-4), "given, so in all of them"
+
+
+def test_what_is_written(found, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    groups, shown, residuals = found
+    hits = {"mean": 0.5, "ci95": None}
+    result = {
+        "samples": SAMPLES,
+        "yaw_deg": list(SCORED_DEG),
+        "groups": {rung: summarise(group, residuals) for rung, group in groups.items()},
+        "twins": {"hidden": {"n": 1, "told_apart": hits, "kept": hits}},
+        "failed": [{"case": "bad", "rung": FROM_CT, "reason": "no NIfTI"}],
+    }
+    assert "told" in result["groups"][VIRTUAL]
+    assert "told" not in result["groups"][FROM_CT], "one patient has no variance between patients"
+    write_uncertainty(tmp_path, result, shown, [], {VIRTUAL: np.zeros((8, 16, 16))})
+    text = uncertainty_markdown(result)
+    assert capsys.readouterr().out.strip() == text.strip()
+    assert "### 10 unseen virtual patients" in text
+    assert "| hidden | 1 |" in text
+    assert "- bad: no NIfTI" in text
+    pictures = {"calibration.png", "endpoints.png", "told.png", "case-case-0.png", "case-case-10.png"}
+    assert {path.name for path in tmp_path.iterdir()} == {"uncertainty.json", "uncertainty.md", *pictures}
+    for name in pictures:
+        assert np.asarray(Image.open(tmp_path / name).convert("L")).std() > 5, name
+
+
+def test_wrong_usage(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="nothing to evaluate"):
+        evaluate_uncertainty(out=tmp_path)
+    with pytest.raises(UsageError, match="39"):
+        evaluate_uncertainty(procedural=1, samples=20, out=tmp_path)
