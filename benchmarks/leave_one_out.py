@@ -24,7 +24,6 @@ from xray2xray.evaluation.tables import interval, table
 from xray2xray.evaluation.views import evaluate_cases
 from xray2xray.files import atomic_path, write_json
 from xray2xray.projection import STANDARD_ARC, render
-from xray2xray.rungs import FROM_CT
 from xray2xray.training.cache import encode_all
 from xray2xray.training.direct import DirectObjective, DirectTraining
 from xray2xray.training.loop import LoopConfig, Machine, fit
@@ -50,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if len(options.ct) < 2:
         parser.error("leaving one out needs at least two CTs")
     chosen = list(sources(options.ct))
-    warped = [_warps(path, options.out / "warps" / s.name, options.warps) for path, s in zip(options.ct, chosen)]
+    named = zip(options.ct, chosen, strict=True)
+    warped = [_warps(path, options.out / "warps" / source.name, options.warps) for path, source in named]
     virtual = training_views(options.views)
     before = WorldModel.from_pretrained(options.source)
     latents = [encode_all(before.vision, views)[0] for views in (*warped, virtual[: options.patients])]
@@ -68,9 +68,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             options.seed,
             options.out / source.name,
         )
-        case = Case(source.name, FROM_CT, render(source.volume(), geometry, STANDARD_ARC))
+        case = Case(source.name, source.rung, render(source.volume(), geometry, STANDARD_ARC))
         learned = np.concatenate([*(warped[k] for k in others), virtual])
-        cohort, _ = evaluate_cases([case], {"direct": after, BEFORE: before}, fit_on_store(learned, 18))
+        baselines = fit_on_store(learned, STANDARD_ARC.index(0.0))
+        cohort, _ = evaluate_cases([case], {"direct": after, BEFORE: before}, baselines)
         parts.append(cohort)
     cohort = _joined(parts)
     result = {

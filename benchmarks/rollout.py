@@ -15,7 +15,6 @@ one thread, of the clock with more.
 """
 
 import argparse
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from xray2xray.evaluation.cases import sources
-from xray2xray.files import atomic_path
+from xray2xray.files import write_json
 from xray2xray.projection import preset as geometry_preset
 from xray2xray.projection import render
 from xray2xray.training.precision import bfloat16_speedup
@@ -195,8 +194,7 @@ def main(arguments: list[str] | None = None) -> dict:
         "bfloat16_speedup": speedup,
     }
     if options.json:
-        with atomic_path(options.json) as temporary:
-            temporary.write_text(json.dumps(result, indent=1) + "\n")
+        write_json(options.json, result)
     return result
 
 

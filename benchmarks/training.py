@@ -11,7 +11,6 @@ processor's clock.
 """
 
 import argparse
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from xray2xray.files import atomic_path
+from xray2xray.files import write_json
 from xray2xray.pretrained import PARTS
 from xray2xray.training.autoregressive import AutoregressiveObjective
 from xray2xray.training.direct import DirectObjective
@@ -173,8 +172,7 @@ def main(arguments: list[str] | None = None) -> dict:
                 table.add_row(chosen.name, stage, str(row["precision"]), str(row["batch"]), *cells, share)
         console.print(table)
     if options.json:
-        with atomic_path(options.json) as temporary:
-            temporary.write_text(json.dumps(result, indent=1) + "\n")
+        write_json(options.json, result)
     return result
 
 

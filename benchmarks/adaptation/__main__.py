@@ -59,8 +59,7 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     folder = options.data / "cxr_ctr" if (options.data / "cxr_ctr").is_dir() else options.data
     quantiles, split_seed = load_baselines().frontal_quantiles, int(adapter.notes["seed"])
     known, unseen = (
-        load_half(folder, part, adapter, split_seed, quantiles, options.most)
-        for part in (OTHER[OTHER[half]], OTHER[half])
+        load_half(folder, part, adapter, split_seed, quantiles, options.most) for part in (half, OTHER[half])
     )
     store = ViewStore.open(options.views)
     studies = store.studies()[int(adapter.notes["rendered"]) :][: options.rendered]
