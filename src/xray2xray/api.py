@@ -209,6 +209,7 @@ def train(
     out: str | Path,
     stage: Literal["all", "vision", "direct", "sampler", "autoregressive"] = "all",
     preset: Literal["tiny", "small", "base", "large"] = "tiny",
+    recipe: str | Path | None = None,
     steps: int | None = None,
     limit: int | None = None,
     shares: Sequence[float] | None = None,
@@ -233,6 +234,7 @@ def train(
         out: the output folder.
         stage: all, vision (V), direct or autoregressive (M), or sampler (what the direct form leaves open).
         preset: the size of the networks and how long they are trained.
+        recipe: a YAML file of settings instead, such as configs/tiny-gpu.yaml or an earlier run's recipe.yaml.
         steps: steps of each stage, instead of the preset's.
         limit: use the first studies of every store only.
         shares: of the draws, a number for each store, such as 0.7 0.3; by default every study is drawn alike.
@@ -246,6 +248,7 @@ def train(
     options = dict(locals())
     from .data.store import ViewStore
     from .pretrained import folder_of, read_config
+    from .training.presets import read_recipe
     from .training.train import RECIPE
     from .training.train import train as train_stages
 
@@ -256,6 +259,7 @@ def train(
     out = Path(out)
     stores = [Path(path) for path in ([views] if isinstance(views, str | Path) else views)]
     check_inputs(stores, out)
+    chosen = None if recipe is None else read_recipe(recipe)
     if any(path.suffix.lower() == ".csv" for path in stores):
         return _train_posed(stores, options)
     fresh = overwrite or not (out / RECIPE).exists()  # a folder with a recipe takes further stages
@@ -269,7 +273,21 @@ def train(
         prepare_out(out, overwrite)
     write_config(out / CONFIG, "train", {**options, "overwrite": False})
     with gone_if_empty(out):
-        model = train_stages(stores, out, stage, preset, steps, resume, seed, device, precision, limit, shares, start)
+        model = train_stages(
+            stores,
+            out,
+            stage,
+            preset,
+            steps,
+            resume,
+            seed,
+            device,
+            precision,
+            limit,
+            shares,
+            start,
+            chosen,
+        )
     say(f"the model is in {model}; use it with --source {model}")
     return {"out": str(out), "model": str(model)}
 
@@ -279,8 +297,8 @@ def _train_posed(tables: Sequence[Path], options: dict[str, Any]) -> dict[str, A
     from .data.posed import read_posed
     from .training.posed import train_posed
 
-    if options["stage"] != "all" or options["preset"] != "tiny" or options["start"] is not None:
-        raise UsageError("--stage, --preset and --start are for view stores; a CSV has one way of training")
+    if options["stage"] != "all" or options["preset"] != "tiny" or options["start"] or options["recipe"]:
+        raise UsageError("--stage, --preset, --recipe and --start are for view stores; a CSV has one way of training")
     if len(tables) > 1 or options["shares"]:
         raise UsageError("give one CSV of posed views, and nothing beside it")
     out = Path(options["out"])

@@ -9,6 +9,7 @@ import json
 import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ SCALE = 4096  # uint16 steps of p: 0 to 16 in steps of 0.00024; the densest ches
 MANIFEST = "store.json"
 _STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _YAW_TOLERANCE_DEG = 1e-3
+READERS = 8  # threads that read studies: most of the time is spent on the disk and on checksums
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,7 +190,8 @@ class ViewStore:
         names = self.studies() if studies is None else list(studies)
         whole = np.dtype(dtype) == np.uint16
         stack = np.empty((len(names), len(STANDARD_ARC), self.geometry.size, self.geometry.size), dtype)
-        for i, study in enumerate(names):
+
+        def read(i: int, study: str) -> None:
             views, yaw, _ = self._read_stored(study)
             distance = np.abs(yaw[None, :] - np.array(STANDARD_ARC)[:, None])
             if distance.min(axis=1).max() > _YAW_TOLERANCE_DEG:
@@ -198,6 +201,10 @@ class ViewStore:
                 )
             arc = views[distance.argmin(axis=1)]
             stack[i] = arc if whole else arc.astype(np.float32) / SCALE
+
+        with ThreadPoolExecutor(READERS) as pool:
+            for _ in pool.map(read, range(len(names)), names):  # one by one, so that an error is raised here
+                pass
         return stack
 
     def _read_stored(self, study: str) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:

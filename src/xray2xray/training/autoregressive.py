@@ -21,12 +21,17 @@ from .vision import psnr, stored_to_network
 
 @dataclass(frozen=True)
 class AutoregressiveTraining:
+    """`frontal_share`: of the views that jumps start from. `own_share`: of the steps whose latest view is not the true
+    one but what the model itself makes of the view before, as in a roll-out."""
+
     average_decay: float = 0.998
+    frontal_share: float = 0.7
+    own_share: float = 0.0
     validated: int = 2  # held-out patients whose whole roll-out is looked at; the next tokens of all are
 
 
 class AutoregressiveObjective(Objective):
-    """Tokens are cached, (patients, 37, n) of the standard arc. A batch counts pairs of adjacent views."""
+    """Tokens are cached, (patients, 37, n) of the standard arc. A batch counts pairs of views."""
 
     stage = "autoregressive"
 
@@ -60,6 +65,8 @@ class AutoregressiveObjective(Objective):
         return self._pairs(patients, generator)
 
     def forward(self, batch: Batch, part: str, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
+        if "own" in batch:
+            batch = batch | {"context": self._with_own(batch)}
         return self._loss(self.model, batch)
 
     def after_step(self, step: int, progress: float, generator: torch.Generator) -> dict[str, float]:
@@ -96,6 +103,24 @@ class AutoregressiveObjective(Objective):
         return {"model": model, "training": training, "patients": self._train}
 
     def _pairs(self, patients: Tensor, generator: torch.Generator) -> Batch:
+        jumps = self.model.config.actions == "jump"
+        return self._jumps(patients, generator) if jumps else self._steps(patients, generator)
+
+    def _jumps(self, patients: Tensor, generator: torch.Generator) -> Batch:
+        """Of each patient a view, often the frontal, and another one."""
+        count, size, rows = len(ARC_DEG), len(patients), patients.numpy()
+        given = torch.randint(count, (size,), generator=generator)
+        frontal = torch.rand(size, generator=generator) < self.training_config.frontal_share
+        given[frontal] = ARC_DEG.index(0.0)
+        target = (given + 1 + torch.randint(count - 1, (size,), generator=generator)) % count
+        arc = torch.tensor(ARC_DEG)
+        return {
+            "context": torch.from_numpy(self._tokens[rows, given.numpy()]).long()[:, None],
+            "following": torch.from_numpy(self._tokens[rows, target.numpy()]).long(),
+            "action": self.model.action_token(arc[target] - arc[given]),
+        }
+
+    def _steps(self, patients: Tensor, generator: torch.Generator) -> Batch:
         """A walk of each patient of random start, way and length: its context views and the next one."""
         count, size = len(ARC_DEG), len(patients)
         way = torch.randint(2, (size,), generator=generator) * 2 - 1
@@ -103,19 +128,39 @@ class AutoregressiveObjective(Objective):
         latest = torch.where(way > 0, latest, count - 1 - latest)
         behind = torch.where(way > 0, latest, count - 1 - latest)  # how far back a walk can have begun
         walked = (torch.rand(size, generator=generator) * (behind + 1)).long()
-        views = self.model.config.context_views
-        seen = torch.tensor([context_steps(int(steps), views) for steps in walked])
-        offsets = way[:, None] * (seen - walked[:, None])
-        rows = patients.numpy()
+        context, offsets = self._seen(patients, latest, way, walked)
         batch = {
-            "context": torch.from_numpy(self._tokens[rows[:, None], (latest[:, None] + offsets).numpy()]).long(),
-            "following": torch.from_numpy(self._tokens[rows, (latest + way).numpy()]).long(),
-            "direction": (way > 0).long(),
+            "context": context,
+            "following": torch.from_numpy(self._tokens[patients.numpy(), (latest + way).numpy()]).long(),
+            "action": (way > 0).long(),
         }
-        return batch | ({"offsets": offsets} if views > 1 else {})
+        if self.model.config.context_views > 1:
+            batch["offsets"] = offsets
+        if self.training_config.own_share > 0:
+            own = (walked > 0) & (torch.rand(size, generator=generator) < self.training_config.own_share)
+            back = (walked > 0).long()
+            before, before_offsets = self._seen(patients, latest - way * back, way, walked - back)
+            batch |= {"own": own, "before": before, "before_offsets": before_offsets}
+        return batch
+
+    def _seen(self, patients: Tensor, latest: Tensor, way: Tensor, walked: Tensor) -> tuple[Tensor, Tensor]:
+        """True context (b, views, n) of walks that have come to `latest`, and its offsets (b, views)."""
+        seen = torch.tensor([context_steps(int(steps), self.model.config.context_views) for steps in walked])
+        offsets = way[:, None] * (seen - walked[:, None])
+        places = patients.numpy()[:, None], (latest[:, None] + offsets).numpy()
+        return torch.from_numpy(self._tokens[places]).long(), offsets
+
+    @torch.no_grad()
+    def _with_own(self, batch: Batch) -> Tensor:
+        """The context, in which some latest views are what the model makes of those before: with what it has learned,
+        and each token after true ones, since writing a view takes a pass for every token."""
+        offsets = batch["before_offsets"] if "offsets" in batch else None
+        logits = self.model(batch["before"], batch["action"], batch["context"][:, -1], offsets)
+        latest = torch.where(batch["own"][:, None], logits.argmax(dim=-1), batch["context"][:, -1])
+        return torch.cat([batch["context"][:, :-1], latest[:, None]], dim=1)
 
     def _loss(self, model: AutoregressiveTransition, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        logits = model(batch["context"], batch["direction"], batch["following"], batch.get("offsets"))
+        logits = model(batch["context"], batch["action"], batch["following"], batch.get("offsets"))
         loss = F.cross_entropy(logits.flatten(0, 1), batch["following"].flatten())
         guess = logits.detach().argmax(dim=-1)
         distinct = torch.tensor(len(guess.unique()) / guess.numel())

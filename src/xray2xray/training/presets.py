@@ -1,8 +1,13 @@
 """The size dial: `tiny`, `small`, `base`, `large`. One name fixes the networks and how they are trained."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, is_dataclass, replace
+from pathlib import Path
+from typing import Any
 
-from ..errors import UsageError
+import yaml
+
+from ..errors import InputError, UsageError
+from ..pretrained import with_tuples
 from ..transition.autoregressive import AutoregressiveConfig
 from ..transition.direct import DirectConfig
 from ..transition.sampler import SamplerConfig
@@ -102,6 +107,41 @@ def preset(name: str = "tiny") -> Preset:
     if name == "large":
         return _larger("large", paper, dim=1024, layers=24, steps=300_000)
     raise UsageError(f"there is no preset {name!r}; choose tiny, small, base or large")
+
+
+def read_recipe(path: str | Path) -> Preset:
+    """A preset with settings of its own, from YAML: `preset` names the one it begins from (tiny by default), everything
+    else replaces a field of it, such as `direct_loop: {steps: 9000, batch: 64}`. The recipe.yaml of a run is one, too.
+
+    Raises:
+        InputError: the file cannot be read, or a setting does not exist or has a value that cannot be.
+    """
+    try:
+        said = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        if not isinstance(said, dict):
+            raise TypeError("not a mapping of settings")
+        said.pop("seed", None)  # a run's recipe.yaml says it; it is an option of the command
+        base = preset(said.pop("preset", "tiny"))
+        return _with_settings(base, {"name": Path(path).stem, **said})
+    except (OSError, ValueError, TypeError, UsageError, yaml.YAMLError) as error:
+        raise InputError(f"{path} is no recipe that can be used ({' '.join(str(error).split())})") from None
+
+
+def _with_settings(base: Any, said: dict[str, Any]) -> Any:
+    """A dataclass with other values in some fields; those of a field that is a dataclass itself may be some of its."""
+    values: dict[str, Any] = {}
+    for name, value in with_tuples(said).items():
+        if not hasattr(base, name):
+            raise ValueError(f"there is no setting {name!r} in {type(base).__name__}")
+        current = getattr(base, name)
+        if is_dataclass(current):
+            if not isinstance(value, dict):
+                raise TypeError(f"{name} wants a mapping of settings")
+            value = _with_settings(current, value)
+        elif not isinstance(value, (int, float) if isinstance(current, float) else type(current)):
+            raise TypeError(f"{name} wants a {type(current).__name__}, got {value!r}")
+        values[name] = value
+    return replace(base, **values)
 
 
 def with_steps(chosen: Preset, steps: int | None) -> Preset:

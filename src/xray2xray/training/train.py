@@ -21,7 +21,7 @@ from torch import nn
 
 from ..errors import InputError, UsageError
 from ..files import atomic_path
-from ..pretrained import PARTS, SAMPLER_OF, folder_of, read_config, read_part, sha256, write_part
+from ..pretrained import PARTS, SAMPLER_OF, folder_of, read_config, read_part, sha256, with_tuples, write_part
 from ..transition.autoregressive import AutoregressiveTransition
 from ..transition.direct import DirectTransition
 from ..transition.sampler import DirectSampler
@@ -31,7 +31,7 @@ from .cache import cached_latents
 from .checkpoint import CHECKPOINT
 from .direct import DirectObjective
 from .loop import Machine, fit
-from .presets import Preset, preset, with_steps
+from .presets import Preset, preset, read_recipe, with_steps
 from .sampler import SamplerObjective
 from .sources import Studies, read_studies
 from .vision import VisionObjective
@@ -53,7 +53,7 @@ def train(
     limit: int | None = None,
     shares: Sequence[float] | None = None,
     start: str | Path | None = None,
-    recipe: Preset | None = None,
+    recipe: Preset | str | Path | None = None,
     appearance: float = 0.0,
 ) -> Path:
     """Train a world model and return the folder that `WorldModel.from_pretrained` takes (out/model).
@@ -71,7 +71,7 @@ def train(
         shares: of the draws, a number for each store; by default every study is drawn alike.
         start: a trained model (`tiny`, or a folder) whose weights every stage starts from instead of random ones; its V
             is used where none was trained here.
-        recipe: a whole preset, instead of `preset_name`.
+        recipe: instead of `preset_name`, a whole preset or a file of one (see `read_recipe`).
         appearance: share of the direct form's inputs that get a random appearance (docs/adaptation.md).
 
     Raises:
@@ -83,6 +83,8 @@ def train(
     if stage not in ("all", *STAGES):
         raise UsageError(f"there is no stage {stage!r}; choose all, {', '.join(STAGES)}")
     wanted = STAGES if stage == "all" else (stage,)
+    if isinstance(recipe, str | Path):
+        recipe = read_recipe(recipe)
     chosen = with_steps(recipe or preset(preset_name), steps)
     if not 0 <= appearance <= 1:
         raise UsageError(f"--appearance is a share from 0 to 1, got {appearance}")
@@ -181,9 +183,13 @@ def _started(module: Part, part: str, start: str | Path | None) -> Part:
     """The module with the weights of `start`, where one is given."""
     if start is not None:
         folder = folder_of(start)
-        if _plain(asdict(module.config)) != read_config(folder).get(part):
+        config = read_config(folder).get(part)
+        # Settings that a model of an earlier version does not know have their defaults.
+        if config is None or type(module.config)(**with_tuples(config)) != module.config:
             raise InputError(f"{folder} holds no {part} of this preset's size; start from another model or from none")
         read_part(folder, part, module)
+        if isinstance(module, VisionModel):
+            module.codebook.forget()
     return module
 
 
@@ -206,6 +212,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", required=True)
     parser.add_argument("--stage", default="all", choices=("all", *STAGES))
     parser.add_argument("--preset", default="tiny")
+    parser.add_argument("--recipe", help="a YAML file of settings, such as an earlier run's recipe.yaml")
     parser.add_argument("--steps", type=int, help="of each stage, instead of the preset's")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--seed", type=int, default=0)
@@ -230,6 +237,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.limit,
             options.shares,
             options.start,
+            options.recipe,
             appearance=options.appearance,
         )
     except (InputError, UsageError) as error:

@@ -19,7 +19,11 @@ MAX_OFFSET = 36  # steps between the ends of the standard arc
 
 @dataclass(frozen=True)
 class AutoregressiveConfig:
-    """`context_views` = 1 is the paper; with more, the given view stays in sight as an anchor against drift."""
+    """`context_views` = 1 is the paper; with more, the given view stays in sight as an anchor against drift.
+
+    `actions`: `direction` is the paper, one of two tokens for a step either way; with `jump` there is a token for every
+    multiple of 5 degrees, and each view is predicted from the given one.
+    """
 
     tokens: int = 64
     codebook_size: int = 2048
@@ -27,23 +31,29 @@ class AutoregressiveConfig:
     heads: int = 8
     layers: int = 6
     context_views: int = 1
+    actions: str = "direction"
+
+    def __post_init__(self) -> None:
+        if self.actions not in ("direction", "jump"):
+            raise ValueError(f"there are no actions {self.actions!r}; choose direction or jump")
+        if self.actions == "jump" and self.context_views != 1:
+            raise ValueError("a jump starts from the given view alone: context_views must be 1")
 
 
 class AutoregressiveTransition(nn.Module):
-    """Sequence: tokens of the context views (the latest last), the direction token, tokens of the next view.
+    """Sequence: tokens of the context views (the latest last), the action's token, tokens of the next view.
 
-    The two direction tokens turn the source by -5 and +5 degrees. One thing is added to the paper: where a token is
-    to be written, the model is shown the latest view's token at the same place, since after 5 degrees little moves.
+    The paper's two direction tokens turn the source by -5 and +5 degrees. One thing is added to the paper: where a
+    token is to be written, the model is shown the latest view's token at the same place, since after 5 degrees little
+    moves.
     """
-
-    free_running = True  # a roll-out feeds each predicted view back as the next input
 
     def __init__(self, config: AutoregressiveConfig) -> None:
         super().__init__()
         self.config = config
         dim = config.dim
         self.embed = nn.Embedding(config.codebook_size, dim)
-        self.direction = nn.Embedding(2, dim)
+        self.direction = nn.Embedding(2 if config.actions == "direction" else 2 * MAX_OFFSET + 1, dim)
         self.same_place = nn.Linear(dim, dim, bias=False)
         self.offset = nn.Embedding(2 * MAX_OFFSET + 1, dim)
         self.place = nn.Parameter(torch.randn(config.tokens, dim) * 0.02)
@@ -65,21 +75,27 @@ class AutoregressiveTransition(nn.Module):
         """Blocks from tokens to the next view's."""
         return len(self.blocks)
 
-    def forward(self, context: Tensor, direction: Tensor, following: Tensor, offsets: Tensor | None = None) -> Tensor:
+    def action_token(self, turn_deg: Tensor) -> Tensor:
+        """The token (b,) of turning the source by (b,) degrees."""
+        if self.config.actions == "direction":
+            return (turn_deg > 0).long()
+        return (turn_deg / STEP_DEG).round().long().clamp(-MAX_OFFSET, MAX_OFFSET) + MAX_OFFSET
+
+    def forward(self, context: Tensor, action: Tensor, following: Tensor, offsets: Tensor | None = None) -> Tensor:
         """Logits (b, n, K) of the next view's tokens while it is being read (teacher forcing).
 
         Args:
             context: (b, views, n) tokens, the latest view last.
-            direction: (b,) 0 for -5 degrees, 1 for +5.
+            action: (b,) tokens, see `action_token`.
             following: (b, n) tokens of the next view.
             offsets: (b, views) how many steps of +5 degrees each context view lies from the latest; zeros if None.
         """
-        return self._logits(self.states(context, direction, following, offsets))
+        return self._logits(self.states(context, action, following, offsets))
 
     def states(
         self,
         context: Tensor,
-        direction: Tensor,
+        action: Tensor,
         following: Tensor,
         offsets: Tensor | None = None,
         depth: int | None = None,
@@ -87,7 +103,7 @@ class AutoregressiveTransition(nn.Module):
         """Hidden states (b, n, dim) after `depth` blocks (all by default), each where a token of the next view is to be
         written; it has read the context, the action and the tokens before. Arguments as `forward`."""
         shown = self.same_place(self.embed(context[:, -1]))
-        prompt = self._prompt(context, direction, shown, offsets)
+        prompt = self._prompt(context, action, shown, offsets)
         written = self._written(following[:, :-1], shown, start=0)
         hidden = torch.cat([prompt, written], dim=1)
         for block in self.blocks[:depth]:
@@ -97,11 +113,11 @@ class AutoregressiveTransition(nn.Module):
     def reader(
         self,
         context: Tensor,
-        direction: Tensor,
+        action: Tensor,
         offsets: Tensor | None = None,
         caches: list[KeyValueCache] | None = None,
     ) -> Read:
-        """What reads the next view while it is being written: see `forward` for context, direction and offsets.
+        """What reads the next view while it is being written: see `forward` for context, action and offsets.
 
         Returns:
             a function of the tokens (b, w) written so far and a place: the logits (b, w - place + 1, K) of the tokens
@@ -109,7 +125,7 @@ class AutoregressiveTransition(nn.Module):
             place on: what it has left there of the prompt and of the tokens before is used again.
         """
         shown = self.same_place(self.embed(context[:, -1]))
-        prompt = self._prompt(context, direction, shown, offsets)
+        prompt = self._prompt(context, action, shown, offsets)
 
         def read(written: Tensor, place: int) -> Tensor:
             first = max(0, place - 1) if caches else 0
@@ -140,7 +156,7 @@ class AutoregressiveTransition(nn.Module):
         decoding: Decoding = "cached",
         caches: list[KeyValueCache] | None = None,
     ) -> Tensor:
-        """Tokens of a view, (b, n) or with its context (b, views, n) -> tokens (b, n) of the view 5 degrees on.
+        """Tokens of a view, (b, n) or with its context (b, views, n) -> tokens (b, n) of the view after the action.
 
         Args:
             tokens, offsets: see `forward`.
@@ -158,7 +174,7 @@ class AutoregressiveTransition(nn.Module):
             caches = None
         elif caches is None:
             caches = self.caches()
-        read = self.reader(context, (action.difference_deg > 0).long(), offsets, caches)
+        read = self.reader(context, self.action_token(action.difference_deg), offsets, caches)
         if decoding == "parallel":
             if generator is not None:
                 raise UsageError("parallel decoding finds the greedy tokens; sample with decoding='cached'")
@@ -169,12 +185,12 @@ class AutoregressiveTransition(nn.Module):
             written = torch.cat([written, pick(read(written, place)[:, -1])[:, None]], dim=1)
         return written
 
-    def _prompt(self, context: Tensor, direction: Tensor, shown: Tensor, offsets: Tensor | None) -> Tensor:
+    def _prompt(self, context: Tensor, action: Tensor, shown: Tensor, offsets: Tensor | None) -> Tensor:
         views = self.embed(context) + self.place + self.role[0]
         if offsets is not None:
             views = views + self.offset(offsets.clamp(-MAX_OFFSET, MAX_OFFSET) + MAX_OFFSET)[:, :, None]
-        action = self.direction(direction)[:, None] + shown[:, :1]
-        return torch.cat([views.flatten(1, 2), action], dim=1)
+        turned = self.direction(action)[:, None] + shown[:, :1]
+        return torch.cat([views.flatten(1, 2), turned], dim=1)
 
     def _written(self, tokens: Tensor, shown: Tensor, start: int) -> Tensor:
         """Embed written tokens start, start + 1, ...; each also shows what the latest view has at the next place."""

@@ -45,8 +45,6 @@ class Observation:
 class DirectTransition(nn.Module):
     """Latents (b, n, C) of a view and an action -> latents of the view after it."""
 
-    free_running = False  # a roll-out predicts each angle from the given view
-
     def __init__(self, config: DirectConfig) -> None:
         super().__init__()
         self.config = config

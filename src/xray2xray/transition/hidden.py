@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from ..errors import UsageError
 from .autoregressive import AutoregressiveTransition
 from .direct import DirectTransition
-from .rollout import Transition, context_before, walk, whole_steps
+from .rollout import Transition, move_to, walk, whole_steps
 
 
 @torch.no_grad()
@@ -46,9 +46,7 @@ def _on_the_walk(transition: AutoregressiveTransition, start: Tensor, steps: Seq
         raise UsageError("the autoregressive form has no hidden states at the given view's own angle; leave it out")
     reached, found = walk(transition, start, steps), []
     for step in steps:
-        way = 1 if step > 0 else -1
-        context, offsets = context_before(reached, way, abs(step), transition)
+        context, offsets, turn_deg = move_to(step, reached, transition)
         anchored = offsets if transition.config.context_views > 1 else None
-        direction = torch.full((len(start),), int(way > 0), device=start.device)
-        found.append(transition.states(context, direction, reached[step], anchored, depth))
+        found.append(transition.states(context, transition.action_token(turn_deg), reached[step], anchored, depth))
     return torch.stack(found, dim=1)

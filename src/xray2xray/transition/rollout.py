@@ -7,12 +7,13 @@ from torch import Tensor
 
 from ..errors import InputError, UsageError
 from .action import Action
-from .autoregressive import STEP_DEG, AutoregressiveTransition
+from .autoregressive import MAX_OFFSET, STEP_DEG, AutoregressiveTransition
 from .decoding import Decoding
 from .direct import DirectTransition
 from .sampler import DirectSampler
 
 Transition = DirectTransition | AutoregressiveTransition
+JUMPS = 12  # at a time: bounds the memory of their caches
 
 
 @torch.no_grad()
@@ -30,7 +31,7 @@ def roll_out(
 
     Args:
         transition: the direct form jumps to each angle; the autoregressive form walks there in steps of 5 degrees, both
-            ways in one batch, each predicted view being the input of the next step.
+            ways in one batch, each predicted view being the input of the next step, or jumps if it was taught to.
         start: latents (b, n, C) for the direct form, tokens (b, n) for the autoregressive one.
         yaw_deg: t angles.
         generator: draws a sample, whose views belong together; without it the direct form answers with its prediction
@@ -104,32 +105,49 @@ def walk(
     generator: torch.Generator | None = None,
     decoding: Decoding = "cached",
 ) -> dict[int, Tensor]:
-    """Tokens (b, n) by the step at which they were reached, the given view's at 0: all on the way to `steps`."""
-    caches = transition.caches()  # once: both ways are walked in one batch, in the end perhaps only one
+    """Tokens (b, n) by the step at which they were reached, the given view's at 0: all on the way to `steps`.
+
+    Raises:
+        InputError: a jump farther than any that was taught.
+    """
+    caches = transition.caches()  # once: the first batch is the largest
     reached: dict[int, Tensor] = {0: start}
-    farthest = max((abs(step) for step in steps), default=0)
-    for distance in range(1, farthest + 1):
-        ways = [way for way in (-1, 1) if any(step * way >= distance for step in steps)]
-        contexts, offsets = zip(*(context_before(reached, way, distance, transition) for way in ways), strict=True)
-        turns = torch.tensor([way * STEP_DEG for way in ways], device=start.device).repeat_interleave(len(start))
+    for together in _in_turn(steps, transition.config.actions):
+        moves = [move_to(step, reached, transition) for step in together]
+        contexts, offsets, turns = (torch.cat(parts) for parts in zip(*moves, strict=True))
         action = Action(torch.zeros_like(turns), turns)
-        anchored = torch.cat(offsets) if transition.config.context_views > 1 else None
-        following = transition.step(torch.cat(contexts), action, anchored, generator, decoding=decoding, caches=caches)
-        for way, tokens in zip(ways, following.split(len(start)), strict=True):
-            reached[way * distance] = tokens
+        anchored = offsets if transition.config.context_views > 1 else None
+        following = transition.step(contexts, action, anchored, generator, decoding=decoding, caches=caches)
+        reached.update(zip(together, following.split(len(start)), strict=True))
     return reached
 
 
-def context_before(
-    reached: dict[int, Tensor], way: int, distance: int, transition: AutoregressiveTransition
-) -> tuple[Tensor, Tensor]:
-    """What the model is shown to reach a step: the given view as the anchor, then the views before the latest, the
-    latest last (b, views, n); and their offsets from it (b, views)."""
-    latest = distance - 1
+def _in_turn(steps: Sequence[int], actions: str) -> list[list[int]]:
+    """Which steps are reached together, and after which others: both ways at once, or jumps, some at a time."""
+    if actions == "jump":
+        targets = sorted({*steps} - {0})
+        if targets and max(map(abs, targets)) > MAX_OFFSET:
+            raise InputError(f"the autoregressive form jumps by up to {MAX_OFFSET * STEP_DEG:g} degrees; ask for less")
+        return [targets[i : i + JUMPS] for i in range(0, len(targets), JUMPS)]
+    farthest = max((abs(step) for step in steps), default=0)
+    return [
+        [way * distance for way in (-1, 1) if any(step * way >= distance for step in steps)]
+        for distance in range(1, farthest + 1)
+    ]
+
+
+def move_to(
+    step: int, reached: dict[int, Tensor], transition: AutoregressiveTransition
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What the model is told to reach a step: the given view as the anchor, then the views before the latest, the
+    latest last (b, views, n); their offsets from it (b, views); and by how many degrees to turn (b,)."""
+    way = 1 if step > 0 else -1
+    latest = 0 if transition.config.actions == "jump" else abs(step) - 1
     seen = context_steps(latest, transition.config.context_views)
-    views = torch.stack([reached[way * step] for step in seen], dim=1)
-    offsets = torch.tensor([way * (step - latest) for step in seen], device=views.device)
-    return views, offsets.expand(len(views), -1)
+    views = torch.stack([reached[way * before] for before in seen], dim=1)
+    offsets = torch.tensor([way * (before - latest) for before in seen], device=views.device)
+    turn = torch.full((len(views),), STEP_DEG * (step - way * latest), device=views.device)
+    return views, offsets.expand(len(views), -1), turn
 
 
 def context_steps(latest: int, views: int) -> list[int]:

@@ -74,6 +74,12 @@ class Codebook(nn.Module):
         self.ready.fill_(True)
 
     @torch.no_grad()
+    def forget(self) -> None:
+        """Begin the running averages anew from the entries: a trained model that is to go on has kept none."""
+        self.counts.fill_(1.0)
+        self.sums.copy_(self.entries)
+
+    @torch.no_grad()
     def update(self, latents: Tensor, tokens: Tensor) -> None:
         """Move each entry towards the latents that chose it: latents (..., C), tokens (...)."""
         latents = latents.reshape(-1, latents.shape[-1]).float()
