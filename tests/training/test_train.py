@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,10 +12,13 @@ import yaml
 from PIL import Image
 
 from xray2xray.errors import InputError, UsageError
-from xray2xray.pretrained import PARTS
+from xray2xray.pretrained import PARTS, read_part
 from xray2xray.training import loop
 from xray2xray.training import train as train_module
+from xray2xray.training.autoregressive import AutoregressiveTraining
+from xray2xray.training.presets import preset, read_recipe
 from xray2xray.training.train import train
+from xray2xray.vision import VisionModel
 from xray2xray.world_model import WorldModel
 
 FLOAT32 = "32-true"
@@ -115,3 +119,58 @@ def test_a_training_starts_from_another_and_a_start_is_no_resume(trained, store,
     assert after.config.notes["start"] == str(trained / "model")
     with pytest.raises(InputError, match="of this preset's size"):
         train(store, tmp_path / "other", "direct", recipe=recipe, start="tiny")
+
+
+def test_v_goes_on_from_another_with_the_words_it_had(trained, store, recipe, tmp_path):
+    """No running averages are kept with a model: were they taken for those of its entries, the first step would
+    scatter the codebook."""
+    losses = replace(recipe.vision_losses, quantise_from=0.0, revive_until=0.0)
+    gently = replace(recipe, vision_loop=replace(recipe.vision_loop, steps=2, rate=0.0), vision_losses=losses)
+    train(store, tmp_path, "vision", recipe=gently, precision=FLOAT32, start=trained / "model")
+    before, after = (VisionModel(recipe.vision) for _ in range(2))
+    for folder, vision in ((trained, before), (tmp_path, after)):
+        read_part(folder / "model", "vision", vision)
+    cosines = torch.cosine_similarity(before.codebook.entries, after.codebook.entries)
+    assert float(cosines.median()) > 0.9
+
+
+@pytest.mark.parametrize("actions", ["direction", "jump"])
+def test_both_kinds_of_actions_are_learned(trained, store, recipe, tmp_path, actions):
+    """With the context as it comes in a roll-out: the model's own predictions, for the kind that walks."""
+    gpt = replace(recipe.autoregressive, actions=actions, context_views=1)
+    own = AutoregressiveTraining(validated=1, own_share=0.5)
+    loop = replace(recipe.autoregressive_loop, steps=40, log_every=10, check_every=40)
+    chosen = replace(recipe, autoregressive=gpt, autoregressive_loop=loop, autoregressive_training=own)
+    shutil.copytree(trained / "model", tmp_path / "model")
+    train(store, tmp_path, "autoregressive", recipe=chosen, precision=FLOAT32)
+    lines = [json.loads(line) for line in (tmp_path / "autoregressive" / "metrics.jsonl").read_text().splitlines()]
+    loss = [line["model_loss"] for line in lines if "model_loss" in line]
+    assert loss[-1] < 0.9 * loss[0]
+    model = WorldModel.from_pretrained(tmp_path / "model", form="autoregressive")
+    assert model.config.transition == gpt
+    assert model.imagine(np.ones((32, 32), np.float32)).shape == (37, 32, 32)
+
+
+def test_a_recipe_comes_from_yaml(trained, recipe, tmp_path):
+    """The one a run has left is the one it was given; a short one changes the preset that it names."""
+    assert read_recipe(trained / "recipe.yaml") == recipe
+    short = tmp_path / "short.yaml"
+    short.write_text("preset: small\ndirect_loop: {steps: 7, rate: 1}\nheld_out: 3\n")
+    small = preset("small")
+    wanted = replace(small, name="short", direct_loop=replace(small.direct_loop, steps=7, rate=1), held_out=3)
+    assert read_recipe(short) == wanted
+
+
+@pytest.mark.parametrize(
+    "text", ["direct_loop: {step: 7}", "direct_loop: 7", "held_out: many", "preset: huge", "- 1", "a: b: c", "name: ["]
+)
+def test_a_recipe_that_cannot_be_is_one_clear_line(tmp_path, text):
+    (tmp_path / "recipe.yaml").write_text(text)
+    with pytest.raises(InputError, match="recipe.yaml is no recipe") as raised:
+        read_recipe(tmp_path / "recipe.yaml")
+    assert "\n" not in str(raised.value)
+
+
+def test_the_recipes_that_ship_can_be_used():
+    for path in Path("configs").glob("*gpu*.yaml"):
+        assert read_recipe(path).name == path.stem

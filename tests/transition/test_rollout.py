@@ -13,9 +13,11 @@ from xray2xray.transition import (
 from xray2xray.transition.rollout import context_steps
 
 
-def gpt(context_views: int = 1) -> AutoregressiveTransition:
+def gpt(context_views: int = 1, actions: str = "direction") -> AutoregressiveTransition:
     torch.manual_seed(0)
-    config = AutoregressiveConfig(tokens=5, codebook_size=11, dim=32, heads=4, layers=2, context_views=context_views)
+    config = AutoregressiveConfig(
+        tokens=5, codebook_size=11, dim=32, heads=4, layers=2, context_views=context_views, actions=actions
+    )
     return AutoregressiveTransition(config).eval()
 
 
@@ -55,3 +57,25 @@ def test_the_context_keeps_the_given_view_as_an_anchor():
 def test_a_walk_with_context_reaches_every_angle():
     tokens = roll_out(gpt(context_views=3), torch.randint(11, (2, 5)), -10.0, [-20.0, 5.0])
     assert tokens.shape == (2, 2, 5)
+
+
+def test_jumps_all_start_from_the_given_view_however_many_there_are():
+    model, start = gpt(actions="jump"), torch.randint(11, (3, 5))
+    torch.nn.init.normal_(model.direction.weight, std=0.1)  # far from its small start, so that the action is heard
+    arc = [float(yaw) for yaw in range(-90, 91, 5)]
+    together = roll_out(model, start, 20.0, arc)
+    assert len({tuple(view.flatten().tolist()) for view in together.unbind(1)}) > 5
+    for i, yaw in enumerate(arc):
+        alone = start if yaw == 20.0 else model.step(start, Action.between(20.0, yaw, 3, start.device))
+        assert torch.equal(together[:, i], alone)
+
+
+def test_a_jump_farther_than_the_arc_is_long_is_refused():
+    with pytest.raises(InputError, match="180 degrees"):
+        roll_out(gpt(actions="jump"), torch.randint(11, (1, 5)), -90.0, [95.0])
+
+
+@pytest.mark.parametrize("settings", [{"actions": "fly"}, {"actions": "jump", "context_views": 2}])
+def test_settings_that_cannot_be_are_refused(settings):
+    with pytest.raises(ValueError, match="jump"):
+        AutoregressiveConfig(**settings)
