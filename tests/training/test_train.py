@@ -166,7 +166,7 @@ def test_a_recipe_comes_from_yaml(trained, recipe, tmp_path):
 )
 def test_a_recipe_that_cannot_be_is_one_clear_line(tmp_path, text):
     (tmp_path / "recipe.yaml").write_text(text)
-    with pytest.raises(InputError, match="recipe.yaml is no recipe") as raised:
+    with pytest.raises(InputError, match="is no recipe") as raised:
         read_recipe(tmp_path / "recipe.yaml")
     assert "\n" not in str(raised.value)
 
