@@ -57,7 +57,7 @@ class Steps:
         self.objective, self.config, self.seed = objective, config, machine.seed
         self.optimizers = {part: _optimizer(objective.learned(part), config) for part in objective.parts}
         self._fabric = _fabric(machine)
-        self._wrapped, *wrapped = self._fabric.setup(objective, *self.optimizers.values())
+        _, *wrapped = self._fabric.setup(objective, *self.optimizers.values())
         self._wrapped_optimizers = dict(zip(objective.parts, wrapped, strict=True))
 
     def __call__(self, step: int) -> dict[str, Any]:
@@ -69,7 +69,9 @@ class Steps:
         for part in objective.parts:
             if not objective.active(part, progress):
                 continue
-            loss, told = self._wrapped(batch, part, progress)
+            # Not through Fabric's wrapper, which rounds every input to bfloat16: targets, pixels, years of follow-up.
+            with fabric.autocast():
+                loss, told = objective(batch, part, progress)
             _require_finite(loss, objective.stage, part, step)
             optimizer = self._wrapped_optimizers[part]
             for group in optimizer.param_groups:
