@@ -3,14 +3,15 @@
     xray2xray render --procedural 10000 --size 64 --yaw-deg 0 90 --out VIEWS
     python -m benchmarks.ceiling VIEWS --out DIR
 
-VIEWS is any store with virtual patients at 0 and 90 degrees. Readers of age and sex, of pictures and of the true 3D
-factors are fitted on the training patients, tuned on the validation patients and scored on the test patients of the
-cohort's own split. DIR gets ceiling.json and ceiling.md.
+VIEWS is any store with virtual patients at 0 and 90 degrees, or several. Readers of age and sex, of pictures and of the
+true 3D factors are fitted on the training patients, tuned on the validation patients and scored on the test patients of
+the cohort's own split. DIR gets ceiling.json and ceiling.md.
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,9 @@ from xray2xray.downstream.probe import pixel_features
 from xray2xray.errors import InputError, UsageError
 from xray2xray.evaluation.statistics.resampling import draw_patients
 from xray2xray.files import atomic_path, write_json
+from xray2xray.runs import pick_device
 
-from .cohort import ENDPOINTS, HAZARDS, People, people, read_pictures
+from .cohort import ENDPOINTS, HAZARDS, People, people, read_stores
 from .network import BATCH, CHECKS, read_with_network
 from .report import AGE_SEX, BOTH, BOTH_KNOWN, FRONTAL, FRONTAL_KNOWN, ORACLE, PIXELS, markdown, summary, words
 from .score import score
@@ -34,15 +36,18 @@ Places = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("views", type=Path, help="a view store")
+    parser.add_argument("views", type=Path, nargs="+", help="view stores")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=1000, help=f"of {BATCH} patients, the budget of every network")
+    parser.add_argument("--steps", type=int, default=1000, help="of --batch patients, the budget of every network")
+    parser.add_argument("--batch", type=int, default=BATCH, help="patients of a step; a GPU wants some hundreds")
     parser.add_argument("--seeds", type=int, default=1, help="trainings of every network; scores are their mean")
+    parser.add_argument("--device", default="cpu", help="auto, cpu or cuda: where the networks are trained")
     options = parser.parse_args(arguments)
-    if options.steps < CHECKS or options.seeds < 1:
-        parser.error(f"--steps wants at least {CHECKS}, --seeds at least 1")
+    if options.steps < CHECKS or options.seeds < 1 or options.batch < 2:
+        parser.error(f"--steps wants at least {CHECKS}, --seeds at least 1, --batch at least 2")
     try:
-        result = ceiling(options.views, options.steps, options.seeds)
+        training = Training(options.steps, options.seeds, options.batch, pick_device(options.device))
+        result = ceiling(options.views, training)
     except (InputError, UsageError) as error:
         sys.exit(f"benchmarks.ceiling: {error}")
     write_json(options.out / "ceiling.json", result)
@@ -52,13 +57,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(text)
 
 
-def ceiling(views: Path, steps: int, seeds: int) -> dict[str, Any]:
-    """Everything that ceiling.json holds.
+@dataclass(frozen=True)
+class Training:
+    """Of every network: `steps` of `batch` patients, by `seeds` trainings, on a device."""
+
+    steps: int
+    seeds: int
+    batch: int = BATCH
+    device: str = "cpu"
+
+
+def ceiling(views: Sequence[Path], training: Training) -> dict[str, Any]:
+    """Everything that ceiling.json holds, of the patients of all the stores.
 
     Raises:
         InputError: the store cannot be used, or a part of its patients lacks positives or negatives of a label.
     """
-    numbers, pictures = read_pictures(ViewStore.open(views))
+    numbers, pictures = read_stores([ViewStore.open(folder) for folder in views])
     everyone = people(numbers)
     places = (everyone.places("train"), everyone.places("validation"), everyone.places("test"))
     _refuse_too_few(everyone, places)
@@ -67,9 +82,9 @@ def ceiling(views: Path, steps: int, seeds: int) -> dict[str, Any]:
     curve: dict[int, np.ndarray] = {}
     for share in SHARES:
         some = (places[0][: max(1, round(share * len(places[0])))], *places[1:])
-        curve[len(some[0])] = answers_of_networks(pictures[:, :1], everyone, some, steps, seeds, FRONTAL)
+        curve[len(some[0])] = answers_of_networks(pictures[:, :1], everyone, some, training, FRONTAL)
     answers[FRONTAL], answers[FRONTAL_KNOWN] = curve[len(places[0])].swapaxes(0, 1)
-    both = answers_of_networks(pictures, everyone, places, steps, seeds, BOTH)
+    both = answers_of_networks(pictures, everyone, places, training, BOTH)
     answers[BOTH], answers[BOTH_KNOWN] = both.swapaxes(0, 1)
 
     counts = draw_patients(len(test))
@@ -83,8 +98,9 @@ def ceiling(views: Path, steps: int, seeds: int) -> dict[str, Any]:
         "patients": {name: len(rows) for name, rows in zip(("train", "validation", "test"), places, strict=True)},
         "first_seed": int(everyone.seeds.min()),
         "last_seed": int(everyone.seeds.max()),
-        "steps": steps,
-        "trainings": seeds,
+        "steps": training.steps,
+        "batch": training.batch,
+        "trainings": training.seeds,
         **summary(scores, learning, true, test),
     }
     return {**result, "words": words(result)}
@@ -104,11 +120,16 @@ def answers_of_tables(everyone: People, pictures: np.ndarray, places: Places) ->
 
 
 def answers_of_networks(
-    pictures: np.ndarray, everyone: People, places: Places, steps: int, seeds: int, name: str
+    pictures: np.ndarray, everyone: People, places: Places, training: Training, name: str
 ) -> np.ndarray:
     """Answers (seeds, 2, n_test, 7) of networks that differ in their seed: without, and with age and sex."""
     said = f"{name}, {len(places[0])} patients"
-    return np.stack([read_with_network(pictures, everyone, places, steps, seed, said) for seed in range(seeds)])
+    return np.stack(
+        [
+            read_with_network(pictures, everyone, places, training.steps, seed, said, training.device, training.batch)
+            for seed in range(training.seeds)
+        ]
+    )
 
 
 def _refuse_too_few(everyone: People, places: Places) -> None:

@@ -67,6 +67,23 @@ def people(seeds: Sequence[int]) -> People:
     )
 
 
+def read_stores(stores: Sequence[ViewStore]) -> tuple[list[int], np.ndarray]:
+    """`read_pictures` of several stores, one after the other; a patient counts once, where it was met first.
+
+    Raises:
+        InputError: as `read_pictures`.
+    """
+    seeds: list[int] = []
+    pictures: list[np.ndarray] = []
+    for store in stores:
+        found, seen = read_pictures(store)
+        met = set(seeds)
+        new = [row for row, seed in enumerate(found) if seed not in met]
+        seeds += [found[row] for row in new]
+        pictures.append(seen if len(new) == len(seen) else seen[new])
+    return seeds, pictures[0] if len(pictures) == 1 else np.concatenate(pictures)
+
+
 def read_pictures(store: ViewStore) -> tuple[list[int], np.ndarray]:
     """Seeds and line integrals, float32 (n, 2, SIDE, SIDE), of the virtual patients in a store; CTs are passed over.
 
@@ -80,18 +97,15 @@ def read_pictures(store: ViewStore) -> tuple[list[int], np.ndarray]:
     seeds: list[int] = []
     pictures: list[np.ndarray] = []
     for name in progress(store.studies(), "reading"):
-        study = store.read(name)
-        if "seed" not in study.labels:
+        labels = store.read_labels(name)
+        if "seed" not in labels:
             continue
-        apart = np.abs(study.yaw_deg - np.array(YAW_DEG)[:, None])
-        if apart.min(axis=1).max() > 1e-3:
-            raise InputError(f"{store.path(name)} lacks a view at 0 or 90 degrees; render the store again")
-        views_p = study.views_p[apart.argmin(axis=1)]
+        views_p = store.read(name, YAW_DEG).views_p
         if not seeds:
-            again = render(patient_volume(study.labels["seed"]), store.geometry, YAW_DEG, threads=1)
+            again = render(patient_volume(labels["seed"]), store.geometry, YAW_DEG, threads=1)
             if np.abs(again - views_p).max() > 0.01:
                 raise InputError(f"{store.folder} was rendered by another generator than this one; render it again")
-        seeds.append(int(study.labels["seed"]))
+        seeds.append(int(labels["seed"]))
         pictures.append(views_p.reshape(2, SIDE, fold, SIDE, fold).mean(axis=(2, 4)))
     if not seeds:
         raise InputError(f"{store.folder} holds no virtual patients; make them with `xray2xray render --procedural N`")

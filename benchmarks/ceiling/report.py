@@ -81,7 +81,8 @@ def markdown(result: Mapping[str, Any]) -> str:
     n, more = result["patients"], result["trainings"] > 1
     lines = [
         f"{n['train']} training, {n['validation']} validation and {n['test']} test patients (seeds "
-        f"{result['first_seed']} to {result['last_seed']}), {result['steps']} steps a network"
+        f"{result['first_seed']} to {result['last_seed']}), {result['steps']} steps "
+        f"of {result['batch']} patients a network"
         + (f", means over {result['trainings']} trainings" if more else ", one training each")
         + ". AUROC, for `cvd_time` the C-index; 95 % bootstrap intervals over test patients. Virtual patients: planted "
         "factors recovered, not clinical performance.",

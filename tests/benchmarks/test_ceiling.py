@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import torch
 from benchmarks.ceiling import __main__ as ceiling
 from benchmarks.ceiling import network
 from benchmarks.ceiling.__main__ import main
-from benchmarks.ceiling.cohort import ENDPOINTS, SIDE, YAW_DEG, People, people, read_pictures
+from benchmarks.ceiling.cohort import ENDPOINTS, SIDE, YAW_DEG, People, people, read_pictures, read_stores
 from benchmarks.ceiling.network import read_with_network
 from benchmarks.ceiling.objective import cox_loss
 from benchmarks.ceiling.report import AGE_SEX, ORACLE, READERS, summary, words
@@ -134,14 +135,41 @@ def test_pictures_are_averaged_and_other_patients_refused(store: ViewStore, tmp_
     with pytest.raises(InputError, match="another generator"):
         read_pictures(other)
     other.write("patient", study.views_p[:1], [0.0], {"seed": seeds[3]})
-    with pytest.raises(InputError, match="lacks a view"):
+    with pytest.raises(InputError, match="no view at 90 degrees"):
         read_pictures(other)
 
 
-def test_a_whole_run(store: ViewStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(network, "BATCH", 8)
-    main([str(store.folder), "--out", str(tmp_path), "--steps", "20", "--seeds", "2"])
+def test_of_several_stores_a_patient_counts_once(store: ViewStore, tmp_path: Path) -> None:
+    other = ViewStore.create(tmp_path / "other", store.geometry)
+    for name in store.studies()[:2]:
+        shutil.copy(store.path(name), other.folder)
+    seeds, pictures = read_stores([other, store])
+    alone, seen = read_pictures(store)
+    assert seeds == alone
+    np.testing.assert_array_equal(pictures, seen)
+
+
+def test_pictures_move_with_their_edges_continued() -> None:
+    """By cutting each patient's window out of a wider picture."""
+    pictures = torch.randn(5, 2, 12, 10, generator=torch.Generator().manual_seed(3))
+    rng, again = (torch.Generator().manual_seed(4) for _ in range(2))
+    found = network._moved(pictures, rng, rng)
+    down, right = torch.randint(0, 2 * network.SHIFT + 1, (2, 5), generator=again).tolist()
+    wide = torch.nn.functional.pad(pictures, [network.SHIFT] * 4, mode="replicate")
+    cut = torch.stack([p[:, y : y + 12, x : x + 10] for p, y, x in zip(wide, down, right)])
+    noise = torch.randn(cut.shape, generator=again)
+    assert torch.equal(found, cut + network.NOISE * noise)
+    assert len({*zip(down, right)}) > 1
+
+
+def test_a_whole_run(store: ViewStore, tmp_path: Path) -> None:
+    halves = [ViewStore.create(tmp_path / name, store.geometry) for name in ("one", "two")]
+    for i, name in enumerate(store.studies()):
+        shutil.copy(store.path(name), halves[i % 2].folder)
+    folders = [str(half.folder) for half in halves]
+    main([*folders, "--out", str(tmp_path), "--steps", "20", "--seeds", "2", "--batch", "8", "--device", "auto"])
     result = json.loads((tmp_path / "ceiling.json").read_text())
+    assert (result["steps"], result["batch"]) == (20, 8)
     assert sum(result["patients"].values()) == len(store)
     assert list(result["readers"]) == list(READERS)
     assert all(0 <= found["value"] <= 1 for row in result["readers"].values() for found in row.values())

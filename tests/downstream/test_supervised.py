@@ -71,6 +71,14 @@ def test_every_method_learns(method: str) -> None:
     assert network(method).fit(PICTURES, labels).score(UNSEEN[0], truth)["bright"] > 0.8
 
 
+@pytest.mark.parametrize("method", list(METHODS))
+def test_every_method_takes_mixed_precision(method: str) -> None:
+    """What a GPU is given by default."""
+    made = network(method, steps=2, precision="bf16-mixed").fit(PICTURES, LABELS, TIME, EVENT)
+    assert np.isfinite(made.predict_risk(UNSEEN[0])).all()
+    assert next(made.network_.parameters()).dtype == torch.float32
+
+
 def test_pictures_of_which_nothing_is_known_teach_nothing() -> None:
     pictures, label, validation = PICTURES[:60], LABELS["bright"][:60], np.arange(60) >= 40
 

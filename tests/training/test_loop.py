@@ -9,6 +9,7 @@ from xray2xray.training.loop import LoopConfig, Machine, fit, learning_rate
 from xray2xray.training.objective import Objective, TrainingStopped, step_generator
 from xray2xray.training.precision import resolve_precision
 from xray2xray.training.presets import preset, with_steps, with_width
+from xray2xray.training.steps import Steps
 from xray2xray.transition import AutoregressiveTransition, DirectTransition
 from xray2xray.vision import VisionModel
 
@@ -66,6 +67,26 @@ def test_each_step_has_its_own_batch_and_keeps_it():
     assert torch.equal(first, again)
     assert not torch.equal(first, second)
     assert not torch.equal(first, other)
+
+
+class Dated(Line):
+    """A line whose batches hold times, as float64."""
+
+    def draw(self, size, progress, generator):
+        return super().draw(size, progress, generator) | {"time": torch.full((size,), 1001.5, dtype=torch.float64)}
+
+    def forward(self, batch, part, progress):
+        self.seen = batch
+        return super().forward(batch, part, progress)
+
+
+def test_mixed_precision_leaves_float64_alone():
+    dated = Dated()
+    steps = Steps(dated, CONFIG, Machine(precision="bf16-mixed"))
+    assert torch.isfinite(torch.as_tensor(steps(0)["model_loss"]))
+    assert dated.seen["time"].dtype == torch.float64
+    assert dated.seen["time"][0].item() == 1001.5  # bfloat16 would say 1000
+    assert dated.seen["x"].dtype == torch.bfloat16
 
 
 def test_precision_is_resolved_to_what_fabric_knows():

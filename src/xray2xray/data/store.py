@@ -147,26 +147,32 @@ class ViewStore:
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             np.savez(file, views=stored, yaw_deg=yaw, labels=np.array(text))
 
-    def read(self, study: str) -> StudyViews:
+    def read(self, study: str, yaw_deg: Sequence[float] | None = None) -> StudyViews:
         """One study as line integrals.
 
+        Args:
+            yaw_deg: only the views at these angles, in this order; all by default.
+
         Raises:
-            InputError: the store does not hold it, or its file is damaged.
+            InputError: the store does not hold it, its file is damaged, or it has no view at one of the angles.
         """
         views, yaw, labels = self._read_stored(study)
+        if yaw_deg is not None:
+            apart = np.abs(yaw - np.array(yaw_deg, float)[:, None])
+            if apart.min(axis=1).max() > _YAW_TOLERANCE_DEG:
+                lacking = yaw_deg[int(apart.min(axis=1).argmax())]
+                raise InputError(f"{self.path(study)} has no view at {lacking:g} degrees; render the study again")
+            nearest = apart.argmin(axis=1)
+            views, yaw = views[nearest], yaw[nearest]
         return StudyViews(study, views.astype(np.float32) / SCALE, yaw, labels)
 
     def read_at(self, study: str, yaw_deg: float) -> np.ndarray:
         """One view of a study as line integrals, float32 (size, size).
 
         Raises:
-            InputError: as `read`, or the study has no view at that angle.
+            InputError: as `read`.
         """
-        views, yaw, _ = self._read_stored(study)
-        nearest = int(np.abs(yaw - yaw_deg).argmin())
-        if abs(float(yaw[nearest]) - yaw_deg) > _YAW_TOLERANCE_DEG:
-            raise InputError(f"{self.path(study)} has no view at {yaw_deg:g} degrees; render the study again")
-        return views[nearest].astype(np.float32) / SCALE
+        return self.read(study, [yaw_deg]).views_p[0]
 
     def read_labels(self, study: str) -> dict[str, Any]:
         """The labels of a study, without its views.

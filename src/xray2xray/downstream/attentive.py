@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from ..errors import InputError, UsageError
 from ..files import write_npz
 from ..rungs import VIRTUAL
+from ..runs import pick_device
 from .endpoints import Endpoints, losses
 from .head import Array, feature_rows, refuse_real, standardisation
 
@@ -59,6 +60,7 @@ class AttentiveProbe:
         rung: of the evidence ladder, on which it is trained.
         seed: of the weights and batches.
         steps: of training.
+        device: where it is trained, and answers.
 
     Attributes:
         labels_: names of the findings; event_: whether the last answer is a log hazard.
@@ -74,9 +76,16 @@ class AttentiveProbe:
     scale_: Array
 
     def __init__(
-        self, width: int, features: str = "features", rung: str = VIRTUAL, seed: int = 0, steps: int = 1000
+        self,
+        width: int,
+        features: str = "features",
+        rung: str = VIRTUAL,
+        seed: int = 0,
+        steps: int = 1000,
+        device: str = "cpu",
     ) -> None:
         self.width, self.features, self.rung, self.seed, self.steps = width, features, rung, seed, steps
+        self.device = device
 
     def fit(
         self,
@@ -96,7 +105,9 @@ class AttentiveProbe:
 
         Raises:
             InputError: features that are no tokens of this width, NaN, or one class only on either side.
+            UsageError: a device that this machine lacks.
         """
+        device = torch.device(pick_device(self.device))
         x = feature_rows(features, self._name)
         if x.shape[1] % self.width:
             raise InputError(f"{self._name}: {x.shape[1]} features are no tokens of {self.width} numbers")
@@ -105,8 +116,8 @@ class AttentiveProbe:
             truth.take(rows).check(part)
         self.labels_, self.event_ = truth.names, truth.time is not None
         self.mean_, self.scale_ = standardisation(x[~held])
-        tokens = self._tokens(x)
-        with torch.random.fork_rng(devices=[]):
+        tokens = self._tokens(x).to(device)
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(self.seed)
             self.networks_, self.steps_ = _train(tokens, truth, held, self.steps)
         return self
@@ -130,7 +141,7 @@ class AttentiveProbe:
     def save(self, path: str | Path) -> None:
         """Write the fitted probe into one .npz without pickle."""
         self._check_fitted()
-        weights = {f"network.{name}": tensor.numpy() for name, tensor in self.networks_.state_dict().items()}
+        weights = {f"network.{name}": tensor.cpu().numpy() for name, tensor in self.networks_.state_dict().items()}
         about = {"width": self.width, "features": self.features, "rung": self.rung}
         learned = {"labels_": np.array(self.labels_, str), "event_": self.event_, "steps_": self.steps_}
         write_npz(path, {"format": FORMAT, **about, **learned, "mean_": self.mean_, "scale_": self.scale_, **weights})
@@ -177,10 +188,9 @@ class AttentiveProbe:
         self._check_fitted()
         refuse_real(self._name, self.rung, rung)
         tokens = self._tokens(feature_rows(features, self._name, len(self.mean_), self.features))
-        each = [
-            torch.cat([network(some)[:, i] for some in tokens.split(512)]) for i, network in enumerate(self.networks_)
-        ]
-        return torch.stack(each, dim=1).double()
+        parts = tokens.to(next(self.networks_.parameters()).device).split(512)
+        each = [torch.cat([network(some)[:, i] for some in parts]) for i, network in enumerate(self.networks_)]
+        return torch.stack(each, dim=1).double().cpu()
 
 
 def _train(tokens: Tensor, truth: Endpoints, held: NDArray[np.bool_], steps: int) -> tuple[nn.ModuleList, list[int]]:
@@ -189,6 +199,13 @@ def _train(tokens: Tensor, truth: Endpoints, held: NDArray[np.bool_], steps: int
     network = CrossAttention(tokens.shape[1], tokens.shape[2], len(truth.names) + (truth.time is not None))
     prevalence = torch.from_numpy(truth.take(train).prevalence())
     network.bias.data[: len(prevalence)] = torch.logit(prevalence).float()
+    network.to(tokens.device)
+    known = {name: column.to(tokens.device) for name, column in truth.tensors(np.arange(len(held))).items()}
+
+    def loss_of(rows: Tensor) -> Tensor:
+        return losses(network(tokens[rows]), {name: column[rows] for name, column in known.items()})
+
+    looked_at = torch.from_numpy(validation).to(tokens.device)
     adam = torch.optim.AdamW(network.parameters(), RATE, weight_decay=DECAY)
     best = [copy.deepcopy(network) for _ in network.bias]
     least, when = [float("inf")] * len(best), [0] * len(best)
@@ -196,7 +213,7 @@ def _train(tokens: Tensor, truth: Endpoints, held: NDArray[np.bool_], steps: int
         if step % CHECK == 0 or step == steps:
             network.eval()
             with torch.no_grad():
-                found = losses(network(tokens[validation]), truth.tensors(validation)).tolist()
+                found = loss_of(looked_at).tolist()
             for i in [i for i, loss in enumerate(found) if loss < least[i]]:
                 best[i].load_state_dict(network.state_dict())
                 least[i], when[i] = found[i], step
@@ -204,6 +221,6 @@ def _train(tokens: Tensor, truth: Endpoints, held: NDArray[np.bool_], steps: int
         if step < steps:
             some = train[torch.randint(len(train), (min(BATCH, len(train)),)).numpy()]
             adam.zero_grad()
-            losses(network(tokens[some]), truth.tensors(some)).mean().backward()  # type: ignore[no-untyped-call]
+            loss_of(torch.from_numpy(some).to(tokens.device)).mean().backward()  # type: ignore[no-untyped-call]
             adam.step()
     return nn.ModuleList(best).eval(), when

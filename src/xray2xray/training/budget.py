@@ -4,17 +4,20 @@ import contextlib
 import io
 import json
 import time as clock
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from ..files import write_json
 from .loop import LoopConfig, Machine, fit
 from .objective import Objective
+from .steps import Steps
 
 PLAN = "plan.json"  # beside the checkpoint: how many steps the seconds have bought
-TRIAL = 5  # steps that are timed
+TRIAL, TRIAL_S = 5, 0.5  # at least so many steps are timed, and for so many seconds: a GPU's are short
+LONG = 1_000_000  # steps of the recipe of which the trial takes the first
 
 
 def planned_steps(
@@ -35,13 +38,30 @@ def planned_steps(
     """
     if resume and (out / PLAN).is_file():
         return int(json.loads((out / PLAN).read_text(encoding="utf-8"))["steps"])
-    taken = []
+    look_s = 0.0
     with TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
-        for steps in (1, 1, 1 + TRIAL):  # the first warms up
-            begun = clock.perf_counter()
-            fit(objective(), replace(loop(steps), check_every=steps), machine, Path(folder))
-            taken.append(clock.perf_counter() - begun)
-    step_s = max((taken[2] - taken[1]) / TRIAL, 1e-4)
-    steps = max(checks, int((seconds - checks * taken[1]) / step_s))
+        for _ in range(2):  # the first warms up
+            untrained, begun = objective(), clock.perf_counter()
+            fit(untrained, replace(loop(1), check_every=1), machine, Path(folder))
+            look_s = clock.perf_counter() - begun
+    step_s = _seconds_of_a_step(Steps(objective(), loop(LONG), machine))
+    steps = max(checks, int((seconds - checks * look_s) / step_s))
     write_json(out / PLAN, {"seconds": seconds, "steps": steps})
     return steps
+
+
+def _seconds_of_a_step(steps: Callable[[int], Mapping[str, Any]]) -> float:
+    """The mean of many, timed by themselves: beside a look and a checkpoint a GPU's steps would drown in the noise."""
+    _take(steps, 0)  # makes the optimizer's memory
+    begun, done, taken = clock.perf_counter(), 0, 0.0
+    while done < TRIAL or taken < TRIAL_S:
+        done += 1
+        _take(steps, done)
+        taken = clock.perf_counter() - begun
+    return taken / done
+
+
+def _take(steps: Callable[[int], Mapping[str, Any]], step: int) -> None:
+    """One step, and its figures read as the journal reads them: a GPU returns before it is done with them."""
+    for figure in steps(step).values():
+        float(figure)

@@ -123,7 +123,8 @@ def read_cohort(views: str | Path, tasks: Sequence[str] = TASKS, table: str | Pa
     if not names:
         raise InputError(f"{store.folder} holds no studies; make them with `xray2xray render`")
     said = {} if table is None else {row["study"]: row for row in read_rows(table, ["study"])}
-    if unknown := [study for study in said if study not in set(names)]:
+    there = set(names)
+    if unknown := [study for study in said if study not in there]:
         raise InputError(
             f"{table}: {len(unknown)} studies are not in {store.folder}, first {unknown[0]}; take them out"
         )

@@ -105,7 +105,7 @@ def answer(method: Method, bench: Bench, rows: Rows, seed: int, budget: Budget, 
         (name,) = method.sets
         x = bench.features(name)
         width = bench.model.width(feature_set(name).model)
-        probe = AttentiveProbe(width, name, cohort.rung, seed)
+        probe = AttentiveProbe(width, name, cohort.rung, seed, device=bench.device)
         probe.fit(x[rows], labels, truth.time, truth.event, validation=held)
         return _named(
             cohort.findings, probe.predict_proba(x[test]), probe.predict_risk(x[test]) if probe.event_ else None
