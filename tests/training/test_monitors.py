@@ -72,8 +72,8 @@ def test_pairs_are_adjacent_views(vision, recipe):
     )
     batch = objective.draw(200, 0.0, torch.Generator().manual_seed(0))
     latest, following = batch["context"][:, -1, 0], batch["following"][:, 0]
-    assert torch.equal(following - latest, batch["direction"] * 2 - 1)
+    assert torch.equal(following - latest, batch["action"] * 2 - 1)
     assert torch.equal(batch["context"][:, 0, 0] - latest, batch["offsets"][:, 0])
-    behind = batch["offsets"][:, 0] * (batch["direction"] * 2 - 1)
+    behind = batch["offsets"][:, 0] * (batch["action"] * 2 - 1)
     assert int(behind.max()) <= 0 <= int(batch["context"].min()) + int(following.min())
     assert set(following.tolist()) == set(range(37))

@@ -42,6 +42,7 @@ from .survival import MINIMUM
 
 FORMAT, VERSION = "xray2xray-supervised", 1
 CHECKS = 20  # looks at the validation pictures
+SAVE_AFTER_S = 60.0  # a large network's checkpoint takes longer to write than some budgets' steps
 HELD_OUT = 0.2  # share of the patients who validate, unless the caller names them
 SHRINKAGE = 0.01  # penalty of the curve's one weight
 
@@ -274,7 +275,14 @@ class SupervisedNetwork:
         every = max(1, steps // CHECKS)
         warm_up = min(200, steps // 10)
         return LoopConfig(
-            steps, self.batch, self.rate, warm_up=warm_up, weight_decay=0.05, log_every=every, check_every=every
+            steps,
+            self.batch,
+            self.rate,
+            warm_up=warm_up,
+            weight_decay=0.05,
+            log_every=every,
+            check_every=every,
+            save_after_s=SAVE_AFTER_S,
         )
 
     def _answers(self, images: NDArray[Any], rung: str) -> torch.Tensor:

@@ -6,6 +6,7 @@ Steps, metrics, pictures, checkpoints, monitors; an interrupted run goes on exac
 import json
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,6 +45,7 @@ def fit(
     steps = Steps(objective, config, machine)
     configuration = objective.configuration() | {"steps": config.steps, "batch": config.batch, "seed": machine.seed}
     journal = Journal(out / "metrics.jsonl", objective.stage, config.steps)
+    saved_at = time.monotonic()
     start = _restore(objective, steps.optimizers, journal, configuration, out) if resume else 0
     journal.begin(start)
 
@@ -57,8 +59,9 @@ def fit(
             due = done % config.check_every == 0 or done == end
             if due:
                 _look(objective, done, journal, out)
-            if due or told:
+            if told or done == end or (due and time.monotonic() - saved_at >= config.save_after_s):
                 _save(objective, steps.optimizers, journal, configuration, done, out)
+                saved_at = time.monotonic()
             if told:
                 raise TrainingStopped(
                     f"{objective.stage}: asked to stop ({told[0]}) at step {done} of {config.steps}; all is saved in"

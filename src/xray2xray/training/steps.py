@@ -11,8 +11,6 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.plugins.precision import MixedPrecision
-from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, nn
 
 from .objective import Objective, TrainingStopped, step_generator
@@ -33,6 +31,7 @@ class LoopConfig:
     clip: float = 1.0
     log_every: int = 50
     check_every: int = 1000
+    save_after_s: float = 0.0  # since the last checkpoint, or none is written at a look; at the end there always is one
 
 
 @dataclass(frozen=True)
@@ -88,20 +87,11 @@ class Steps:
 
 
 def _fabric(machine: Machine) -> Fabric:
-    accelerator = "cuda" if machine.device.startswith("cuda") else machine.device
+    accelerator, _, number = machine.device.partition(":")
+    devices: list[int] | int = [int(number)] if number else 1
     precision: Any = resolve_precision(machine.precision, machine.device)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it repeats the precision on every run
-    if precision == "bf16-mixed":
-        return Fabric(accelerator=accelerator, devices=1, plugins=_Mixed(precision, accelerator))
-    return Fabric(accelerator=accelerator, devices=1, precision=precision)
-
-
-class _Mixed(MixedPrecision):
-    """Fabric rounds whatever a batch holds to bfloat16; what comes as float64 stays: times to an event, say."""
-
-    def convert_input(self, data: Any) -> Any:
-        rounded = super().convert_input
-        return apply_to_collection(data, Tensor, lambda t: t if t.dtype == torch.float64 else rounded(t))
+    return Fabric(accelerator=accelerator, devices=devices, precision=precision)
 
 
 def _optimizer(module: nn.Module, config: LoopConfig) -> torch.optim.AdamW:
