@@ -1,6 +1,6 @@
 import numpy as np
 
-from xray2xray.projection.geometry import preset
+from xray2xray.projection.geometry import STANDARD_ARC, mirror_arc, preset
 from xray2xray.projection.render import render
 from xray2xray.volume.volume import Volume
 
@@ -36,6 +36,21 @@ def test_lung_contrast_below_minus_900_is_kept():
 
 def test_noise_of_room_air_does_not_add_up():
     assert render(_chest(-850, air_hu=-970), preset(size=32), [0])[0, 16, 0] == 0
+
+
+def test_a_mirrored_patient_has_the_mirrored_arc():
+    volume = _chest(-850.0)
+    hu = volume.hu.copy()
+    hu[:4] += 300.0  # no two sides alike
+    centre = volume.affine[:3, :3] @ ((np.array(volume.shape) - 1) / 2) + volume.affine[:3, 3]
+    middle = np.eye(4)
+    middle[0, 3] = -centre[0]  # mirrored about its own middle
+    volume = Volume(hu, middle @ volume.affine)
+    exchanged = Volume(hu[::-1], volume.affine)
+    geometry = preset("chest", 32)
+    views, mirrored = (render(one, geometry, STANDARD_ARC, threads=1) for one in (volume, exchanged))
+    assert np.abs(views - views[..., ::-1]).max() > 0.1
+    np.testing.assert_allclose(mirror_arc(views), mirrored, atol=2e-3)
 
 
 def test_voxel_order_does_not_matter():

@@ -11,13 +11,20 @@ import torch
 import yaml
 from PIL import Image
 
+from xray2xray.data.store import ViewStore
 from xray2xray.errors import InputError, UsageError
 from xray2xray.pretrained import PARTS, read_part
+from xray2xray.projection.geometry import mirror_arc
 from xray2xray.training import loop
 from xray2xray.training import train as train_module
 from xray2xray.training.autoregressive import AutoregressiveTraining
+from xray2xray.training.cache import encode_all
+from xray2xray.training.direct import DirectObjective
+from xray2xray.training.objective import step_generator
 from xray2xray.training.presets import preset, read_recipe
 from xray2xray.training.train import train
+from xray2xray.training.vision import stored_to_network
+from xray2xray.transition import DirectTransition
 from xray2xray.vision import VisionModel
 from xray2xray.world_model import WorldModel
 
@@ -132,6 +139,43 @@ def test_v_goes_on_from_another_with_the_words_it_had(trained, store, recipe, tm
         read_part(folder / "model", "vision", vision)
     cosines = torch.cosine_similarity(before.codebook.entries, after.codebook.entries)
     assert float(cosines.median()) > 0.9
+
+
+def test_mirrored_patients_are_shown_as_they_would_be_rendered(trained, store, recipe):
+    """Latents and pixels of a batch are, patient by patient, those of the views or those of the mirrored views."""
+    views = ViewStore.open(store).read_standard()
+    exchanged = np.ascontiguousarray(mirror_arc(views))
+    vision = VisionModel(recipe.vision)
+    read_part(trained / "model", "vision", vision)
+    latents, other = (encode_all(vision, some)[0] for some in (views, exchanged))
+    training = replace(recipe.direct_training, mirrored=True)
+    objective = DirectObjective(
+        DirectTransition(recipe.direct), vision, latents, views, torch.ones(len(views)), training, other
+    )
+    batch = objective.draw(64, 1.0, step_generator(0, 0))
+    known, mirrored = (torch.from_numpy(some.reshape(-1, 16, 8)).float() for some in (latents, other))
+    pixels, flipped = (stored_to_network(some.reshape(-1, 32, 32)) for some in (views, exchanged))
+    sides = []
+    for given, wanted in zip(batch["given"], batch["wanted"], strict=True):
+        seen = torch.cat([given[None], wanted])
+        sides += [[all(_among(one, some) for one in seen) for some in (known, mirrored)]]
+    assert all(a or b for a, b in sides)
+    assert 16 < sum(b for _, b in sides) < 48
+    for place, x in zip(batch["chosen"], batch["x"], strict=True):
+        wanted = batch["wanted"].flatten(0, 1)[place]
+        rendered = flipped if sides[place // training.targets][1] else pixels
+        assert torch.equal(x[0], rendered[((known if rendered is pixels else mirrored) == wanted).all(dim=(1, 2))][0])
+
+
+def _among(one: torch.Tensor, many: torch.Tensor) -> bool:
+    return bool((one == many).all(dim=(1, 2)).any())
+
+
+def test_training_with_mirrored_patients_goes_through(trained, store, recipe, tmp_path):
+    shutil.copytree(trained / "model", tmp_path / "model")
+    chosen = replace(recipe, direct_training=replace(recipe.direct_training, mirrored=True))
+    train(store, tmp_path, "direct", recipe=chosen, precision=FLOAT32)
+    assert np.load(tmp_path / "latents" / "mirrored" / "latents.npy").shape == (8, 37, 16, 8)
 
 
 @pytest.mark.parametrize("actions", ["direction", "jump"])

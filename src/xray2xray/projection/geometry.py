@@ -23,6 +23,16 @@ from ..errors import InputError
 STANDARD_ARC: tuple[float, ...] = tuple(float(yaw) for yaw in range(-90, 91, 5))
 """The 37 views of the paper, from right lateral over PA (index 18) to left lateral, in degrees."""
 
+
+def mirror_arc(views: np.ndarray) -> np.ndarray:
+    """Views (..., 37, h, w) of the standard arc of the patient whose left and right are exchanged; nothing is copied.
+
+    The source's orbit and the detector are their own mirror images, so a mirrored patient seen from yaw is the patient
+    seen from -yaw, flipped.
+    """
+    return views[..., ::-1, :, ::-1]
+
+
 NAMED_VIEWS: dict[str, float] = {
     "right_lateral": -90.0,
     "right_anterior_oblique": -45.0,

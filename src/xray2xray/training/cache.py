@@ -44,7 +44,7 @@ def encode_all(vision: VisionModel, views: np.ndarray) -> tuple[np.ndarray, np.n
     start = last = time.monotonic()
     for first in range(0, len(views), together):
         some = slice(first, min(first + together, len(views)))
-        x = stored_to_network(views[some]).flatten(0, 1)[:, None].to(device)
+        x = stored_to_network(views[some], device).flatten(0, 1)[:, None]
         encoded = vision.encode(x)
         latents[some] = encoded.half().cpu().numpy().reshape(latents[some].shape)
         tokens[some] = vision.tokens(encoded).int().cpu().numpy().reshape(tokens[some].shape)

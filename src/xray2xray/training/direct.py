@@ -23,6 +23,7 @@ FAR_DEG = 30.0  # claims are made over the views at least this far from the inpu
 class DirectTraining:
     """`pixel_from`: the share of steps after which pixels count; `pixel_views`: how many of a batch are decoded.
 
+    `mirrored`: half of the patients are shown with left and right exchanged, so that there are twice as many.
     `appearance_share`: how many of the inputs get a random appearance and are encoded anew; 0 touches no pixels.
     """
 
@@ -32,13 +33,15 @@ class DirectTraining:
     pixel_weight: float = 30.0
     pixel_from: float = 0.3
     pixel_views: int = 8
+    mirrored: bool = False
     appearance_share: float = 0.0
 
 
 class DirectObjective(Objective):
     """Latents are cached, (patients, 37, n, C) float16 of the standard arc; views, uint16 (patients, 37, size, size),
     are touched for the pixel loss and for validation only. A batch counts patients, drawn as `weight` says; those
-    beyond its length are held out."""
+    beyond its length are held out. `mirrored` are the latents of the mirrored patients, where the training wants them.
+    """
 
     stage = "direct"
 
@@ -50,6 +53,7 @@ class DirectObjective(Objective):
         views: np.ndarray,
         weight: Tensor,
         training: DirectTraining,
+        mirrored: np.ndarray | None = None,
     ) -> None:
         super().__init__()
         self.model = model
@@ -57,12 +61,15 @@ class DirectObjective(Objective):
         self.average = copy.deepcopy(model).requires_grad_(False)
         self.training_config = training
         self._vision = (vision.eval().requires_grad_(False),)  # in a tuple: frozen, so no part of this stage's state
-        self._latents, self._views, self._weight = latents, views, weight
+        self._latents, self._views, self._weight, self._mirrored = latents, views, weight, mirrored
         self._train = len(weight)
 
     def prepare(self) -> None:
         """Fit the linear prior (before training; a resumed run restores it)."""
-        self.model.prior.fit(torch.from_numpy(self._latents[: self._train]))
+        learned = [some[: self._train] for some in (self._latents, self._mirrored) if some is not None]
+        # One by one beside its mirror image: the prior is tuned on the last ones, who must be strangers to the others.
+        everyone = learned[0] if len(learned) == 1 else np.stack(learned, axis=1).reshape(-1, *learned[0].shape[1:])
+        self.model.prior.fit(torch.from_numpy(everyone))
         self.average.prior.load_state_dict(self.model.prior.state_dict())
 
     def learned(self, part: str) -> nn.Module:
@@ -75,27 +82,26 @@ class DirectObjective(Objective):
         given = torch.randint(len(ARC_DEG), (size,), generator=generator)
         given[torch.rand(size, generator=generator) < training.frontal_share] = frontal
         targets = torch.rand(size, len(ARC_DEG), generator=generator).argsort(dim=1)[:, : training.targets]
+        mirror = torch.zeros(size, dtype=torch.bool)
+        if self._mirrored is not None:
+            mirror = torch.rand(size, generator=generator) < 0.5
         arc = torch.tensor(ARC_DEG)
         batch = {
-            "given": self._cached(patients, given),
+            "given": self._cached(patients, given, mirror),
             "given_yaw": arc[given],
-            "wanted": self._cached(patients[:, None], targets),
+            "wanted": self._cached(patients[:, None], targets, mirror),
             "target_yaw": arc[targets],
         }
         if self._pixels_count(progress):
             count = min(training.pixel_views, size * training.targets)
             chosen = torch.randperm(size * training.targets, generator=generator)[:count]
             row, column = chosen // training.targets, chosen % training.targets
-            stored = self._views[patients[row].numpy(), targets[row, column].numpy()]
-            batch |= {
-                "chosen": chosen,
-                "x": stored_to_network(stored)[:, None],
-            }
+            x = self._pixels(patients[row], targets[row, column], mirror[row])
+            batch |= {"chosen": chosen, "x": x}
         if training.appearance_share > 0:
             looked = torch.nonzero(torch.rand(size, generator=generator) < training.appearance_share)[:, 0]
-            stored = self._views[patients[looked].numpy(), given[looked].numpy()]
-            look = randomise(stored_to_network(stored)[:, None], Appearance(), generator)
-            batch |= {"looked": looked, "look": look}
+            x = self._pixels(patients[looked], given[looked], mirror[looked])
+            batch |= {"looked": looked, "look": randomise(x, Appearance(), generator)}
         return batch
 
     def forward(self, batch: Batch, part: str, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
@@ -144,15 +150,27 @@ class DirectObjective(Objective):
 
     def configuration(self) -> dict[str, Any]:
         model, training = asdict(self.model.config), asdict(self.training_config)
-        if not self.training_config.appearance_share:  # then it is the recipe of checkpoints that know no such share
-            del training["appearance_share"]
+        for later in ("appearance_share", "mirrored"):  # without them it is the recipe of checkpoints that know neither
+            if not training[later]:
+                del training[later]
         return {"model": model, "training": training, "patients": self._train}
 
     def _pixels_count(self, progress: float) -> bool:
         return self.training_config.pixel_weight > 0 and progress >= self.training_config.pixel_from
 
-    def _cached(self, patients: Tensor, angles: Tensor) -> Tensor:
-        return torch.from_numpy(self._latents[patients.numpy(), angles.numpy()]).float()
+    def _cached(self, patients: Tensor, angles: Tensor, mirror: Tensor) -> Tensor:
+        """Latents of patients (b, ...) at angles (b, ...), of some patients (b,) those of the mirrored ones."""
+        found = self._latents[patients.numpy(), angles.numpy()]
+        if self._mirrored is not None:
+            found[mirror.numpy()] = self._mirrored[patients[mirror].numpy(), angles[mirror].numpy()]
+        return torch.from_numpy(found).float()
+
+    def _pixels(self, patients: Tensor, angles: Tensor, mirror: Tensor) -> Tensor:
+        """Network values (b, 1, h, w) of patients (b,) at angles (b,), some of them mirrored (`mirror_arc`)."""
+        seen_from = torch.where(mirror, len(ARC_DEG) - 1 - angles, angles)
+        stored = self._views[patients.numpy(), seen_from.numpy()]
+        stored[mirror.numpy()] = stored[mirror.numpy()][..., ::-1]
+        return stored_to_network(stored)[:, None]
 
     def _held_out(self, patient: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         device = next(self.parameters()).device

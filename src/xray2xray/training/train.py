@@ -22,6 +22,7 @@ from torch import nn
 from ..errors import InputError, UsageError
 from ..files import atomic_path
 from ..pretrained import PARTS, SAMPLER_OF, folder_of, read_config, read_part, sha256, with_tuples, write_part
+from ..projection.geometry import mirror_arc
 from ..transition.autoregressive import AutoregressiveTransition
 from ..transition.direct import DirectTransition
 from ..transition.sampler import DirectSampler
@@ -156,7 +157,10 @@ def _train_transition(
         notes = notes | {SAMPLER_OF: sha256(out / "model" / "direct.safetensors")}
     elif name == "direct":
         direct, loop = _started(DirectTransition(chosen.direct), name, start), chosen.direct_loop
-        objective = DirectObjective(direct, vision, latents, views, weight, chosen.direct_training)
+        mirrored = None
+        if chosen.direct_training.mirrored:
+            mirrored, _ = cached_latents(out / "latents" / "mirrored", f"{key} mirrored", vision, mirror_arc(views))
+        objective = DirectObjective(direct, vision, latents, views, weight, chosen.direct_training, mirrored)
     else:
         gpt, loop = _started(AutoregressiveTransition(chosen.autoregressive), name, start), chosen.autoregressive_loop
         objective = AutoregressiveObjective(gpt, vision, tokens, views, weight, chosen.autoregressive_training)

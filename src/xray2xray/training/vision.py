@@ -159,9 +159,11 @@ class VisionObjective(Objective):
         return stored_to_network(stored)[:, None]
 
 
-def stored_to_network(stored: np.ndarray) -> Tensor:
-    """Network values of views as a store keeps them, uint16 of any shape."""
-    return to_network(torch.from_numpy(stored.astype(np.float32) / SCALE))
+def stored_to_network(stored: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
+    """Network values of views as a store keeps them, uint16 of any shape; they travel to the device as they are."""
+    # torch hardly knows uint16: the same bits as int16, and the sign taken back.
+    bits = torch.from_numpy(np.ascontiguousarray(stored).view(np.int16)).to(device)
+    return to_network((bits.int() & 0xFFFF).float() / SCALE)
 
 
 def pixel_losses(output: Tensor, x: Tensor, weights: VisionLosses) -> tuple[Tensor, dict[str, Tensor]]:
