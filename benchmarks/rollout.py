@@ -8,7 +8,8 @@ the pass over the prompt is shared out to the tokens. The floor is the time it t
 the same run, as many bytes as the weights and the keys and values that a token needs.
 
 The second: the roll-out of a virtual patient, one by one and by fixed points (the packaged weights only: how many
-passes a view takes says nothing where the weights are random), and `imagine` of 36 views with the direct form.
+passes it takes to write the views of one batch says nothing where the weights are random), and `imagine` of 36 views
+with the direct form.
 
 Times are medians over rounds in which all take turns, so that a busy machine slows them alike: of the processor with
 one thread, of the clock with more.
@@ -31,7 +32,7 @@ from xray2xray.training.precision import bfloat16_speedup
 from xray2xray.training.presets import preset
 from xray2xray.transition import AutoregressiveTransition
 from xray2xray.transition.direct import ARC_DEG
-from xray2xray.transition.rollout import STEP_DEG, roll_out
+from xray2xray.transition.rollout import STEP_DEG, in_turn, roll_out
 from xray2xray.world_model import WorldModel
 
 from .timing import taking_turns
@@ -119,7 +120,7 @@ def whole_views(patients: int, steps: int, rounds: int) -> dict[str, float]:
         "views": 2 * steps,
         "cached_s": spent["cached"],
         "parallel_s": spent["parallel"],
-        "passes_per_view": passes / steps,
+        "passes_per_batch": passes / len(in_turn(range(-steps, steps + 1), model.config.actions)),
         "tokens": model.config.tokens,
         "equal": float((found["cached"] == found["parallel"]).float().mean()),
     }
@@ -173,12 +174,12 @@ def main(arguments: list[str] | None = None) -> dict:
     console.print(table)
     if options.steps:
         table = Table(title=f"tiny, {2 * options.steps} views, {options.threads} thread(s)")
-        for heading in ("patients", "one by one, s", "fixed points, s", "passes per view", "equal tokens"):
+        for heading in ("patients", "one by one, s", "fixed points, s", "passes a batch", "equal tokens"):
             table.add_column(heading, justify="right")
         for patients in options.batches:
             row = whole_views(patients, options.steps, options.rounds)
             views.append({"patients": patients, **row})
-            passes = f"{row['passes_per_view']:.1f} of {row['tokens']:.0f}"
+            passes = f"{row['passes_per_batch']:.1f} of {row['tokens']:.0f}"
             seconds = (f"{row['cached_s']:.2f}", f"{row['parallel_s']:.2f}")
             table.add_row(str(patients), *seconds, passes, f"{100 * row['equal']:.2f} %")
         console.print(table)

@@ -27,4 +27,4 @@ def test_cache_and_no_cache_are_timed_on_the_same_work():
 def test_both_ways_of_the_packaged_model_write_the_same_views():
     row = rollout.whole_views(patients=1, steps=1, rounds=1)
     assert row["equal"] == pytest.approx(1.0)
-    assert 1 <= row["passes_per_view"] <= 64
+    assert 1 <= row["passes_per_batch"] <= 64

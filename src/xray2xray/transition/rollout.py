@@ -112,7 +112,7 @@ def walk(
     """
     caches = transition.caches()  # once: the first batch is the largest
     reached: dict[int, Tensor] = {0: start}
-    for together in _in_turn(steps, transition.config.actions):
+    for together in in_turn(steps, transition.config.actions):
         moves = [move_to(step, reached, transition) for step in together]
         contexts, offsets, turns = (torch.cat(parts) for parts in zip(*moves, strict=True))
         action = Action(torch.zeros_like(turns), turns)
@@ -122,7 +122,7 @@ def walk(
     return reached
 
 
-def _in_turn(steps: Sequence[int], actions: str) -> list[list[int]]:
+def in_turn(steps: Sequence[int], actions: str) -> list[list[int]]:
     """Which steps are reached together, and after which others: both ways at once, or jumps, some at a time."""
     if actions == "jump":
         targets = sorted({*steps} - {0})
