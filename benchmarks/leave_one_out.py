@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if len(options.ct) < 2:
         parser.error("leaving one out needs at least two CTs")
-    chosen = list(sources(options.ct))
+    chosen = list(sources(options.ct, without_couch=True))  # as the warps are
     named = zip(options.ct, chosen, strict=True)
     warped = [_warps(path, options.out / "warps" / source.name, options.warps) for path, source in named]
     virtual = training_views(options.views)

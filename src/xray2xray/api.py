@@ -602,6 +602,7 @@ def evaluate_views(
     seed: int = 0,
     device: str = "auto",
     series: str | None = None,
+    remove_couch: bool = False,
     pictures: int = 4,
     overwrite: bool = False,
 ) -> dict[str, Any]:
@@ -621,6 +622,7 @@ def evaluate_views(
         seed: offset of the procedural patients' seeds, and seed of the bootstrap.
         device: auto, cpu or cuda.
         series: SeriesInstanceUID, where a DICOM folder holds several.
+        remove_couch: replace couch, cushions and sheets by air first: a radiograph has none, no frontal shows them.
         pictures: how many cases of each kind to draw.
         overwrite: empty the output folder of an earlier run first.
     """
@@ -645,6 +647,7 @@ def evaluate_views(
             seed=seed,
             device=pick_device(device),
             series=series,
+            remove_couch=remove_couch,
             pictures=pictures,
         )
 

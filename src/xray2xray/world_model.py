@@ -1,6 +1,6 @@
 """V and M together: from one radiograph to the views from all other angles."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -145,10 +145,11 @@ class WorldModel:
         yaw_deg: Sequence[float] = ARC_DEG,
         generator: torch.Generator | None = None,
         samples: int | None = None,
+        others: Mapping[float, Tensor] | None = None,
     ) -> Tensor:
         """The states at `yaw_deg`: latents (b, t, n, C) or tokens (b, t, n); see `transition.rollout.roll_out`."""
         start = state.to(self.device)
-        return roll_out(self.transition, start, input_yaw_deg, yaw_deg, generator, samples, self.sampler)
+        return roll_out(self.transition, start, input_yaw_deg, yaw_deg, generator, samples, self.sampler, others=others)
 
     def state(self, views_p: np.ndarray) -> Tensor:
         """What this form of M works on: latents (b, n, C) for direct, tokens (b, n) for autoregressive."""
@@ -162,8 +163,9 @@ class WorldModel:
         yaw_deg: Sequence[float] = ARC_DEG,
         generator: torch.Generator | None = None,
         samples: int | None = None,
+        others: Mapping[float, np.ndarray] | None = None,
     ) -> np.ndarray:
-        """The views at `yaw_deg` from one view: the expected ones, or samples of what they may be.
+        """The views at `yaw_deg` from one view or several: the expected ones, or samples of what they may be.
 
         Args:
             view_p: (h, w), or (b, h, w) for several patients.
@@ -172,15 +174,24 @@ class WorldModel:
             generator: draws a sample, all of whose views belong to one chest; the direct form needs a sampler for it.
                 A generator of the same seed draws the same chests, whichever angles they are seen from.
             samples: draw that many instead of one.
+            others: further views of the same patients, angle -> views like `view_p`, such as {90.0: lateral_p} beside
+                a frontal. The direct form with a sampler takes them (`transition.fusion`).
 
         Returns:
             float32 p, (n, h, w) or (b, n, h, w), with `samples` (samples, n, h, w) or (samples, b, n, h, w). At the
-            input's own angle it is V's reconstruction of the input.
+            angle of a given view it is V's reconstruction of that view.
 
         Raises:
             UsageError: samples without a generator, or of a direct form that has no sampler; see `roll_out`.
+            InputError: views of another size, or not as many others as views.
         """
-        states = self.roll_out(self.state(view_p), input_yaw_deg, yaw_deg, generator, samples)
+        for yaw, other_p in (others or {}).items():
+            if np.shape(other_p) != np.shape(view_p):
+                raise InputError(
+                    f"the view at {yaw:g} degrees is {np.shape(other_p)}, the given one {np.shape(view_p)}"
+                )
+        seen = {float(yaw): self.state(other_p) for yaw, other_p in (others or {}).items()}
+        states = self.roll_out(self.state(view_p), input_yaw_deg, yaw_deg, generator, samples, seen)
         leading = states.shape[: 2 if samples is None else 3]
         views = self.decode(states.flatten(0, len(leading) - 1)).reshape(*leading, self.size, self.size)
         return views[..., 0, :, :, :] if np.ndim(view_p) == 2 else views

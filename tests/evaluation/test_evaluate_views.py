@@ -92,6 +92,10 @@ def test_the_numbers_mean_what_they_say(summary: dict) -> None:
         assert best["per_angle"][angle] == summary["baselines"][chosen]["psnr"]["per_angle"][angle]
     gain = direct["psnr"]["mean_beyond_30"] - best["mean_beyond_30"]
     assert summary["contrast"]["mean"] == pytest.approx(gain)
+    each = summary["contrast"]["per_angle"]
+    far = [row["mean"] for yaw, row in each.items() if abs(float(yaw)) >= 30]
+    assert np.mean(far) == pytest.approx(gain)
+    assert all(row["ci95"] is None or row["ci95"][0] <= row["mean"] <= row["ci95"][1] for row in each.values())
 
 
 def test_groups_and_cases_add_up_to_the_whole(summary: dict) -> None:

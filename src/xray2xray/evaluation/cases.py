@@ -43,12 +43,23 @@ class Source:
 
 
 def sources(
-    ct: Sequence[str | Path] = (), procedural: int = 0, seed: int = 0, series: str | None = None
+    ct: Sequence[str | Path] = (),
+    procedural: int = 0,
+    seed: int = 0,
+    series: str | None = None,
+    without_couch: bool = False,
 ) -> Iterator[Source]:
-    """The CTs, then virtual patients from 1,000,000 + `seed`; nothing is read before its turn comes."""
+    """The CTs, then virtual patients from 1,000,000 + `seed`; nothing is read before its turn comes.
+
+    `without_couch`: couch, cushions and sheets become air, as in a radiograph taken upright.
+    """
+    from ..volume.couch import remove_couch
     from ..volume.nifti import is_virtual_patient
     from ..volume.read import read_volume
     from ..volume.thorax import patient_volume
+
+    def bare(read: Callable[[], Volume]) -> Callable[[], Volume]:
+        return (lambda: remove_couch(read())) if without_couch else read
 
     taken: dict[str, int] = {}
     for path in _expanded(ct):
@@ -56,9 +67,9 @@ def sources(
         taken[name] = taken.get(name, 0) + 1
         rung = VIRTUAL if is_virtual_patient(path) else FROM_CT
         name = name if taken[name] == 1 else f"{name}-{taken[name]}"
-        yield Source(name, rung, partial(read_volume, path, series))
+        yield Source(name, rung, bare(partial(read_volume, path, series)))
     for patient in range(FIRST_TEST_SEED + seed, FIRST_TEST_SEED + seed + procedural):
-        yield Source(f"thorax-{patient}", VIRTUAL, partial(patient_volume, patient))
+        yield Source(f"thorax-{patient}", VIRTUAL, bare(partial(patient_volume, patient)))
 
 
 def _expanded(ct: Sequence[str | Path]) -> Iterator[Path]:

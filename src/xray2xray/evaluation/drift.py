@@ -11,6 +11,7 @@ from torch import Tensor
 from ..files import progress
 from ..projection.geometry import STANDARD_ARC
 from ..transition.action import Action
+from ..transition.autoregressive import AutoregressiveTransition
 from .baselines import CopyInput, MeanView
 from .metrics import Array, unit
 from .scoring import Cohort, Scores, block, score, stack
@@ -42,8 +43,8 @@ def routes(model: "WorldModel", views_p: Array) -> dict[str, Route]:
     """Every way from the views (b, h, w) at -90 degrees to +90.
 
     `direct` jumps from the real view to each angle, or walks in strides, each on its own last prediction. The
-    autoregressive form has one way, its roll-out: 36 steps of 5 degrees, with the real view as an anchor where it was
-    trained with one.
+    autoregressive form has one way, its roll-out: jumps, if it was taught to, or 36 steps of 5 degrees, with the real
+    view as an anchor where it was trained with one.
     """
     start = model.state(views_p)
 
@@ -52,8 +53,9 @@ def routes(model: "WorldModel", views_p: Array) -> dict[str, Route]:
         return unit(views).reshape(*states.shape[:2], *views.shape[1:])
 
     rolled = seen(model.roll_out(start, START_DEG, AHEAD_DEG))
-    if model.config.form == "autoregressive":
-        return {"steps_of_5": (AHEAD_DEG, rolled)}
+    if isinstance(model.transition, AutoregressiveTransition):
+        jumps = model.transition.config.actions == "jump"
+        return {"jump" if jumps else "steps_of_5": (AHEAD_DEG, rolled)}
     found: dict[str, Route] = {"jump": (AHEAD_DEG, rolled)}
     for stride in STRIDES_DEG:
         path = np.arange(START_DEG, -START_DEG + 1, stride).tolist()

@@ -91,6 +91,7 @@ def summarise(cohort: Cohort, seed: int = 0) -> dict[str, Any]:
         result["contrast"] = {
             "name": f"direct minus best, PSNR in dB at least {BEYOND_DEG:g} degrees from the input",
             **gain(cohort, cohort.models["direct"], baselines["best"], seed),
+            "per_angle": gain_per_angle(cohort, cohort.models["direct"], baselines["best"], seed),
         }
     return result
 
@@ -99,6 +100,16 @@ def gain(cohort: Cohort, scores: Scores, reference: Scores, seed: int) -> dict[s
     """{"mean", "ci95"} of `scores` minus `reference`: PSNR in dB beyond 30 degrees, paired within each patient."""
     gained = (scores.psnr - reference.psnr)[:, cohort.beyond].mean(axis=1)
     return {"mean": float(gained.mean()), "ci95": _listed(metrics.mean_interval(gained, seed=seed))}
+
+
+def gain_per_angle(cohort: Cohort, scores: Scores, reference: Scores, seed: int) -> dict[str, Any]:
+    """Angle -> {"mean", "ci95"} of `scores` minus `reference`, PSNR in dB, at every angle that is scored."""
+    gained = scores.psnr - reference.psnr
+    return {
+        _key(yaw): {"mean": float(column.mean()), "ci95": _listed(metrics.mean_interval(column, seed=seed))}
+        for yaw, column, used in zip(cohort.yaw_deg, gained.T, cohort.scored, strict=True)
+        if used
+    }
 
 
 def case_rows(cohort: Cohort) -> list[dict[str, Any]]:

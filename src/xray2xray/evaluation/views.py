@@ -56,6 +56,7 @@ def evaluate_views(
     seed: int = 0,
     device: str = "cpu",
     series: str | None = None,
+    remove_couch: bool = False,
     pictures: int = 4,
 ) -> dict[str, Any]:
     """Evaluate the predicted views of real CTs and of virtual patients that no training has seen.
@@ -73,6 +74,7 @@ def evaluate_views(
         source: weights, as in `WorldModel.from_pretrained`.
         baselines: a baselines.npz; the packaged one by default.
         seed: offset of the virtual patients, and the seed of the bootstrap.
+        remove_couch: see `cases.sources`.
         pictures: cases of each kind to draw.
 
     Returns:
@@ -82,7 +84,7 @@ def evaluate_views(
         UsageError: nothing to evaluate, or an input angle that is not on the arc.
         InputError: no case could be used.
     """
-    chosen = list(sources(ct, procedural, seed, series))
+    chosen = list(sources(ct, procedural, seed, series, remove_couch))
     if not chosen:
         raise UsageError("nothing to evaluate: name chest CTs or give --procedural N")
     if input_yaw_deg not in STANDARD_ARC:
@@ -101,7 +103,7 @@ def evaluate_views(
         "cases": case_rows(cohort),
         "failed": failed,
         "skipped_baselines": bench.skipped,
-        "settings": bench.settings(source, train, seed),
+        "settings": {**bench.settings(source, train, seed), "remove_couch": remove_couch},
     }
     rungs = sorted(set(cohort.rungs), reverse=True)
     if len(rungs) > 1:

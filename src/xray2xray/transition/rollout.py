@@ -1,6 +1,6 @@
 """The one roll-out: from a given view to many angles. Training validates with it, evaluation and the demo use it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -10,6 +10,7 @@ from .action import Action
 from .autoregressive import MAX_OFFSET, STEP_DEG, AutoregressiveTransition
 from .decoding import Decoding
 from .direct import DirectTransition
+from .fusion import noise_given
 from .sampler import DirectSampler
 
 Transition = DirectTransition | AutoregressiveTransition
@@ -26,6 +27,7 @@ def roll_out(
     samples: int | None = None,
     sampler: DirectSampler | None = None,
     decoding: Decoding = "cached",
+    others: Mapping[float, Tensor] | None = None,
 ) -> Tensor:
     """Predict the views at `yaw_deg` from one given view: the expected ones, or samples of what they may be.
 
@@ -39,18 +41,27 @@ def roll_out(
         samples: draw that many instead of one.
         sampler: of the direct form, which cannot be drawn from without one.
         decoding: how the autoregressive form finds its tokens, see its `step`.
+        others: further given views of the same patients, angle -> latents (b, n, C), beside a frontal (`fusion`).
 
     Returns:
-        (b, t, n, C) latents or (b, t, n) tokens, with `samples` (samples, b, t, ...); at the input's own angle the
+        (b, t, n, C) latents or (b, t, n) tokens, with `samples` (samples, b, t, ...); at the angle of a given view the
         given view itself.
 
     Raises:
         InputError: the autoregressive form is asked for an angle that is no whole number of its steps away.
         UsageError: samples without a generator, of a direct form without a sampler, or from another view than the
-            frontal, whose residuals a sampler has learned.
+            frontal, whose residuals a sampler has learned; other views with the autoregressive form, without a
+            sampler, beside another view than the frontal, or samples of them.
     """
     if samples is not None and (generator is None or samples < 1):
         raise UsageError(f"{samples} samples are asked for: give at least 1, and a generator that draws them")
+    if others:
+        if isinstance(transition, AutoregressiveTransition) or sampler is None or input_yaw_deg or generator:
+            raise UsageError(
+                "further given views need the direct form with a sampler and a frontal at 0 degrees beside them, and"
+                " have an expectation, no samples"
+            )
+        return _fuse(transition, start, yaw_deg, others, sampler)
     if isinstance(transition, AutoregressiveTransition):
         states = start.repeat(samples or 1, 1)
         walked = _walk(transition, states, input_yaw_deg, yaw_deg, generator, decoding)
@@ -83,6 +94,23 @@ def _jump(
         predicted = sampler.sample(transition, seen, targets, noise)
     given = (targets == here[:, None])[..., None, None]
     return torch.where(given, start[:, None].to(predicted.dtype), predicted)
+
+
+def _fuse(
+    transition: DirectTransition,
+    start: Tensor,
+    yaw_deg: Sequence[float],
+    others: Mapping[float, Tensor],
+    sampler: DirectSampler,
+) -> Tensor:
+    there = torch.tensor([float(yaw) for yaw in others], device=start.device)
+    seen = torch.stack([view.to(start) for view in others.values()], dim=1)
+    noise = noise_given(sampler.spread, seen - _jump(transition, start, 0.0, list(others)), there)
+    targets = torch.tensor([float(yaw) for yaw in yaw_deg], device=start.device).expand(len(start), -1)
+    fused = _jump(transition, start, 0.0, yaw_deg) + sampler.spread(noise, targets)
+    for yaw, view in {0.0: start, **others}.items():
+        fused = torch.where((targets == yaw)[..., None, None], view[:, None].to(fused), fused)
+    return fused
 
 
 def _walk(

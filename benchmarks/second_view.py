@@ -1,0 +1,93 @@
+"""What a second given view adds to a frontal: `WorldModel.imagine(frontal, others={90.0: lateral})`.
+
+    python -m benchmarks.second_view [CT ...] [--procedural 20] [--out DIR]
+
+From each case the frontal is given, then one view more, and all others are predicted. Scored are angles at least 30
+degrees from both given views and from the second one's mirror image. CTs are without their couch, which no frontal
+shows. DIR gets second_view.json and second_view.md.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from xray2xray.evaluation.cases import rendered, sources
+from xray2xray.evaluation.metrics import psnr, unit
+from xray2xray.evaluation.statistics.resampling import draw_patients
+from xray2xray.evaluation.tables import interval, table
+from xray2xray.files import atomic_path, write_json
+from xray2xray.projection import STANDARD_ARC, preset
+from xray2xray.world_model import WorldModel
+
+SECOND_DEG = (-90.0, 45.0, 90.0)
+FAR_DEG = 30.0
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("ct", nargs="*", help="chest CTs")
+    parser.add_argument("--procedural", type=int, default=20, help="unseen virtual patients")
+    parser.add_argument("--source", default="tiny")
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args(arguments)
+    model = WorldModel.from_pretrained(options.source)
+    failed: list[dict[str, str]] = []
+    found: dict[str, dict[str, list[float]]] = {}
+    chosen = list(sources(options.ct, options.procedural, without_couch=True))
+    for case in rendered(chosen, preset("chest", model.size), failed):
+        for second in SECOND_DEG:
+            scores = gains(model, case.views_p, second)
+            rows = found.setdefault(f"{case.rung}, and {second:+g}", {"frontal": [], "both": []})
+            rows["frontal"].append(scores[0])
+            rows["both"].append(scores[1])
+    result = {name: summary(np.array(rows["frontal"]), np.array(rows["both"])) for name, rows in found.items()}
+    write_json(options.out / "second_view.json", {"rows": result, "failed": failed, "source": options.source})
+    text = markdown(result)
+    with atomic_path(options.out / "second_view.md") as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    print(text)
+
+
+def scored(second_deg: float) -> list[int]:
+    """Indices of the arc's angles that are far from both given views, and from the second one's mirror image."""
+    given = (0.0, second_deg, second_deg - 180.0, second_deg + 180.0)
+    return [i for i, yaw in enumerate(STANDARD_ARC) if all(abs(yaw - one) >= FAR_DEG for one in given)]
+
+
+def gains(model: WorldModel, views_p: np.ndarray, second_deg: float) -> tuple[float, float]:
+    """Mean PSNR (dB) at the scored angles from the frontal alone, and from both views."""
+    at = scored(second_deg)
+    wanted = [STANDARD_ARC[i] for i in at]
+    frontal = views_p[STANDARD_ARC.index(0.0)]
+    others = {second_deg: views_p[STANDARD_ARC.index(second_deg)]}
+    truth = unit(views_p[at])
+    alone, both = (model.imagine(frontal, yaw_deg=wanted, others=some) for some in (None, others))
+    return float(psnr(unit(alone), truth).mean()), float(psnr(unit(both), truth).mean())
+
+
+def summary(alone: np.ndarray, both: np.ndarray) -> dict[str, object]:
+    """Means over cases, the paired gain with its 95 % patient-bootstrap interval, and every case's."""
+    gain = both - alone
+    counts = draw_patients(len(gain))
+    means = counts @ gain / counts.sum(axis=1)
+    return {
+        "frontal": float(alone.mean()),
+        "both": float(both.mean()),
+        "gain": float(gain.mean()),
+        "gain_ci95": np.quantile(means, [0.025, 0.975]).tolist(),
+        "each": gain.tolist(),
+    }
+
+
+def markdown(result: dict[str, dict]) -> str:
+    rows = [
+        [name, f"{row['frontal']:.2f}", f"{row['both']:.2f}", f"{row['gain']:+.2f}{interval(row['gain_ci95'], '.2f')}"]
+        for name, row in result.items()
+    ]
+    return "\n".join([*table(["PSNR, dB, of the other views", "frontal", "and the second view", "gain"], rows), ""])
+
+
+if __name__ == "__main__":
+    main()
