@@ -1,0 +1,47 @@
+"""Which patients are evaluated, and what is taken off them first."""
+
+import numpy as np
+import pytest
+
+from xray2xray.evaluation.cases import rendered, sources
+from xray2xray.projection.geometry import preset
+from xray2xray.seeds import FIRST_TEST_SEED
+from xray2xray.volume import remove_couch
+from xray2xray.volume.nifti import write_nifti
+from xray2xray.volume.thorax import patient_volume
+
+
+@pytest.fixture(scope="module")
+def on_a_couch():
+    """A virtual patient on a couch."""
+    for seed in range(20):
+        volume = patient_volume(seed, 64)
+        if not np.array_equal(remove_couch(volume).hu, volume.hu):
+            return volume
+    raise AssertionError("none of 20 patients lies on a couch")
+
+
+@pytest.mark.parametrize("without_couch", [False, True])
+def test_couches_stay_unless_they_are_taken_away(on_a_couch, tmp_path, without_couch):
+    write_nifti(tmp_path / "scan.nii.gz", on_a_couch)
+    (source,) = sources([tmp_path / "scan.nii.gz"], without_couch=without_couch)
+    wanted = remove_couch(on_a_couch) if without_couch else on_a_couch
+    assert source.name == "scan"
+    assert np.abs(source.volume().hu - wanted.hu).max() < 1
+
+
+def test_virtual_patients_have_the_seeds_of_tests():
+    assert [source.name for source in sources(procedural=2, seed=3)] == [
+        f"thorax-{FIRST_TEST_SEED + 3}",
+        f"thorax-{FIRST_TEST_SEED + 4}",
+    ]
+
+
+def test_a_scan_that_cannot_be_read_is_listed_and_the_others_go_on(on_a_couch, tmp_path):
+    (tmp_path / "broken.nii.gz").write_bytes(b"no scan")
+    write_nifti(tmp_path / "whole.nii.gz", on_a_couch)
+    failed: list[dict[str, str]] = []
+    cases = list(rendered(list(sources([tmp_path])), preset("chest", 16), failed, yaw_deg=[0.0]))
+    assert [case.name for case in cases] == ["whole"]
+    assert [row["case"] for row in failed] == ["broken"]
+    assert cases[0].views_p.shape == (1, 16, 16)
