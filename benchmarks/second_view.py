@@ -8,14 +8,15 @@ shows. DIR gets second_view.json and second_view.md.
 """
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from xray2xray.errors import InputError, UsageError
 from xray2xray.evaluation.cases import rendered, sources
-from xray2xray.evaluation.metrics import psnr, unit
-from xray2xray.evaluation.statistics.resampling import draw_patients
+from xray2xray.evaluation.metrics import mean_interval, psnr, unit
 from xray2xray.evaluation.tables import interval, table
 from xray2xray.files import atomic_path, write_json
 from xray2xray.projection import STANDARD_ARC, preset
@@ -32,22 +33,33 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--source", default="tiny")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
-    model = WorldModel.from_pretrained(options.source)
     failed: list[dict[str, str]] = []
-    found: dict[str, dict[str, list[float]]] = {}
-    chosen = list(sources(options.ct, options.procedural, without_couch=True))
-    for case in rendered(chosen, preset("chest", model.size), failed):
-        for second in SECOND_DEG:
-            scores = gains(model, case.views_p, second)
-            rows = found.setdefault(f"{case.rung}, and {second:+g}", {"frontal": [], "both": []})
-            rows["frontal"].append(scores[0])
-            rows["both"].append(scores[1])
-    result = {name: summary(np.array(rows["frontal"]), np.array(rows["both"])) for name, rows in found.items()}
+    try:
+        result = second_views(options.ct, options.procedural, options.source, failed)
+    except (InputError, UsageError) as error:
+        sys.exit(f"benchmarks.second_view: {error}")
     write_json(options.out / "second_view.json", {"rows": result, "failed": failed, "source": options.source})
     text = markdown(result)
     with atomic_path(options.out / "second_view.md") as temporary:
         temporary.write_text(text, encoding="utf-8")
     print(text)
+
+
+def second_views(ct: Sequence[str], procedural: int, source: str, failed: list[dict[str, str]]) -> dict[str, dict]:
+    """Rung and second angle -> `summary` of all cases; a case that cannot be used is noted in `failed`.
+
+    Raises:
+        InputError: no case could be used, or there is no such model.
+        UsageError: the model has no sampler.
+    """
+    model = WorldModel.from_pretrained(source)
+    found: dict[str, list[tuple[float, float]]] = {}
+    for case in rendered(list(sources(ct, procedural, without_couch=True)), preset("chest", model.size), failed):
+        for second in SECOND_DEG:
+            found.setdefault(f"{case.rung}, and {second:+g}", []).append(gains(model, case.views_p, second))
+    if not found:
+        raise InputError("no case could be used: name chest CTs, or --procedural N")
+    return {name: summary(*np.array(rows).T) for name, rows in found.items()}
 
 
 def scored(second_deg: float) -> list[int]:
@@ -70,13 +82,12 @@ def gains(model: WorldModel, views_p: np.ndarray, second_deg: float) -> tuple[fl
 def summary(alone: np.ndarray, both: np.ndarray) -> dict[str, object]:
     """Means over cases, the paired gain with its 95 % patient-bootstrap interval, and every case's."""
     gain = both - alone
-    counts = draw_patients(len(gain))
-    means = counts @ gain / counts.sum(axis=1)
+    bounds = mean_interval(gain)
     return {
         "frontal": float(alone.mean()),
         "both": float(both.mean()),
         "gain": float(gain.mean()),
-        "gain_ci95": np.quantile(means, [0.025, 0.975]).tolist(),
+        "gain_ci95": None if bounds is None else list(bounds),
         "each": gain.tolist(),
     }
 

@@ -234,11 +234,13 @@ def train(
         out: the output folder.
         stage: all, vision (V), direct or autoregressive (M), or sampler (what the direct form leaves open).
         preset: the size of the networks and how long they are trained.
-        recipe: a YAML file of settings instead, such as configs/tiny-gpu.yaml or an earlier run's recipe.yaml.
+        recipe: a YAML file of settings instead, such as configs/tiny-gpu.yaml or an earlier run's recipe.yaml, whose
+            seed is not taken (--seed).
         steps: steps of each stage, instead of the preset's.
         limit: use the first studies of every store only.
         shares: of the draws, a number for each store, such as 0.7 0.3; by default every study is drawn alike.
-        start: a trained model (tiny, or a folder) whose weights every stage starts from, instead of random ones.
+        start: a trained model (tiny, or a folder) whose weights every stage starts from, instead of random ones, where
+            it has such a part; its V is used where none was trained here.
         seed: of the weights and of the batches.
         device: auto, cpu or cuda.
         precision: auto (bfloat16 where it is faster here), 32-true or bf16-mixed.
@@ -259,6 +261,8 @@ def train(
     out = Path(out)
     stores = [Path(path) for path in ([views] if isinstance(views, str | Path) else views)]
     check_inputs(stores, out)
+    if recipe is not None and preset != "tiny":
+        raise UsageError(f"--recipe says what --preset {preset} would; name the preset in {recipe}")
     chosen = None if recipe is None else read_recipe(recipe)
     if any(path.suffix.lower() == ".csv" for path in stores):
         return _train_posed(stores, options)
@@ -622,7 +626,7 @@ def evaluate_views(
         seed: offset of the procedural patients' seeds, and seed of the bootstrap.
         device: auto, cpu or cuda.
         series: SeriesInstanceUID, where a DICOM folder holds several.
-        remove_couch: replace couch, cushions and sheets by air first: a radiograph has none, no frontal shows them.
+        remove_couch: replace couch, cushions and sheets by air first, of CTs and virtual patients: a radiograph has none.
         pictures: how many cases of each kind to draw.
         overwrite: empty the output folder of an earlier run first.
     """

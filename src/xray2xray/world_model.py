@@ -172,7 +172,8 @@ class WorldModel:
             input_yaw_deg: where it was taken; 0 is PA.
             yaw_deg: n angles; the autoregressive form reaches multiples of 5 degrees from the input.
             generator: draws a sample, all of whose views belong to one chest; the direct form needs a sampler for it.
-                A generator of the same seed draws the same chests, whichever angles they are seen from.
+                A generator of the same seed draws the same chests, whichever angles they are seen from; the
+                autoregressive form draws its tokens, other ones for other angles.
             samples: draw that many instead of one.
             others: further views of the same patients, angle -> views like `view_p`, such as {90.0: lateral_p} beside
                 a frontal. The direct form with a sampler takes them (`transition.fusion`).

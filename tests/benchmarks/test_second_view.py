@@ -1,6 +1,7 @@
 import numpy as np
+import pytest
 
-from benchmarks.second_view import gains, markdown, scored, summary
+from benchmarks.second_view import gains, main, markdown, scored, summary
 from xray2xray.projection import STANDARD_ARC, preset, render
 from xray2xray.volume.thorax import patient_volume
 from xray2xray.world_model import WorldModel
@@ -22,3 +23,9 @@ def test_the_summary_is_paired():
     assert row["gain"] == 1.0
     assert np.allclose(row["gain_ci95"], 1.0)
     assert "| virtual, and +90 | 25.00 | 26.00 | +1.00 [1.00, 1.00] |" in markdown({"virtual, and +90": row})
+
+
+def test_nothing_to_look_at_is_one_clear_line(tmp_path):
+    for arguments in (["--procedural", "0"], ["--source", str(tmp_path / "none")]):
+        with pytest.raises(SystemExit, match=r"benchmarks\.second_view: "):
+            main([*arguments, "--out", str(tmp_path / "out")])

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from PIL import Image
 
 from xray2xray.data.store import ViewStore
 from xray2xray.errors import InputError, UsageError
-from xray2xray.pretrained import PARTS, read_part
+from xray2xray.pretrained import PARTS, folder_of, read_config, read_part
 from xray2xray.projection.geometry import mirror_arc
 from xray2xray.training import loop
 from xray2xray.training import train as train_module
@@ -128,6 +128,29 @@ def test_a_training_starts_from_another_and_a_start_is_no_resume(trained, store,
         train(store, tmp_path / "other", "direct", recipe=recipe, start="tiny")
 
 
+def test_a_part_that_the_start_holds_otherwise_begins_anew_and_v_comes_along(trained, store, recipe, tmp_path, capsys):
+    walks = replace(recipe, autoregressive=replace(recipe.autoregressive, context_views=1))
+    train(store, tmp_path, "autoregressive", recipe=walks, precision=FLOAT32, start=trained / "model")
+    assert f"that of {trained / 'model'} differs in context_views" in capsys.readouterr().err
+    assert WorldModel.from_pretrained(tmp_path / "model", "autoregressive").config.transition == walks.autoregressive
+
+
+def test_every_stage_of_the_packaged_model_can_go_on():
+    for part in PARTS:
+        ours = json.loads(json.dumps(asdict(getattr(preset("tiny"), part))))
+        assert read_config(folder_of("tiny"))[part] == ours
+
+
+def test_a_refused_resume_leaves_the_recipe_as_it_was(trained, store, recipe, tmp_path):
+    shutil.copytree(trained, tmp_path / "run")
+    before = (tmp_path / "run" / "recipe.yaml").read_text(), (tmp_path / "run" / "direct" / "recipe.yaml").read_text()
+    other = replace(recipe, direct_training=replace(recipe.direct_training, targets=2))
+    with pytest.raises(InputError, match="another recipe"):
+        train(store, tmp_path / "run", "direct", recipe=other, resume=True)
+    after = (tmp_path / "run" / "recipe.yaml").read_text(), (tmp_path / "run" / "direct" / "recipe.yaml").read_text()
+    assert before == after
+
+
 def test_v_goes_on_from_another_with_the_words_it_had(trained, store, recipe, tmp_path):
     """No running averages are kept with a model: were they taken for those of its entries, the first step would
     scatter the codebook."""
@@ -199,14 +222,40 @@ def test_a_recipe_comes_from_yaml(trained, recipe, tmp_path):
     """The one a run has left is the one it was given; a short one changes the preset that it names."""
     assert read_recipe(trained / "recipe.yaml") == recipe
     short = tmp_path / "short.yaml"
-    short.write_text("preset: small\ndirect_loop: {steps: 7, rate: 1}\nheld_out: 3\n")
+    short.write_text("preset: small\ndirect_loop: {steps: 7, rate: 5e-4, weight_decay: 1}\nheld_out: 3\n")
     small = preset("small")
-    wanted = replace(small, name="short", direct_loop=replace(small.direct_loop, steps=7, rate=1), held_out=3)
+    loop = replace(small.direct_loop, steps=7, rate=5e-4, weight_decay=1.0)
+    wanted = replace(small, name="short", direct_loop=loop, held_out=3)
     assert read_recipe(short) == wanted
 
 
 @pytest.mark.parametrize(
-    "text", ["direct_loop: {step: 7}", "direct_loop: 7", "held_out: many", "preset: huge", "- 1", "a: b: c", "name: ["]
+    "text",
+    [
+        "direct_loop: {step: 7}",
+        "direct_loop: 7",
+        "direct_loop: {steps: 0}",
+        "direct_loop: {steps: true}",
+        "direct_loop: {batch: -1}",
+        "direct_loop: {check_every: 0}",
+        "direct_loop: {rate: .nan}",
+        "direct_loop: {betas: [0.9]}",
+        "direct_training: {pixel_views: -3}",
+        "direct_training: {frontal_share: 3}",
+        "sampler_training: {samples: 1}",
+        "autoregressive_training: {own_share: 7}",
+        "autoregressive: {heads: 7}",
+        "autoregressive: {actions: jump, context_views: 2}",
+        "direct: {tokens: 10}",
+        "held_out: many",
+        "held_out: -5",
+        "__post_init__: 1",
+        "1: 2",
+        "preset: huge",
+        "- 1",
+        "a: b: c",
+        "name: [",
+    ],
 )
 def test_a_recipe_that_cannot_be_is_one_clear_line(tmp_path, text):
     (tmp_path / "recipe.yaml").write_text(text)

@@ -69,10 +69,13 @@ def test_given_views_are_kept_and_the_others_moved():
     assert torch.equal(both[:, 1], frontal)
     assert torch.equal(both[:, 3], lateral)
     assert not torch.allclose(both[:, 2], alone[:, 2])
-    with pytest.raises(UsageError, match="a sampler and a frontal"):
+    with pytest.raises(UsageError, match="a sampler beside it"):
         roll_out(direct, frontal, 0.0, arc, others={90.0: lateral})
-    with pytest.raises(UsageError, match="a sampler and a frontal"):
-        roll_out(direct, frontal, 45.0, arc, sampler=sampler, others={90.0: lateral})
     gpt = AutoregressiveTransition(AutoregressiveConfig(tokens=4, codebook_size=8, dim=32, heads=4, layers=1))
     with pytest.raises(UsageError, match="direct form"):
-        roll_out(gpt, torch.zeros(2, 4, dtype=torch.long), 0.0, arc, others={90.0: lateral})
+        roll_out(gpt, torch.zeros(2, 4, dtype=torch.long), 0.0, arc, sampler=sampler, others={90.0: lateral})
+    with pytest.raises(UsageError, match="no samples"):
+        roll_out(direct, frontal, 0.0, arc, torch.Generator(), sampler=sampler, others={90.0: lateral})
+    for given, other in ((45.0, 90.0), (0.0, 0.0), (0.0, 180.0), (0.0, float("nan")), (0.0, float("inf"))):
+        with pytest.raises(UsageError, match="beside a frontal at 0 degrees"):
+            roll_out(direct, frontal, given, arc, sampler=sampler, others={other: lateral})

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from xray2xray.errors import InputError
+from xray2xray.errors import InputError, UsageError
 from xray2xray.transition import (
     Action,
     AutoregressiveConfig,
@@ -70,9 +70,21 @@ def test_jumps_all_start_from_the_given_view_however_many_there_are():
         assert torch.equal(together[:, i], alone)
 
 
-def test_a_jump_farther_than_the_arc_is_long_is_refused():
-    with pytest.raises(InputError, match="180 degrees"):
-        roll_out(gpt(actions="jump"), torch.randint(11, (1, 5)), -90.0, [95.0])
+@pytest.mark.parametrize(("given", "wanted"), [(-90.0, 95.0), (0.0, 180.0), (100.0, 0.0)])
+def test_a_jump_beyond_the_arc_is_refused(given, wanted):
+    with pytest.raises(InputError, match="within 90 degrees"):
+        roll_out(gpt(actions="jump"), torch.randint(11, (1, 5)), given, [wanted])
+
+
+@pytest.mark.parametrize("wanted", [float("nan"), float("inf")])
+def test_an_angle_that_is_no_number_is_refused(wanted):
+    with pytest.raises(InputError, match="cannot reach"):
+        roll_out(gpt(), torch.randint(11, (1, 5)), 0.0, [wanted])
+
+
+def test_no_angles_are_no_question():
+    with pytest.raises(UsageError, match="no angles"):
+        roll_out(gpt(), torch.randint(11, (1, 5)), 0.0, [])
 
 
 @pytest.mark.parametrize("settings", [{"actions": "fly"}, {"actions": "jump", "context_views": 2}])

@@ -159,8 +159,9 @@ class ViewStore:
         views, yaw, labels = self._read_stored(study)
         if yaw_deg is not None:
             apart = np.abs(yaw - np.array(yaw_deg, float)[:, None])
-            if apart.min(axis=1).max() > _YAW_TOLERANCE_DEG:
-                lacking = yaw_deg[int(apart.min(axis=1).argmax())]
+            found = apart.min(axis=1) <= _YAW_TOLERANCE_DEG  # never, of NaN
+            if not found.all():
+                lacking = yaw_deg[int(found.argmin())]
                 raise InputError(f"{self.path(study)} has no view at {lacking:g} degrees; render the study again")
             nearest = apart.argmin(axis=1)
             views, yaw = views[nearest], yaw[nearest]

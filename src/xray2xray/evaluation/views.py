@@ -258,7 +258,8 @@ def markdown(result: Mapping[str, Any]) -> str:
     lines = [
         f"Input view at {result['input_yaw_deg']:g} degrees; the input angle is left out. PSNR (dB) and SSIM on "
         f"{result['unit']}, data range 1; R2 = 1 - MSE / MSE(mean view) with a 95 % patient-bootstrap interval; "
-        "far = at least 30 degrees from the input.",
+        "far = at least 30 degrees from the input."
+        + (" Couches were removed." if result.get("settings", {}).get("remove_couch") else ""),
         "",
     ]
     rungs = sorted({row["rung"] for row in result["cases"]}, reverse=True)

@@ -14,7 +14,7 @@ from ..transition.blocks import embed_codebook
 from ..transition.direct import ARC_DEG
 from ..transition.rollout import context_steps, roll_out
 from ..vision.vqgan import VisionModel
-from .objective import Batch, Objective, TrainingStopped, draw_rows, follow
+from .objective import Batch, Objective, TrainingStopped, draw_rows, follow, require
 from .pictures import contact_sheet
 from .vision import psnr, stored_to_network
 
@@ -28,6 +28,11 @@ class AutoregressiveTraining:
     frontal_share: float = 0.7
     own_share: float = 0.0
     validated: int = 2  # held-out patients whose whole roll-out is looked at; the next tokens of all are
+
+    def __post_init__(self) -> None:
+        require(self.validated >= 1, f"validated must be at least 1, got {self.validated}")
+        for name in ("average_decay", "frontal_share", "own_share"):
+            require(0 <= getattr(self, name) <= 1, f"{name} must be 0 to 1, got {getattr(self, name)}")
 
 
 class AutoregressiveObjective(Objective):

@@ -12,7 +12,7 @@ from ..adaptation.appearance import Appearance, randomise
 from ..transition.direct import ARC_DEG, DirectTransition
 from ..transition.rollout import roll_out
 from ..vision.vqgan import VisionModel
-from .objective import Batch, Objective, TrainingStopped, draw_rows, follow
+from .objective import Batch, Objective, TrainingStopped, draw_rows, follow, require
 from .pictures import contact_sheet
 from .vision import psnr, stored_to_network
 
@@ -35,6 +35,12 @@ class DirectTraining:
     pixel_views: int = 8
     mirrored: bool = False
     appearance_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        require(1 <= self.targets <= len(ARC_DEG), f"targets must be 1 to {len(ARC_DEG)}, got {self.targets}")
+        require(self.pixel_weight >= 0 and self.pixel_views >= 1, "pixels want a weight from 0 on and a view at least")
+        for name in ("frontal_share", "average_decay", "pixel_from", "appearance_share"):
+            require(0 <= getattr(self, name) <= 1, f"{name} must be 0 to 1, got {getattr(self, name)}")
 
 
 class DirectObjective(Objective):
@@ -67,7 +73,7 @@ class DirectObjective(Objective):
     def prepare(self) -> None:
         """Fit the linear prior (before training; a resumed run restores it)."""
         learned = [some[: self._train] for some in (self._latents, self._mirrored) if some is not None]
-        # One by one beside its mirror image: the prior is tuned on the last ones, who must be strangers to the others.
+        # Each patient beside its mirror image: the prior is tuned on the last ones, so that these are strangers.
         everyone = learned[0] if len(learned) == 1 else np.stack(learned, axis=1).reshape(-1, *learned[0].shape[1:])
         self.model.prior.fit(torch.from_numpy(everyone))
         self.average.prior.load_state_dict(self.model.prior.state_dict())

@@ -62,6 +62,12 @@ class Objective(nn.Module):
         return {}
 
 
+def require(holds: bool, otherwise: str) -> None:
+    """Raise ValueError where a setting has a value that cannot be."""
+    if not holds:
+        raise ValueError(otherwise)
+
+
 @torch.no_grad()
 def follow(average: nn.Module, model: nn.Module, step: int, decay: float) -> None:
     """Move `average` towards `model`, in place: an exponential moving average whose memory grows in the first steps."""

@@ -1,6 +1,7 @@
 """The size dial: `tiny`, `small`, `base`, `large`. One name fixes the networks and how they are trained."""
 
-from dataclasses import dataclass, field, is_dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ..vision.vqgan import VisionConfig
 from .autoregressive import AutoregressiveTraining
 from .direct import DirectTraining
 from .loop import LoopConfig
+from .objective import require
 from .sampler import SamplerTraining
 from .vision import VisionLosses
 
@@ -39,6 +41,23 @@ class Preset:
     held_out: int = 40  # patients of the store that are only looked at
     held_out_views: int = 96  # of theirs, on which V is validated
 
+    def __post_init__(self) -> None:
+        require(self.held_out >= 0, "held_out must not be negative")
+        require(self.held_out_views >= 1, "held_out_views must be at least 1")
+        given, wanted = (self.direct, self.sampler), (self.vision.tokens, self.vision.latent_dim)
+        require(
+            all((part.tokens, part.latent_dim) == wanted for part in given),
+            f"direct and sampler must have V's {wanted[0]} tokens of {wanted[1]} numbers",
+        )
+        require(self.sampler.hidden == self.direct.dim, "the sampler's hidden must be the direct form's dim")
+        words = (self.autoregressive.tokens, self.autoregressive.codebook_size)
+        require(
+            words == (self.vision.tokens, self.vision.codebook_size),
+            f"autoregressive must have V's {self.vision.tokens} tokens of {self.vision.codebook_size}",
+        )
+        for part in (self.direct, self.sampler, self.autoregressive):
+            require(part.dim % part.heads == 0, f"a width of {part.dim} does not divide into {part.heads} heads")
+
 
 def _tiny() -> Preset:
     vision = VisionConfig()
@@ -47,7 +66,7 @@ def _tiny() -> Preset:
         vision=vision,
         direct=DirectConfig(tokens=vision.tokens),
         sampler=SamplerConfig(tokens=vision.tokens),
-        autoregressive=AutoregressiveConfig(tokens=vision.tokens),
+        autoregressive=AutoregressiveConfig(tokens=vision.tokens, actions="jump"),
         vision_loop=LoopConfig(steps=2800, batch=32, rate=1e-3),
         direct_loop=LoopConfig(steps=1800, batch=12, rate=8e-4, check_every=600),
         sampler_loop=LoopConfig(steps=800, batch=8, rate=8e-4, warm_up=80, log_every=20, check_every=200),
@@ -113,6 +132,8 @@ def read_recipe(path: str | Path) -> Preset:
     """A preset with settings of its own, from YAML: `preset` names the one it begins from (tiny by default), everything
     else replaces a field of it, such as `direct_loop: {steps: 9000, batch: 64}`. The recipe.yaml of a run is one, too.
 
+    The seed in a run's recipe.yaml is left to the command's option.
+
     Raises:
         InputError: the file cannot be read, or a setting does not exist or has a value that cannot be.
     """
@@ -120,7 +141,7 @@ def read_recipe(path: str | Path) -> Preset:
         said = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         if not isinstance(said, dict):
             raise TypeError("not a mapping of settings")
-        said.pop("seed", None)  # a run's recipe.yaml says it; it is an option of the command
+        said.pop("seed", None)
         base = preset(said.pop("preset", "tiny"))
         return _with_settings(base, {"name": Path(path).stem, **said})
     except (OSError, ValueError, TypeError, UsageError, yaml.YAMLError) as error:
@@ -130,18 +151,32 @@ def read_recipe(path: str | Path) -> Preset:
 def _with_settings(base: Any, said: dict[str, Any]) -> Any:
     """A dataclass with other values in some fields; those of a field that is a dataclass itself may be some of its."""
     values: dict[str, Any] = {}
+    known = {field.name for field in fields(base)}
     for name, value in with_tuples(said).items():
-        if not hasattr(base, name):
+        if name not in known:
             raise ValueError(f"there is no setting {name!r} in {type(base).__name__}")
         current = getattr(base, name)
         if is_dataclass(current):
             if not isinstance(value, dict):
                 raise TypeError(f"{name} wants a mapping of settings")
             value = _with_settings(current, value)
-        elif not isinstance(value, (int, float) if isinstance(current, float) else type(current)):
-            raise TypeError(f"{name} wants a {type(current).__name__}, got {value!r}")
+        else:
+            value = _like(current, value, name)
         values[name] = value
     return replace(base, **values)
+
+
+def _like(current: Any, value: Any, name: str) -> Any:
+    """A value of the current one's type; YAML takes 5e-4 for text, and numbers without a point are whole."""
+    if isinstance(current, float) and not isinstance(value, bool):
+        with suppress(TypeError, ValueError):
+            return float(value)
+    elif isinstance(current, tuple) and isinstance(value, tuple):
+        if len(value) == len(current) or name in ("widths", "blocks"):
+            return tuple(_like(current[0], one, name) for one in value)
+    elif isinstance(value, type(current)) and isinstance(value, bool) == isinstance(current, bool):
+        return value
+    raise TypeError(f"{name} wants something like {current!r}, got {value!r}")
 
 
 def with_steps(chosen: Preset, steps: int | None) -> Preset:
@@ -182,5 +217,6 @@ def with_width(chosen: Preset, dim: int) -> Preset:
         name=f"{chosen.name}-{dim}",
         vision=replace(chosen.vision, widths=widths, head_width=head_width),
         direct=replace(chosen.direct, dim=dim, heads=heads, condition_dim=condition_dim),
+        sampler=replace(chosen.sampler, hidden=dim),
         autoregressive=replace(chosen.autoregressive, dim=dim, heads=heads),
     )

@@ -16,7 +16,7 @@ from ..files import progress as shown
 from ..transition.direct import ARC_DEG, DirectTransition
 from ..transition.sampler import KNOTS_DEG, DirectSampler
 from ..vision.vqgan import VisionModel
-from .objective import Batch, Objective, TrainingStopped, draw_rows, follow
+from .objective import Batch, Objective, TrainingStopped, draw_rows, follow, require
 from .pictures import contact_sheet
 from .vision import stored_to_network
 
@@ -40,6 +40,15 @@ class SamplerTraining:
     pixel_views: int = 3
     validated: int = 4  # held-out patients that are looked at while training
     samples: int = 8
+
+    def __post_init__(self) -> None:
+        require(1 <= self.targets < len(ARC_DEG), f"targets must be 1 to {len(ARC_DEG) - 1}, got {self.targets}")
+        for name, least in (("fitted", 2), ("pixel_views", 1), ("validated", 1), ("samples", 2)):
+            require(getattr(self, name) >= least, f"{name} must be at least {least}, got {getattr(self, name)}")
+        require(min(self.joint, self.token, self.pixel) >= 0, "the scores' weights must not be negative")
+        require(
+            0 <= self.average_decay <= 1 and 0 <= self.pixel_from <= 1, "average_decay and pixel_from must be 0 to 1"
+        )
 
 
 class SamplerObjective(Objective):

@@ -13,7 +13,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from .objective import Objective, TrainingStopped, step_generator
+from .objective import Objective, TrainingStopped, require, step_generator
 from .precision import resolve_precision
 
 
@@ -31,7 +31,16 @@ class LoopConfig:
     clip: float = 1.0
     log_every: int = 50
     check_every: int = 1000
-    save_after_s: float = 0.0  # since the last checkpoint, or none is written at a look; at the end there always is one
+    save_after_s: float = 0.0  # at a look a checkpoint is written only if the last is at least this old
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "log_every", "check_every"):
+            require(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}")
+        require(0 <= self.rate < math.inf, f"rate must be a number from 0 on, got {self.rate}")
+        require(0 <= self.final_rate <= 1, f"final_rate is a share of the rate, got {self.final_rate}")
+        require(self.warm_up >= 0 and self.weight_decay >= 0, "warm_up and weight_decay must not be negative")
+        require(len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas), "betas are two numbers from 0 to below 1")
+        require(self.clip > 0, f"clip must be more than 0, got {self.clip}")
 
 
 @dataclass(frozen=True)

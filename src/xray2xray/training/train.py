@@ -10,7 +10,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import MISSING, asdict, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -70,8 +70,8 @@ def train(
         device, precision: as Lightning Fabric names them; `auto` takes bfloat16 where it is faster here.
         limit: use the first studies of every store only.
         shares: of the draws, a number for each store; by default every study is drawn alike.
-        start: a trained model (`tiny`, or a folder) whose weights every stage starts from instead of random ones; its V
-            is used where none was trained here.
+        start: a trained model (`tiny`, or a folder) whose weights every stage starts from instead of random ones, where
+            it holds such a part of the same settings; its V is used where none was trained here.
         recipe: instead of `preset_name`, a whole preset or a file of one (see `read_recipe`).
         appearance: share of the direct form's inputs that get a random appearance (docs/adaptation.md).
 
@@ -97,15 +97,21 @@ def train(
             raise UsageError(f"{out / name} was trained before; pass --resume to go on, or choose another --out")
     stores = [views] if isinstance(views, str | Path) else views
     studies = read_studies(stores, shares, chosen.vision.size, chosen.held_out, limit)
-    _save_recipe(out, chosen, seed)
+    if not (out / RECIPE).exists():  # a folder of ours from now on; every stage keeps its own beside its checkpoint
+        _save_recipe(out, chosen, seed)
     machine = Machine(device=device, precision=precision, seed=seed)
     notes: dict[str, Any] = {"preset": chosen.name, "seed": seed, "patients": len(studies.views)}
     if start is not None:
         notes["start"] = str(start)
         if "vision" not in wanted and not (out / "model" / "vision.safetensors").is_file():
-            write_part(out / "model", "vision", _started(VisionModel(chosen.vision), "vision", start), notes)
+            taken = VisionModel(chosen.vision)
+            if not _start_from(start, taken, "vision"):
+                raise InputError(f"{start} holds no V of this preset's size; start from another model or from none")
+            write_part(out / "model", "vision", taken, notes)
     for name in wanted:
         goes_on = resume and (out / name / CHECKPOINT).exists()
+        if not goes_on:  # a run that goes on is held to the recipe in its checkpoint
+            _save_recipe(out / name, chosen, seed)
         torch.manual_seed(seed)  # the weights a stage starts from; its batches have their own generators
         if name == "vision":
             _train_vision(studies, chosen, machine, out, goes_on, start, notes)
@@ -127,7 +133,8 @@ def _train_vision(
     looked_at = studies.views[len(learned) :] if studies.held_out else learned
     flat = looked_at.reshape(-1, *looked_at.shape[2:])
     seen = flat[np.linspace(0, len(flat) - 1, min(chosen.held_out_views, len(flat))).astype(int)]
-    model = _started(VisionModel(chosen.vision), "vision", start)
+    model = VisionModel(chosen.vision)
+    _start_from(start, model, "vision")
     objective = VisionObjective(model, learned, studies.weight, seen, chosen.vision_losses)
     fit(objective, chosen.vision_loop, machine, out / "vision", resume)
     write_part(out / "model", "vision", model, notes)
@@ -150,21 +157,24 @@ def _train_transition(
     latents, tokens = cached_latents(out / "latents", key, vision, views)
     objective: DirectObjective | SamplerObjective | AutoregressiveObjective
     if name == "sampler":
-        sampler, loop = _started(DirectSampler(chosen.sampler), name, start), chosen.sampler_loop
+        sampler, loop = DirectSampler(chosen.sampler), chosen.sampler_loop
+        started = _start_from(start, sampler, name)
         mean = DirectTransition(chosen.direct)
         _read_trained(out / "model", "direct", mean, "direct form", machine)
         objective = SamplerObjective(sampler, mean, vision, latents, views, weight, chosen.sampler_training)
         notes = notes | {SAMPLER_OF: sha256(out / "model" / "direct.safetensors")}
     elif name == "direct":
-        direct, loop = _started(DirectTransition(chosen.direct), name, start), chosen.direct_loop
+        direct, loop = DirectTransition(chosen.direct), chosen.direct_loop
+        started = _start_from(start, direct, name)
         mirrored = None
         if chosen.direct_training.mirrored:
             mirrored, _ = cached_latents(out / "latents" / "mirrored", f"{key} mirrored", vision, mirror_arc(views))
         objective = DirectObjective(direct, vision, latents, views, weight, chosen.direct_training, mirrored)
     else:
-        gpt, loop = _started(AutoregressiveTransition(chosen.autoregressive), name, start), chosen.autoregressive_loop
+        gpt, loop = AutoregressiveTransition(chosen.autoregressive), chosen.autoregressive_loop
+        started = _start_from(start, gpt, name)
         objective = AutoregressiveObjective(gpt, vision, tokens, views, weight, chosen.autoregressive_training)
-    if not resume and start is None:
+    if not resume and not started:
         objective.prepare()
     fit(objective, loop, machine, out / name, resume)
     if isinstance(objective, SamplerObjective):
@@ -183,18 +193,27 @@ def _read_trained(folder: Path, part: str, module: nn.Module, words: str, machin
     module.to(machine.device).eval()
 
 
-def _started(module: Part, part: str, start: str | Path | None) -> Part:
-    """The module with the weights of `start`, where one is given."""
-    if start is not None:
-        folder = folder_of(start)
-        config = read_config(folder).get(part)
-        # Settings that a model of an earlier version does not know have their defaults.
-        if config is None or type(module.config)(**with_tuples(config)) != module.config:
-            raise InputError(f"{folder} holds no {part} of this preset's size; start from another model or from none")
-        read_part(folder, part, module)
-        if isinstance(module, VisionModel):
-            module.codebook.forget()
-    return module
+def _start_from(start: str | Path | None, module: Part, part: str) -> bool:
+    """Give the module the weights of `start`, if it holds such a part; where it does not, say so."""
+    if start is None:
+        return False
+    folder = folder_of(start)
+    # Settings that a model of an earlier version does not know have their defaults.
+    theirs, ours = read_config(folder).get(part), asdict(module.config)
+    theirs = None if theirs is None else {**_defaults(module.config), **with_tuples(theirs)}
+    if theirs != ours:
+        other = [] if theirs is None else sorted(key for key in theirs if theirs[key] != ours.get(key))
+        reason = f"that of {start} differs in {', '.join(other)}" if other else f"{start} holds none"
+        print(f"{part}: begins from random weights, {reason}", file=sys.stderr)
+        return False
+    read_part(folder, part, module)
+    if isinstance(module, VisionModel):
+        module.codebook.forget()
+    return True
+
+
+def _defaults(config: Any) -> dict[str, Any]:
+    return {field.name: field.default for field in fields(config) if field.default is not MISSING}
 
 
 def _save_recipe(out: Path, chosen: Preset, seed: int) -> None:

@@ -1,5 +1,6 @@
 """The one roll-out: from a given view to many angles. Training validates with it, evaluation and the demo use it."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -14,6 +15,7 @@ from .fusion import noise_given
 from .sampler import DirectSampler
 
 Transition = DirectTransition | AutoregressiveTransition
+FARTHEST_DEG = 90.0  # of the standard arc
 JUMPS = 12  # at a time: bounds the memory of their caches
 
 
@@ -55,11 +57,17 @@ def roll_out(
     """
     if samples is not None and (generator is None or samples < 1):
         raise UsageError(f"{samples} samples are asked for: give at least 1, and a generator that draws them")
+    if not len(yaw_deg):
+        raise UsageError("no angles are asked for")
     if others:
-        if isinstance(transition, AutoregressiveTransition) or sampler is None or input_yaw_deg or generator:
+        if isinstance(transition, AutoregressiveTransition) or sampler is None:
+            raise UsageError("further given views need the direct form, and a sampler beside it")
+        if generator is not None:
+            raise UsageError("from several given views there is an expectation, and no samples")
+        if input_yaw_deg != 0.0 or any(not 0 < abs(yaw) <= FARTHEST_DEG for yaw in others):
             raise UsageError(
-                "further given views need the direct form with a sampler and a frontal at 0 degrees beside them, and"
-                " have an expectation, no samples"
+                f"further views stand beside a frontal at 0 degrees, up to {FARTHEST_DEG:g} degrees from it; got a view"
+                f" at {input_yaw_deg:g} and others at {', '.join(f'{yaw:g}' for yaw in others)}"
             )
         return _fuse(transition, start, yaw_deg, others, sampler)
     if isinstance(transition, AutoregressiveTransition):
@@ -105,9 +113,10 @@ def _fuse(
 ) -> Tensor:
     there = torch.tensor([float(yaw) for yaw in others], device=start.device)
     seen = torch.stack([view.to(start) for view in others.values()], dim=1)
-    noise = noise_given(sampler.spread, seen - _jump(transition, start, 0.0, list(others)), there)
+    at_others, predicted = _jump(transition, start, 0.0, [*others, *yaw_deg]).tensor_split([len(others)], dim=1)
+    noise = noise_given(sampler.spread, seen - at_others, there)
     targets = torch.tensor([float(yaw) for yaw in yaw_deg], device=start.device).expand(len(start), -1)
-    fused = _jump(transition, start, 0.0, yaw_deg) + sampler.spread(noise, targets)
+    fused = predicted + sampler.spread(noise, targets)
     for yaw, view in {0.0: start, **others}.items():
         fused = torch.where((targets == yaw)[..., None, None], view[:, None].to(fused), fused)
     return fused
@@ -122,6 +131,8 @@ def _walk(
     decoding: Decoding,
 ) -> Tensor:
     steps = [whole_steps(yaw - input_yaw_deg) for yaw in yaw_deg]
+    if transition.config.actions == "jump" and max(map(abs, (input_yaw_deg, *yaw_deg))) > FARTHEST_DEG:
+        raise InputError(f"the autoregressive form has jumped within {FARTHEST_DEG:g} degrees of the frontal only")
     reached = walk(transition, start, steps, generator, decoding)
     return torch.stack([reached[step] for step in steps], dim=1)
 
@@ -133,7 +144,7 @@ def walk(
     generator: torch.Generator | None = None,
     decoding: Decoding = "cached",
 ) -> dict[int, Tensor]:
-    """Tokens (b, n) by the step at which they were reached, the given view's at 0: all on the way to `steps`.
+    """Tokens (b, n) by the step at which they were reached, the given view's at 0: of `steps`, and of all on the way.
 
     Raises:
         InputError: a jump farther than any that was taught.
@@ -185,8 +196,8 @@ def context_steps(latest: int, views: int) -> list[int]:
 
 def whole_steps(difference_deg: float) -> int:
     """How many steps of the autoregressive form an angle is away; raises InputError if it is no whole number."""
-    steps = round(difference_deg / STEP_DEG)
-    if abs(steps * STEP_DEG - difference_deg) > 1e-3:
+    steps = round(difference_deg / STEP_DEG) if math.isfinite(difference_deg) else 0
+    if not abs(steps * STEP_DEG - difference_deg) <= 1e-3:
         raise InputError(
             f"the autoregressive form turns in steps of {STEP_DEG:g} degrees and cannot reach {difference_deg:g};"
             " ask for other angles or use the direct form"
