@@ -15,7 +15,8 @@ from PIL import Image
 import xray2xray
 from xray2xray import api, cli
 from xray2xray.data.store import ViewStore
-from xray2xray.volume import read_nifti, write_nifti
+from xray2xray.projection import preset
+from xray2xray.volume import read_nifti, remove_couch, write_nifti
 from xray2xray.volume.thorax import sample_patient
 
 SIZE = 32
@@ -157,6 +158,20 @@ def test_only_bad_scans_fail(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 
 # ---------------------------------------------------------------- verbs that need a model
+
+
+def test_a_couch_is_taken_away_if_asked(
+    model: Path, cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ct = cohort / "thorax-0000040.nii.gz"
+    as_it_is, bare = (xray2xray.open_input(ct, preset("chest", SIZE), remove_couch=wanted) for wanted in (False, True))
+    assert as_it_is.volume is not None
+    assert bare.volume is not None
+    assert np.array_equal(as_it_is.volume.hu, xray2xray.read_volume(ct).hu)
+    assert np.array_equal(bare.volume.hu, remove_couch(xray2xray.read_volume(ct)).hu)
+    words = ["--out", tmp_path / "out", "--source", model, "--yaw-deg", "90", "--remove-couch"]
+    assert run("rotate", ct, *words) == 0
+    assert "couch, cushions and sheets were replaced by air" in capsys.readouterr().out
 
 
 def test_rotate_a_ct_and_a_radiograph(

@@ -333,6 +333,7 @@ def rotate(
     view: View = "auto",
     adapter: str | Path | None = None,
     series: str | None = None,
+    remove_couch: bool = False,
     device: str = "auto",
     overwrite: bool = False,
 ) -> dict[str, Any]:
@@ -353,6 +354,7 @@ def rotate(
         view: how radiographs were taken: pa, ap, or auto (a DICOM says, a picture is taken for PA).
         adapter: a folder that `training.adapt` made: bring radiographs into the simulated domain with it.
         series: SeriesInstanceUID, where a DICOM folder holds several.
+        remove_couch: replace a CT's couch, cushions and sheets by air first: no frontal shows where they are.
         device: auto, cpu or cuda.
         overwrite: empty the output folder of an earlier run first.
     """
@@ -369,6 +371,7 @@ def reconstruct(
     view: View = "auto",
     adapter: str | Path | None = None,
     series: str | None = None,
+    remove_couch: bool = False,
     device: str = "auto",
     overwrite: bool = False,
 ) -> dict[str, Any]:
@@ -387,6 +390,7 @@ def reconstruct(
         view: how radiographs were taken: pa, ap, or auto (a DICOM says, a picture is taken for PA).
         adapter: a folder that `training.adapt` made: bring radiographs into the simulated domain with it.
         series: SeriesInstanceUID, where a DICOM folder holds several.
+        remove_couch: replace a CT's couch, cushions and sheets by air first: no frontal shows where they are.
         device: auto, cpu or cuda.
         overwrite: empty the output folder of an earlier run first.
     """
@@ -416,6 +420,7 @@ def _unfold_each(verb: str, options: dict[str, Any], volume_size: int | None) ->
                 name=name,
                 frontal_quantiles=tools.frontal_quantiles,
                 adapter=tools.adapter,
+                remove_couch=options["remove_couch"],
             )
             unfolded = unfold(study, tools)
             if volume_size is not None:

@@ -92,6 +92,7 @@ def open_input(
     name: str | None = None,
     frontal_quantiles: np.ndarray | None = None,
     adapter: "Adapter | None" = None,
+    remove_couch: bool = False,
 ) -> Study:
     """A chest CT (its frontal is rendered) or a frontal chest radiograph, ready for the model.
 
@@ -107,10 +108,12 @@ def open_input(
         name: the study's name; by default that of the file.
         frontal_quantiles: what a radiograph is matched to; by default the packaged training frontals.
         adapter: brings a radiograph into the simulated domain instead: its lung field is put in place, then a network.
+        remove_couch: replace a CT's couch, cushions and sheets by air first; no frontal shows where they are.
 
     Raises:
         InputError: the file cannot be used.
     """
+    from .volume import couch
     from .volume.read import is_volume
 
     path = Path(path)
@@ -122,7 +125,11 @@ def open_input(
         from .volume.read import read_volume
 
         rung = VIRTUAL if is_virtual_patient(path) else FROM_CT
-        return study_of_volume(read_volume(path, series), geometry, name, str(path), rung)
+        volume = read_volume(path, series)
+        if not remove_couch:
+            return study_of_volume(volume, geometry, name, str(path), rung)
+        study = study_of_volume(couch.remove_couch(volume), geometry, name, str(path), rung)
+        return replace(study, notes=("couch, cushions and sheets were replaced by air",))
     if adapter is not None:
         made = adapted(path, adapter, view)
         return Study(name, str(path), RADIOGRAPH, made.adapted_p, geometry, calibrated=False, notes=made.notes)
