@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from xray2xray.errors import UsageError
+from xray2xray.training import loop
 from xray2xray.training.loop import LoopConfig, Machine, fit, learning_rate
 from xray2xray.training.objective import Objective, TrainingStopped, step_generator
 from xray2xray.training.precision import resolve_precision
@@ -67,6 +68,14 @@ def test_each_step_has_its_own_batch_and_keeps_it():
     assert torch.equal(first, again)
     assert not torch.equal(first, second)
     assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize(("save_after_s", "saved"), [(0.0, [20, 40, 60]), (3600.0, [60])])
+def test_a_checkpoint_is_written_at_a_look_unless_the_last_is_young(tmp_path, monkeypatch, save_after_s, saved):
+    written = []
+    monkeypatch.setattr(loop, "save_checkpoint", lambda path, state: written.append(state["step"]))
+    fit(Line(), replace(CONFIG, check_every=20, save_after_s=save_after_s), Machine(precision="32-true"), tmp_path)
+    assert written == saved
 
 
 class Dated(Line):
