@@ -113,7 +113,6 @@ def open_input(
     Raises:
         InputError: the file cannot be used.
     """
-    from .volume import couch
     from .volume.read import is_volume
 
     path = Path(path)
@@ -121,15 +120,16 @@ def open_input(
         raise InputError(f"{path}: there is no such file or folder")
     name = name or study_name(path)
     if is_volume(path):
+        from .volume import couch
         from .volume.nifti import is_virtual_patient
         from .volume.read import read_volume
 
         rung = VIRTUAL if is_virtual_patient(path) else FROM_CT
         volume = read_volume(path, series)
-        if not remove_couch:
-            return study_of_volume(volume, geometry, name, str(path), rung)
-        study = study_of_volume(couch.remove_couch(volume), geometry, name, str(path), rung)
-        return replace(study, notes=("couch, cushions and sheets were replaced by air",))
+        notes: tuple[str, ...] = ()
+        if remove_couch:
+            volume, notes = couch.remove_couch(volume), ("couch, cushions and sheets were replaced by air",)
+        return replace(study_of_volume(volume, geometry, name, str(path), rung), notes=notes)
     if adapter is not None:
         made = adapted(path, adapter, view)
         return Study(name, str(path), RADIOGRAPH, made.adapted_p, geometry, calibrated=False, notes=made.notes)

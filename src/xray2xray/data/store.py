@@ -9,7 +9,6 @@ import json
 import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,13 +19,13 @@ import numpy as np
 from ..errors import InputError, UsageError
 from ..files import atomic_path, prepare_out, write_json
 from ..projection.geometry import STANDARD_ARC, Geometry
+from ..projection.threads import on_threads
 
 FORMAT, VERSION = "xray2xray-views", 1
 SCALE = 4096  # uint16 steps of p: 0 to 16 in steps of 0.00024; the densest chest seen reaches 8.4
 MANIFEST = "store.json"
 _STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _YAW_TOLERANCE_DEG = 1e-3
-READERS = 8  # threads that read studies: most of the time is spent on the disk and on checksums
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,13 +157,8 @@ class ViewStore:
         """
         views, yaw, labels = self._read_stored(study)
         if yaw_deg is not None:
-            apart = np.abs(yaw - np.array(yaw_deg, float)[:, None])
-            found = apart.min(axis=1) <= _YAW_TOLERANCE_DEG  # never, of NaN
-            if not found.all():
-                lacking = yaw_deg[int(found.argmin())]
-                raise InputError(f"{self.path(study)} has no view at {lacking:g} degrees; render the study again")
-            nearest = apart.argmin(axis=1)
-            views, yaw = views[nearest], yaw[nearest]
+            places = self._places(study, yaw, yaw_deg, "render the study again")
+            views, yaw = views[places], yaw[places]
         return StudyViews(study, views.astype(np.float32) / SCALE, yaw, labels)
 
     def read_at(self, study: str, yaw_deg: float) -> np.ndarray:
@@ -198,21 +192,23 @@ class ViewStore:
         whole = np.dtype(dtype) == np.uint16
         stack = np.empty((len(names), len(STANDARD_ARC), self.geometry.size, self.geometry.size), dtype)
 
-        def read(i: int, study: str) -> None:
+        def read(numbered: tuple[int, str]) -> None:
+            i, study = numbered
             views, yaw, _ = self._read_stored(study)
-            distance = np.abs(yaw[None, :] - np.array(STANDARD_ARC)[:, None])
-            if distance.min(axis=1).max() > _YAW_TOLERANCE_DEG:
-                lacking = STANDARD_ARC[int(distance.min(axis=1).argmax())]
-                raise InputError(
-                    f"{self.path(study)} has no view at {lacking:g} degrees; render it on the standard arc"
-                )
-            arc = views[distance.argmin(axis=1)]
+            arc = views[self._places(study, yaw, STANDARD_ARC, "render it on the standard arc")]
             stack[i] = arc if whole else arc.astype(np.float32) / SCALE
 
-        with ThreadPoolExecutor(READERS) as pool:
-            for _ in pool.map(read, range(len(names)), names):  # one by one, so that an error is raised here
-                pass
+        on_threads(read, enumerate(names), threads=None)  # the disk and checksums take most of the time
         return stack
+
+    def _places(self, study: str, yaw: np.ndarray, wanted_deg: Sequence[float], advice: str) -> np.ndarray:
+        """Where among a study's angles the wanted ones are, (n,); an InputError with advice where one is not."""
+        apart = np.abs(yaw - np.array(wanted_deg, float)[:, None])
+        found = apart.min(axis=1) <= _YAW_TOLERANCE_DEG  # never, of NaN
+        if not found.all():
+            lacking = wanted_deg[int(found.argmin())]
+            raise InputError(f"{self.path(study)} has no view at {lacking:g} degrees; {advice}")
+        return apart.argmin(axis=1)
 
     def _read_stored(self, study: str) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
         with self._opened(study) as arrays:

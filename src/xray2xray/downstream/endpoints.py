@@ -120,7 +120,7 @@ def cox_loss(log_hazard: Tensor, time: Tensor, event: Tensor) -> Tensor:
     score, died = log_hazard[known].double(), (event[known] == 1).cpu().numpy()
     if not died.any():
         return log_hazard.sum() * 0
-    sets = PartialLikelihood.of(time[known].double().cpu().numpy(), died)
+    sets = PartialLikelihood.of(time[known].cpu().numpy(), died)
     order, sorted_died, first, tie, share = (
         torch.from_numpy(index).to(score.device) for index in (sets.order, sets.died, sets.first, sets.tie, sets.share)
     )

@@ -99,17 +99,22 @@ def summarise(cohort: Cohort, seed: int = 0) -> dict[str, Any]:
 def gain(cohort: Cohort, scores: Scores, reference: Scores, seed: int) -> dict[str, Any]:
     """{"mean", "ci95"} of `scores` minus `reference`: PSNR in dB beyond 30 degrees, paired within each patient."""
     gained = (scores.psnr - reference.psnr)[:, cohort.beyond].mean(axis=1)
-    return {"mean": float(gained.mean()), "ci95": _listed(metrics.mean_interval(gained, seed=seed))}
+    return _mean_of(gained, seed)
 
 
 def gain_per_angle(cohort: Cohort, scores: Scores, reference: Scores, seed: int) -> dict[str, Any]:
     """Angle -> {"mean", "ci95"} of `scores` minus `reference`, PSNR in dB, at every angle that is scored."""
     gained = scores.psnr - reference.psnr
     return {
-        _key(yaw): {"mean": float(column.mean()), "ci95": _listed(metrics.mean_interval(column, seed=seed))}
+        _key(yaw): _mean_of(column, seed)
         for yaw, column, used in zip(cohort.yaw_deg, gained.T, cohort.scored, strict=True)
         if used
     }
+
+
+def _mean_of(values: Array, seed: int) -> dict[str, Any]:
+    """{"mean", "ci95"} of one value for each patient."""
+    return {"mean": float(values.mean()), "ci95": _listed(metrics.mean_interval(values, seed=seed))}
 
 
 def case_rows(cohort: Cohort) -> list[dict[str, Any]]:

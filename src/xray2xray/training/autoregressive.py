@@ -14,7 +14,7 @@ from ..transition.blocks import embed_codebook
 from ..transition.direct import ARC_DEG
 from ..transition.rollout import context_steps, roll_out
 from ..vision.vqgan import VisionModel
-from .objective import Batch, Objective, TrainingStopped, draw_rows, follow, require
+from .objective import Batch, Objective, TrainingStopped, draw_rows, follow, require, require_shares
 from .pictures import contact_sheet
 from .vision import psnr, stored_to_network
 
@@ -31,8 +31,7 @@ class AutoregressiveTraining:
 
     def __post_init__(self) -> None:
         require(self.validated >= 1, f"validated must be at least 1, got {self.validated}")
-        for name in ("average_decay", "frontal_share", "own_share"):
-            require(0 <= getattr(self, name) <= 1, f"{name} must be 0 to 1, got {getattr(self, name)}")
+        require_shares(self, "average_decay", "frontal_share", "own_share")
 
 
 class AutoregressiveObjective(Objective):

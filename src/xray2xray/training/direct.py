@@ -12,7 +12,7 @@ from ..adaptation.appearance import Appearance, randomise
 from ..transition.direct import ARC_DEG, DirectTransition
 from ..transition.rollout import roll_out
 from ..vision.vqgan import VisionModel
-from .objective import Batch, Objective, TrainingStopped, draw_rows, follow, require
+from .objective import Batch, Objective, TrainingStopped, draw_rows, follow, require, require_shares
 from .pictures import contact_sheet
 from .vision import psnr, stored_to_network
 
@@ -39,8 +39,7 @@ class DirectTraining:
     def __post_init__(self) -> None:
         require(1 <= self.targets <= len(ARC_DEG), f"targets must be 1 to {len(ARC_DEG)}, got {self.targets}")
         require(self.pixel_weight >= 0 and self.pixel_views >= 1, "pixels want a weight from 0 on and a view at least")
-        for name in ("frontal_share", "average_decay", "pixel_from", "appearance_share"):
-            require(0 <= getattr(self, name) <= 1, f"{name} must be 0 to 1, got {getattr(self, name)}")
+        require_shares(self, "frontal_share", "average_decay", "pixel_from", "appearance_share")
 
 
 class DirectObjective(Objective):

@@ -68,6 +68,12 @@ def require(holds: bool, otherwise: str) -> None:
         raise ValueError(otherwise)
 
 
+def require_shares(settings: Any, *names: str) -> None:
+    """Raise ValueError where one of these settings is no number from 0 to 1."""
+    for name in names:
+        require(0 <= getattr(settings, name) <= 1, f"{name} must be 0 to 1, got {getattr(settings, name)}")
+
+
 @torch.no_grad()
 def follow(average: nn.Module, model: nn.Module, step: int, decay: float) -> None:
     """Move `average` towards `model`, in place: an exponential moving average whose memory grows in the first steps."""

@@ -16,7 +16,7 @@ from ..files import progress as shown
 from ..transition.direct import ARC_DEG, DirectTransition
 from ..transition.sampler import KNOTS_DEG, DirectSampler
 from ..vision.vqgan import VisionModel
-from .objective import Batch, Objective, TrainingStopped, draw_rows, follow, require
+from .objective import Batch, Objective, TrainingStopped, draw_rows, follow, require, require_shares
 from .pictures import contact_sheet
 from .vision import stored_to_network
 
@@ -46,9 +46,7 @@ class SamplerTraining:
         for name, least in (("fitted", 2), ("pixel_views", 1), ("validated", 1), ("samples", 2)):
             require(getattr(self, name) >= least, f"{name} must be at least {least}, got {getattr(self, name)}")
         require(min(self.joint, self.token, self.pixel) >= 0, "the scores' weights must not be negative")
-        require(
-            0 <= self.average_decay <= 1 and 0 <= self.pixel_from <= 1, "average_decay and pixel_from must be 0 to 1"
-        )
+        require_shares(self, "average_decay", "pixel_from")
 
 
 class SamplerObjective(Objective):
