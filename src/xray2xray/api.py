@@ -832,7 +832,7 @@ def evaluate_downstream(
     ceiling: str | Path | None = None,
     encoders: Sequence[str] = (),
     budget: float = 900.0,
-    size: Literal["paper", "tiny"] = "paper",
+    size: Literal["paper", "small", "tiny"] = "paper",
     source: str | Path = "tiny",
     device: str = "auto",
     resume: bool = False,
@@ -856,9 +856,9 @@ def evaluate_downstream(
         tasks: of the five pathologies, cvd_prevalent and cvd_time (default: all).
         table: a CSV with a row a study (column study); its labels, patient and split go before the store's.
         ceiling: a ceiling.json of benchmarks.ceiling; who sees a frontal only and scores above it is flagged.
-        encoders: further encoders as NAME=FOLDER, read by a linear probe; name them in methods.
-        budget: seconds of training for each network.
-        size: of the networks: paper, or tiny to see that they run.
+        encoders: further encoders as NAME=FOLDER, a world model or one of training.pretrain; name them in methods.
+        budget: seconds of training for each network, from scratch or fine-tuned.
+        size: of the networks from scratch: paper, small (for a CPU), or tiny to see that they run.
         source: the model: tiny, or a folder that `train` made.
         device: auto, cpu or cuda.
         resume: go on in the output folder of an earlier run.

@@ -56,7 +56,7 @@ def test_features_depend_on_every_corner(method: str) -> None:
 def test_what_does_not_exist_is_refused() -> None:
     with pytest.raises(UsageError, match="there are resnet, vit, convnext, bi_mamba"):
         build_backbone("vgg")
-    with pytest.raises(UsageError, match="its sizes are tiny, paper"):
+    with pytest.raises(UsageError, match="its sizes are tiny, small, paper"):
         build_backbone("vit", "giant")
 
 

@@ -7,6 +7,9 @@ import pytest
 import torch
 
 from xray2xray.data.store import ViewStore
+from xray2xray.downstream.backbones.vit import VisionTransformer
+from xray2xray.downstream.pretraining.encoder import ViTEncoder
+from xray2xray.downstream.pretraining.encoder_file import write_encoder
 from xray2xray.projection.geometry import preset
 from xray2xray.seeds import split_of
 from xray2xray.transition import DirectConfig, DirectTransition
@@ -41,4 +44,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     direct = DirectConfig(vision.tokens, vision.latent_dim, 32, 2, 1, 1, 16, 2, 4, 4)
     folder = tmp_path_factory.mktemp("model")
     WorldModel(VisionModel(vision), DirectTransition(direct), {"patients": 10}).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An encoder of `training.pretrain` that has learned nothing."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("encoder")
+    write_encoder(folder, ViTEncoder(VisionTransformer(VisionTransformer.SIZES["tiny"]), "class"), {})
     return folder

@@ -111,11 +111,23 @@ def test_a_network_is_trained_within_its_budget(store: Path, tmp_path: Path) -> 
     assert not any((tmp_path / "out" / "networks").iterdir()), "the checkpoint of a finished network goes"
 
 
+def test_encoders_are_read_by_heads_and_learn_on(store: Path, model: Path, encoder: Path, tmp_path: Path) -> None:
+    methods = ["ssl", "glori:ssl", "finetuned:ssl", "finetuned:volumetric", "finetuned:vision", "finetuned:other"]
+    given = ["--encoders", f"ssl={encoder}", f"other={model}", "--source", model, "--budget", 2]
+    words = ["--labels", 120, "--seeds", 0, "--tasks", "cardiomegaly", "--methods", *methods, *given]
+    assert run("--views", store, *words, "--out", tmp_path / "out") == 0
+    result = json.loads((tmp_path / "out" / "downstream.json").read_text())
+    assert {row["method"] for row in result["rows"]} == {*methods, "volumetric"}
+    assert all(about["frontal_only"] and not about["privileged"] for about in result["methods"].values())
+
+
 BAD_OPTIONS = {
     "more labels than patients": (["--labels", 500], 1, "130 training patients and --labels asks for 500"),
     "too few of a class": (["--labels", 8, "--methods", "age_sex"], 1, "at 8 labels, seed 0: "),
     "no such method": (["--methods", "resnet"], 2, "there are no features 'resnet'"),
     "no such depth": (["--methods", "vision@1"], 2, "there are no features 'vision@1'"),
+    "no such encoder": (["--methods", "glori:mae"], 2, "this head reads one of --encoders"),
+    "not fine-tuned": (["--methods", "finetuned:pixels"], 2, "volumetric, vision, or one of --encoders"),
     "no tokens": (["--methods", "attentive:pixels"], 2, "reads the tokens"),
     "no such task": (["--tasks", "fracture"], 2, "--tasks fracture"),
     "a contrast that is not run": (["--primary", "cvd_time/vision/100"], 2, "say TASK/METHOD/LABELS"),

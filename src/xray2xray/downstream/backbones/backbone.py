@@ -12,7 +12,8 @@ class Backbone(nn.Module):
     Nothing in a backbone is random while it trains (no dropout, no dropped paths), so training resumes exactly.
 
     Attributes:
-        SIZES: configurations by name; `paper` is the published network, `tiny` one for tests and for CPUs.
+        SIZES: configurations by name: `paper` is the published network, `small` one of 1.5 to 3.2 million parameters
+            that a CPU trains to its end, `tiny` one for tests.
         CLASSIFIER: how the parameters of the published classifier, which a backbone lacks, begin.
         config: a frozen dataclass, one of `SIZES` or the caller's own.
         width: of the features.

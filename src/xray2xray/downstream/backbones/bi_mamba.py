@@ -13,7 +13,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 
 from .backbone import Backbone
 from .patches import PatchEmbed, new_positions, positions_for
@@ -57,11 +56,7 @@ class Direction(nn.Module):
         x = F.silu(self.conv(x.transpose(1, 2))[..., : x.shape[1]]).transpose(1, 2)
         small, write, read = self.select(x).split([self.rank, self.state, self.state], dim=-1)
         delta = F.softplus(self.step(small))
-        arguments = x, delta, -self.log_rates.exp(), write, read, self.skip
-        if not torch.is_grad_enabled():
-            return selective_scan(*arguments)
-        # states are `state` times as large as anything else here: computed again for the gradient instead of kept
-        return checkpoint(selective_scan, *arguments, use_reentrant=False, preserve_rng_state=False)
+        return selective_scan(x, delta, -self.log_rates.exp(), write, read, self.skip)
 
 
 class Block(nn.Module):
@@ -85,7 +80,11 @@ class Block(nn.Module):
 class BiMamba(Backbone):
     """Patches with their places, blocks, and the mean over the patches after a norm."""
 
-    SIZES: ClassVar = {"tiny": BiMambaConfig(16, 2, state=4, patch=8, picture=32), "paper": BiMambaConfig()}
+    SIZES: ClassVar = {
+        "tiny": BiMambaConfig(16, 2, state=4, patch=8, picture=32),
+        "small": BiMambaConfig(128, 12, state=8, picture=128),
+        "paper": BiMambaConfig(),
+    }
     CLASSIFIER = "head."
 
     def __init__(self, config: BiMambaConfig) -> None:

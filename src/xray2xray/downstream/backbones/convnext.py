@@ -53,7 +53,11 @@ class Stage(nn.Module):
 class ConvNeXt(Backbone):
     """A stem of 4 x 4 patches, stages, the mean over what is left and a norm."""
 
-    SIZES: ClassVar = {"tiny": ConvNeXtConfig((16, 32), (1, 1)), "paper": ConvNeXtConfig()}
+    SIZES: ClassVar = {
+        "tiny": ConvNeXtConfig((16, 32), (1, 1)),
+        "small": ConvNeXtConfig((32, 64, 128, 256)),
+        "paper": ConvNeXtConfig(),
+    }
     CLASSIFIER = "head.fc."
 
     def __init__(self, config: ConvNeXtConfig) -> None:

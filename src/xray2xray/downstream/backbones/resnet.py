@@ -48,7 +48,7 @@ class Bottleneck(nn.Module):
 class ResNet(Backbone):
     """A stem that quarters the picture, stages of bottlenecks, the mean over what is left."""
 
-    SIZES: ClassVar = {"tiny": ResNetConfig(8, (1, 1, 1)), "paper": ResNetConfig()}
+    SIZES: ClassVar = {"tiny": ResNetConfig(8, (1, 1, 1)), "small": ResNetConfig(16), "paper": ResNetConfig()}
     CLASSIFIER = "fc."
 
     def __init__(self, config: ResNetConfig) -> None:

@@ -1,18 +1,24 @@
-"""The recurrence of a selective state-space model (Gu and Dao 2023, arXiv 2312.00752), without a loop over all steps.
+"""The recurrence of a selective state-space model (Gu and Dao 2023, arXiv 2312.00752), for a CPU and for a GPU.
 
     h_t = a_t h_{t-1} + x_t,   a_t = exp(delta_t A),   x_t = delta_t B_t u_t;      y_t = C_t . h_t + D u_t
 
-Maps h -> a h + x compose to maps of the same kind, so the n steps are cut into about sqrt(n) chunks. All chunks run
-side by side from a state of zero, then the state at the end of each is carried into the next: 2 sqrt(n) steps in place
-of n, for thrice the work. Products of a_t only shrink, so nothing is divided and nothing overflows.
+All states together are s times as large as anything else in the network. A CPU waits for memory, so it goes step by
+step with one state, which fits its cache, and computes them again for the gradient (`_StepByStep`).
+
+A GPU waits for launches. Maps h -> a h + x compose to maps of the same kind, so there the n steps are cut into about
+sqrt(n) chunks. All run side by side from a state of zero, then the state at the end of each is carried into the next:
+2 sqrt(n) steps in place of n, for thrice the work. Products of a_t only shrink, so nothing is divided and nothing
+overflows (`in_chunks`).
 """
 
 import math
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 
 def linear_recurrence(decay: Tensor, drive: Tensor) -> Tensor:
@@ -31,9 +37,64 @@ def selective_scan(u: Tensor, delta: Tensor, rates: Tensor, write: Tensor, read:
         skip: D, (d,).
     """
     u, delta, rates, write, read = (t.float() for t in (u, delta, rates, write, read))
-    decay = torch.exp(delta[..., None] * rates)
-    states = linear_recurrence(decay, (delta * u)[..., None] * write[:, :, None])
-    return torch.einsum("bnds,bns->bnd", states, read) + skip.float() * u
+    scan = _StepByStep.apply if u.device.type == "cpu" else in_chunks
+    found: Tensor = scan(delta * u, delta, rates, write, read)
+    return found + skip.float() * u
+
+
+def in_chunks(driven: Tensor, delta: Tensor, rates: Tensor, write: Tensor, read: Tensor) -> Tensor:
+    """C_t . h_t, float32 (b, n, d), as `selective_scan`; driven: delta_t u_t, (b, n, d)."""
+
+    def outputs(driven: Tensor, delta: Tensor, rates: Tensor, write: Tensor, read: Tensor) -> Tensor:
+        decay = torch.exp(delta[..., None] * rates)
+        states = linear_recurrence(decay, driven[..., None] * write[:, :, None])
+        return torch.einsum("bnds,bns->bnd", states, read)
+
+    if not torch.is_grad_enabled():
+        return outputs(driven, delta, rates, write, read)
+    # the states are computed again for the gradient instead of kept
+    again = checkpoint(outputs, driven, delta, rates, write, read, use_reentrant=False, preserve_rng_state=False)
+    return cast(Tensor, again)
+
+
+class _StepByStep(torch.autograd.Function):
+    """As `in_chunks`. With g_t = dL/dh_t, which runs from the end: g_t = dL/dy_t C_t + a_{t+1} g_{t+1}."""
+
+    @staticmethod
+    def forward(ctx: Any, driven: Tensor, delta: Tensor, rates: Tensor, write: Tensor, read: Tensor) -> Tensor:
+        ctx.save_for_backward(driven, delta, rates, write, read)
+        found = torch.empty_like(driven)
+        for t, state in enumerate(_states(driven, delta, rates, write)):
+            found[:, t] = (state @ read[:, t, :, None])[..., 0]
+        return found
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
+        driven, delta, rates, write, read = ctx.saved_tensors
+        given = gradients[0]
+        of_driven, of_delta, of_write, of_read = (torch.empty_like(x) for x in (driven, delta, write, read))
+        of_rates, g = torch.zeros_like(rates), 0
+        states = [state.clone() for state in _states(driven, delta, rates, write)]
+        for t in range(len(states) - 1, -1, -1):
+            decay = torch.exp(delta[:, t, :, None] * rates)
+            of_read[:, t] = (given[:, t, None] @ states[t])[:, 0]
+            g = g + given[:, t, :, None] * read[:, t, None]
+            of_driven[:, t] = (g @ write[:, t, :, None])[..., 0]
+            of_write[:, t] = (driven[:, t, None] @ g)[:, 0]
+            g = g.mul_(decay)
+            of_exponent = g * states[t - 1] if t else torch.zeros_like(g)
+            of_delta[:, t] = (of_exponent * rates).sum(dim=-1)
+            of_rates += torch.einsum("bds,bd->ds", of_exponent, delta[:, t])
+        return of_driven, of_delta, of_rates, of_write, of_read
+
+
+def _states(driven: Tensor, delta: Tensor, rates: Tensor, write: Tensor) -> Iterator[Tensor]:
+    """h_t (b, d, s), one after the other in the same memory."""
+    state = driven.new_zeros(len(driven), *rates.shape)
+    for t in range(driven.shape[1]):
+        state *= torch.exp(delta[:, t, :, None] * rates)
+        state.addcmul_(driven[:, t, :, None], write[:, t, None])
+        yield state
 
 
 class _Recurrence(torch.autograd.Function):

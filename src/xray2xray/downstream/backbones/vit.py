@@ -67,7 +67,11 @@ class Block(nn.Module):
 class VisionTransformer(Backbone):
     """Patches with their places and a class token, blocks, and the class token after a norm."""
 
-    SIZES: ClassVar = {"tiny": ViTConfig(32, 2, 2, patch=8, picture=32), "paper": ViTConfig()}
+    SIZES: ClassVar = {
+        "tiny": ViTConfig(32, 2, 2, patch=8, picture=32),
+        "small": ViTConfig(192, 6, 3, picture=128),
+        "paper": ViTConfig(),
+    }
     CLASSIFIER = "head."
 
     def __init__(self, config: ViTConfig) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ...downstream.pretraining.encoder_file import FORM as PRETRAINED
 from ...downstream.probe import block_means
 from ...errors import InputError, UsageError
 from ...files import atomic_path, progress
@@ -39,8 +40,14 @@ def _world_model(folder: Path, device: str) -> Encoder:
     return WorldModel.from_pretrained(folder, device=device)
 
 
+def _pretrained(folder: Path, device: str) -> Encoder:
+    from ...downstream.pretraining.encoder_file import load_encoder
+
+    return load_encoder(folder).to(device)
+
+
 # how an encoder's folder is opened, by the `format` of its config.json
-ENCODERS: dict[str, Callable[[Path, str], Encoder]] = {WORLD_MODEL: _world_model}
+ENCODERS: dict[str, Callable[[Path, str], Encoder]] = {WORLD_MODEL: _world_model, PRETRAINED: _pretrained}
 
 
 @dataclass(eq=False)
@@ -80,6 +87,18 @@ class Bench:
         """
         return self._kept(name, self.fingerprint(name), lambda: self._read(name))
 
+    def encoded(self, name: str) -> Array:
+        """The features and then the tokens (n, 1 + t, width) of an encoder of `training.pretrain`, read once."""
+
+        def read() -> Array:
+            from ...downstream.pretraining.encoder_file import load_encoder
+            from ...downstream.pretraining.glori import encode
+
+            encoder = load_encoder(self.encoders[name]).to(self.device)
+            return through(lambda views: encode(encoder, views), self.frontals, f"{name} token")
+
+        return self._kept(f"{name}_tokens", self.fingerprint(name), read)
+
     def _kept(self, name: str, digest: str, read: Callable[[], Array]) -> Array:
         kept = self.folder / f"{re.sub(r'[^A-Za-z0-9.]', '_', name)}-{digest[:12]}.npy"
         if not kept.is_file():
@@ -103,14 +122,19 @@ class Bench:
         return feature_set(name).read(self, int(depth) if depth else None)
 
 
-def open_encoder(folder: Path, device: str) -> Encoder:
-    """Raises InputError if the folder's config.json names no format of `ENCODERS`."""
+def format_of(folder: Path) -> str:
+    """Which of `ENCODERS` a folder holds. Raises InputError if its config.json names none of them."""
     try:
-        kind = json.loads((folder / "config.json").read_text(encoding="utf-8"))["format"]
-        opened = ENCODERS[kind]
+        name: str = json.loads((folder / "config.json").read_text(encoding="utf-8"))["format"]
+        ENCODERS[name]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder} holds no encoder that can be read here (config.json: {error})") from None
-    return opened(folder, device)
+    return name
+
+
+def open_encoder(folder: Path, device: str) -> Encoder:
+    """Raises InputError as `format_of`, or if the folder's files are damaged."""
+    return ENCODERS[format_of(folder)](folder, device)
 
 
 def through(look: Callable[[Array], Array], views_p: Array, name: str) -> Array:

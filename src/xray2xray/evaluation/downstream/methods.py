@@ -6,11 +6,15 @@ hidden@3          of the hidden states after three blocks
 attentive:vision  an attentive probe of the features as tokens
 resnet50          a network trained from scratch on the labelled pictures
 NAME              a linear probe of what the encoder given as --encoders NAME=FOLDER says
+glori:NAME        CheXFound's head on that encoder's features and tokens
+finetuned:NAME    all weights of that encoder, of the world model (volumetric), or of its V alone (vision) learn on
 """
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,25 +22,28 @@ from numpy.typing import NDArray
 from ...downstream.attentive import AttentiveProbe
 from ...downstream.cox import CoxHead
 from ...downstream.endpoints import Endpoints
+from ...downstream.finetuning import ENCODER, VISION, VOLUMETRIC, FineTunedNetwork
 from ...downstream.head import Array
+from ...downstream.pretraining.glori import GloriHead
 from ...downstream.probe import fit
 from ...downstream.supervised import SupervisedNetwork
 from ...downstream.survival import MINIMUM
 from ...errors import InputError, UsageError
 from ...training.checkpoint import CHECKPOINT
 from .cohort import TIME_TASK, Rows
-from .features import Bench, feature_set
+from .features import PRETRAINED, Bench, feature_set, format_of
 
 Scores = dict[str, Array]
 """Task -> (n_test,): probabilities of a finding, a log hazard of `cvd_time`."""
 
 NETWORKS = {"resnet50": "resnet", "vit": "vit", "convnext": "convnext", "bi_mamba": "bi_mamba"}
-ATTENTIVE = "attentive:"
+ATTENTIVE, GLORI, FINETUNED = KINDS = ("attentive", "glori", "finetuned")
 OURS = "volumetric"
 METHODS = (
     "age_sex", "age_sex+measured", "pixels", "vision", "hidden", OURS, "attentive:vision", "attentive:hidden",
-    "vision+lateral", "age_sex+factors", *NETWORKS,
+    "vision+lateral", "age_sex+factors", "finetuned:vision", "finetuned:volumetric", *NETWORKS,
 )  # fmt: skip
+ABOUT = {ATTENTIVE: "attentive probe: ", GLORI: "GLoRI head: ", FINETUNED: "fine-tuned: "}
 HELD_OUT = 0.25  # share of the labelled patients who stop an attentive probe or a network
 
 
@@ -45,8 +52,8 @@ class Method:
     """A method's name, taken apart.
 
     Attributes:
-        kind: linear, attentive or network.
-        sets: names of the features it reads; empty for a network.
+        kind: linear, network, or of `KINDS`.
+        sets: names of the features it reads; empty for a network from scratch.
         about: in words.
         frontal_only: whether it sees the frontal and, of what no picture shows, age and sex at most.
         knows_age: whether it is told age and sex.
@@ -59,6 +66,11 @@ class Method:
     frontal_only: bool
     knows_age: bool
 
+    @property
+    def trained(self) -> bool:
+        """Whether it takes its budget: a network, not a probe."""
+        return self.kind in ("network", GLORI, FINETUNED)
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -68,21 +80,31 @@ class Budget:
     seconds: float = 900.0
 
 
-def method(name: str, encoders: Collection[str] = ()) -> Method:
-    """Raises UsageError where a name means nothing."""
+def method(name: str, encoders: Mapping[str, Path] = MappingProxyType({})) -> Method:
+    """What a name means.
+
+    Raises:
+        UsageError: nothing.
+        InputError: the folder of an encoder holds none.
+    """
     if name in NETWORKS:
         return Method(name, "network", (), f"{name}, from scratch", True, False)
-    kind, sets = ("attentive", name.removeprefix(ATTENTIVE)) if name.startswith(ATTENTIVE) else ("linear", name)
+    before, colon, after = name.partition(":")
+    kind, sets = (before, after) if colon and before in KINDS else ("linear", name)
     parts = tuple(sets.split("+"))
+    if kind == GLORI and (sets not in encoders or format_of(encoders[sets]) != PRETRAINED):
+        raise UsageError(f"--methods {name}: this head reads one of --encoders that training.pretrain made")
+    if kind == FINETUNED and sets not in (*encoders, VISION, VOLUMETRIC):
+        raise UsageError(f"--methods {name}: volumetric, vision, or one of --encoders is fine-tuned")
     try:
         found = [feature_set(part) for part in parts if part not in encoders]
     except UsageError as error:
         raise UsageError(f"--methods {name}: {error}; networks are {', '.join(NETWORKS)}") from None
-    if kind == "attentive" and (len(parts) > 1 or not found or found[0].model not in ("vision", "hidden")):
+    if kind == ATTENTIVE and (len(parts) > 1 or not found or found[0].model not in ("vision", "hidden")):
         raise UsageError(f"--methods {name}: an attentive probe reads the tokens of vision, lateral or hidden")
     said = [part if part in encoders else feature_set(part).about for part in parts]
     sees = any(part in encoders for part in parts) or any(one.picture for one in found)
-    about = ("attentive probe: " if kind == "attentive" else "") + " + ".join(said)
+    about = ABOUT.get(kind, "") + " + ".join(said)
     return Method(name, kind, parts, about, sees and not any(one.privileged for one in found), "age_sex" in parts)
 
 
@@ -101,23 +123,36 @@ def answer(method: Method, bench: Bench, rows: Rows, seed: int, budget: Budget, 
         x = np.concatenate([np.asarray(bench.features(name), np.float64) for name in method.sets], axis=1)
         return _linear(x[rows], truth, x[test], method.name, seed)
     labels, held = dict(zip(truth.names, truth.findings.T)), held_out(truth, seed)
-    if method.kind == "attentive":
+    reader: AttentiveProbe | SupervisedNetwork
+    if method.kind == ATTENTIVE:
         (name,) = method.sets
-        x = bench.features(name)
-        width = bench.model.width(feature_set(name).model)
-        probe = AttentiveProbe(width, name, cohort.rung, seed, device=bench.device)
-        probe.fit(x[rows], labels, truth.time, truth.event, validation=held)
-        return _named(
-            cohort.findings, probe.predict_proba(x[test]), probe.predict_risk(x[test]) if probe.event_ else None
-        )
-    network = SupervisedNetwork(
-        NETWORKS[method.name], budget.size, seconds=budget.seconds, seed=seed, rung=cohort.rung, device=bench.device
-    )
-    resume = (run / CHECKPOINT).is_file()
-    views = bench.frontals
-    network.fit(views[rows], labels, truth.time, truth.event, validation=held, out=run, resume=resume)
-    risk = network.predict_risk(views[test]) if truth.time is not None else None
-    return _named(cohort.findings, network.predict_proba(views[test]), risk)
+        seen, width = bench.features(name), bench.model.width(feature_set(name).model)
+        reader = AttentiveProbe(width, name, cohort.rung, seed, device=bench.device)
+        reader.fit(seen[rows], labels, truth.time, truth.event, validation=held)
+    else:
+        seen = bench.encoded(method.sets[0]) if method.kind == GLORI else bench.frontals
+        reader = _network(method, bench, seed, budget)
+        resume = (run / CHECKPOINT).is_file()
+        reader.fit(seen[rows], labels, truth.time, truth.event, validation=held, out=run, resume=resume)
+    scores = dict(zip(cohort.findings, np.asarray(reader.predict_proba(seen[test]), np.float64).T))
+    return scores if truth.time is None else {**scores, TIME_TASK: reader.predict_risk(seen[test])}
+
+
+def _network(method: Method, bench: Bench, seed: int, budget: Budget) -> SupervisedNetwork:
+    """Untrained, or trained without labels."""
+    settings: dict[str, Any] = {
+        "seconds": budget.seconds, "seed": seed, "rung": bench.cohort.rung, "device": bench.device,
+    }  # fmt: skip
+    if method.kind == "network":
+        return SupervisedNetwork(NETWORKS[method.name], budget.size, **settings)
+    (name,) = method.sets
+    if method.kind == GLORI:
+        return GloriHead(width=bench.encoded(name).shape[2], **settings)
+    if name not in bench.encoders:
+        return FineTunedNetwork(name, source=str(bench.source), **settings)
+    folder = bench.encoders[name]
+    begun = ENCODER if format_of(folder) == PRETRAINED else VOLUMETRIC
+    return FineTunedNetwork(begun, source=str(folder), **settings)
 
 
 def held_out(truth: Endpoints, seed: int) -> NDArray[np.bool_]:
@@ -154,8 +189,3 @@ def _linear(x: Array, truth: Endpoints, x_test: Array, name: str, seed: int) -> 
         head = CoxHead(TIME_TASK, name, seed=seed).fit(x[followed], truth.time[followed], truth.event[followed])
         scores[TIME_TASK] = head.predict_risk(x_test)
     return scores
-
-
-def _named(findings: tuple[str, ...], probability: Array, risk: Array | None) -> Scores:
-    scores = dict(zip(findings, np.asarray(probability, np.float64).T))
-    return scores if risk is None else {**scores, TIME_TASK: np.asarray(risk, np.float64)}

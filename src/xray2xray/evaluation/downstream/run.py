@@ -115,18 +115,18 @@ def _plan(
     ours: str,
     primary_seeds: Sequence[int] | None,
 ) -> list[tuple[str, int, int]]:
-    """What is to be done: probes before networks, and the further seeds of the primary contrast."""
+    """What is to be done: probes before what is trained, and the further seeds of the primary contrast."""
     plan = [(name, n, seed) for name in methods for n in sorted(labels) for seed in seeds]
     if primary is not None:
         plan += [(name, primary.n_labels, seed) for name in (ours, primary.method) for seed in primary_seeds or ()]
-    return sorted(dict.fromkeys(plan), key=lambda one: methods[one[0]].kind == "network")
+    return sorted(dict.fromkeys(plan), key=lambda one: methods[one[0]].trained)
 
 
 def _scores(one: Method, bench: Bench, n: int, seed: int, budget: Budget, out: Path) -> Scores:
     cohort = bench.cohort
     depends = [cohort.digest, one.name, n, seed, *(bench.fingerprint(name) for name in one.sets)]
-    if one.kind == "network":
-        depends += [budget.size, budget.seconds]
+    if one.trained:
+        depends += [budget.size if one.kind == "network" else "", budget.seconds]
     digest = hashlib.sha256(repr(depends).encode()).hexdigest()[:12]
     stem = f"{re.sub(r'[^A-Za-z0-9.]+', '_', one.name)}-{n}-{seed}-{digest}"
     kept = out / "scores" / f"{stem}.npz"
@@ -157,7 +157,7 @@ def _positives(cohort: Cohort) -> dict[str, int]:
 
 def _notes(bench: Bench, methods: Mapping[str, Method]) -> list[str]:
     notes = [PRIVILEGED_NOTE] if any(map(_privileged, methods.values())) else []
-    if any(one.kind == "linear" or one.kind == "attentive" for one in methods.values()):
+    if any(one.kind != "network" for one in methods.values()):
         trained_on = bench.model.config.notes.get("patients")
         seen = bench.cohort.seen_in_training(trained_on) if isinstance(trained_on, int) else 0
         if seen:
