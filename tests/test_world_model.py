@@ -16,7 +16,7 @@ from xray2xray.transition import (
 from xray2xray.transition.direct import ARC_DEG
 from xray2xray.transition.hidden import hidden_states
 from xray2xray.vision import VisionConfig, VisionModel
-from xray2xray.world_model import WorldModel
+from xray2xray.world_model import WorldModel, across
 
 SIZE = 32
 
@@ -80,7 +80,7 @@ def test_features(folder, view):
     model = WorldModel.from_pretrained(folder)
     views = np.stack([view, view * 0.5, view + 1])
     assert model.features(views, "vision").shape == (3, 16 * 8)
-    assert model.features(views).shape == (3, 16 * 8 + 5 * 4 * 32)
+    assert model.features(views).shape == (3, 16 * 8 + 4 * 32)
     assert model.features(views, "vision", pool=1).shape == (3, 8)
     np.testing.assert_array_equal(model.features(views)[:, 128:], model.features(views, "hidden"))
     with pytest.raises(UsageError, match="features"):
@@ -92,13 +92,15 @@ def test_features(folder, view):
 def test_hidden_states_of_the_direct_form_at_every_depth(folder, view):
     model = WorldModel.from_pretrained(folder)
     views = np.stack([view, view * 0.5])
-    by_depth = [model.features(views, "hidden", depth=depth) for depth in range(3)]
-    assert [f.shape[1] for f in by_depth] == [4 * 32, 4 * 32, 5 * 4 * 32], "the trunk knows no target"
+    looked_at = [-90.0, 0.0, 90.0]
+    by_depth = [model.features(views, "hidden", depth=depth, yaw_deg=looked_at) for depth in range(3)]
+    assert [f.shape[1] for f in by_depth] == [4 * 32, 4 * 32, 3 * 4 * 32], "the trunk knows no target"
     latents, _ = model.encode(views)
     embedded = model.transition.embed(latents) + model.transition.place
     quarters = torch.nn.functional.layer_norm(embedded, (32,)).unflatten(1, (2, 2, 2, 2)).mean(dim=(2, 4))
     np.testing.assert_allclose(by_depth[0], quarters.flatten(1).detach().numpy(), atol=1e-5)
-    np.testing.assert_array_equal(by_depth[2], model.features(views, "hidden"))
+    np.testing.assert_allclose(by_depth[2][:, -4 * 32 :], model.features(views, "hidden"), atol=1e-6)
+    assert (across(0.0), across(90.0), across(-90.0), across(-30.0)) == (90.0, 0.0, 0.0, 60.0)
     for depth in (-1, 3):
         with pytest.raises(UsageError, match=f"no depth {depth}"):
             model.features(views, "hidden", depth=depth)

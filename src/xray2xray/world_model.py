@@ -1,5 +1,6 @@
 """V and M together: from one radiograph to the views from all other angles."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from .vision.normalise import from_network, to_network
 from .vision.vqgan import VisionConfig, VisionModel
 
 Form = Literal["direct", "autoregressive"]
-VOLUMETRIC_YAW_DEG = (-90.0, -45.0, 0.0, 45.0, 90.0)
+POOL = 2  # cells along a side over which hidden states are averaged
 CHUNK = 64  # views per pass through V: bounds memory, whatever is asked for
 
 
@@ -221,11 +222,12 @@ class WorldModel:
         Args:
             views_p: (b, h, w) or (h, w).
             kind: `vision`, V's latents; `hidden`, the transition's hidden states on the way to other angles;
-                `volumetric`, V's latents and then hidden states gathered over imagined views.
+                `volumetric`, V's latents and then these hidden states.
             input_yaw_deg: where the views were taken.
             depth: of the hidden states, blocks of the transition from 0 to all of them (by default).
-            yaw_deg: where the hidden states look: of the direct form -90 .. 90 by default. The autoregressive form
-                walks: `hidden` is its next step in both directions, `volumetric` its arrival at -90, -45, 45 and 90.
+            yaw_deg: where the hidden states look; by default across (`across`), from a frontal at the left lateral.
+                More imagined views, side by side, were worth less to a probe of few labels (docs/decisions.md). The
+                autoregressive form walks there; its `hidden` is by default its next step in both directions.
             pool: cells along a side over which a picture's states are averaged. By default V's latents keep their whole
                 grid, and hidden states are averaged over quarters (2). Where a finding lies matters: averages over the
                 whole picture (1) lost to raw pixels.
@@ -241,12 +243,12 @@ class WorldModel:
         found = []
         latents, tokens = self.encode(views_p)
         if kind != "hidden":
-            found.append(self._pooled(latents[:, None], pool or self.config.vision.grid))
+            found.append(pooled(latents[:, None], pool or self.config.vision.grid))
         if kind != "vision":
             state = latents if self.config.form == "direct" else tokens
             targets = self._targets(kind, input_yaw_deg) if yaw_deg is None else yaw_deg
             parts = [
-                self._pooled(hidden_states(self.transition, part, input_yaw_deg, targets, depth), pool or 2)
+                pooled(hidden_states(self.transition, part, input_yaw_deg, targets, depth), pool or POOL)
                 for part in state.split(CHUNK)
             ]
             found.append(torch.cat(parts))
@@ -257,18 +259,9 @@ class WorldModel:
         return self.config.vision.latent_dim if kind == "vision" else self.config.transition.dim
 
     def _targets(self, kind: str, input_yaw_deg: float) -> list[float]:
-        if self.config.form == "direct":
-            return list(VOLUMETRIC_YAW_DEG)
-        if kind == "hidden":
+        if self.config.form == "autoregressive" and kind == "hidden":
             return [input_yaw_deg - STEP_DEG, input_yaw_deg + STEP_DEG]
-        return [yaw for yaw in VOLUMETRIC_YAW_DEG if yaw != input_yaw_deg]
-
-    def _pooled(self, states: Tensor, pool: int) -> Tensor:
-        """States (b, t, n, c) of the grid, averaged over pool x pool cells: (b, t * pool * pool * c)."""
-        side, rest = divmod(self.config.vision.grid, pool)
-        if rest:
-            raise UsageError(f"--pool {pool} does not divide the grid of {self.config.vision.grid} tokens a side")
-        return states.unflatten(2, (pool, side, pool, side)).mean(dim=(3, 5)).flatten(1)
+        return [across(input_yaw_deg)]
 
     def _network(self, views_p: np.ndarray) -> Tensor:
         """(b, 1, h, w) in network values."""
@@ -280,3 +273,21 @@ class WorldModel:
         if not np.isfinite(views).all():
             raise InputError("the view holds NaN or infinity; check the image it came from")
         return to_network(torch.from_numpy(np.ascontiguousarray(views)).to(self.device))[:, None]
+
+
+def across(yaw_deg: float) -> float:
+    """The angle of the arc a quarter turn away: of a frontal the left lateral, of that the frontal."""
+    return yaw_deg + 90.0 if yaw_deg <= 0 else yaw_deg - 90.0
+
+
+def pooled(states: Tensor, pool: int) -> Tensor:
+    """States (b, t, n, c) of square grids, averaged over pool x pool cells: (b, t * pool * pool * c).
+
+    Raises:
+        UsageError: the grid does not divide into them.
+    """
+    grid = math.isqrt(states.shape[2])
+    side, rest = divmod(grid, pool)
+    if rest:
+        raise UsageError(f"--pool {pool} does not divide the grid of {grid} tokens a side")
+    return states.unflatten(2, (pool, side, pool, side)).mean(dim=(3, 5)).flatten(1)

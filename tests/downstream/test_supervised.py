@@ -14,7 +14,7 @@ from xray2xray.downstream.network import MultiTaskNetwork, grey_values, moved
 from xray2xray.downstream.supervised import SupervisedNetwork
 from xray2xray.errors import InputError, UsageError
 from xray2xray.rungs import RADIOGRAPH
-from xray2xray.training.budget import PLAN
+from xray2xray.training.budget import LEAST, PLAN
 
 SIDE, N = 32, 240
 
@@ -133,11 +133,11 @@ def test_killed_and_resumed_is_uninterrupted(tmp_path: Path, monkeypatch: pytest
 def test_seconds_buy_steps(tmp_path: Path) -> None:
     arguments = PICTURES[:40], {"bright": LABELS["bright"][:40]}
     bought = network(steps=None, seconds=1e-3).fit(*arguments, out=tmp_path)
-    assert bought.steps_ == supervised.CHECKS  # at least one for each check
+    assert bought.steps_ == LEAST  # one for each look
     plan = json.loads((tmp_path / PLAN).read_text())
-    assert plan == {"seconds": 1e-3, "steps": 20}
+    assert plan == {"seconds": 1e-3, "steps": LEAST, "check_every": 1}
     again = network(steps=None, seconds=3600).fit(*arguments, out=tmp_path, resume=True)
-    assert again.steps_ == 20  # what was planned where the run began
+    assert again.steps_ == LEAST  # what was planned where the run began
 
 
 def test_networks_on_disk(fitted: tuple[SupervisedNetwork, Path], tmp_path: Path) -> None:

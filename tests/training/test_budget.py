@@ -15,10 +15,11 @@ def test_seconds_are_divided_by_what_a_step_takes(tmp_path, monkeypatch):
     monkeypatch.setattr(budget, "Steps", lambda *_: lambda step: {"loss": torch.tensor(1.0)})
 
     def planned(seconds, resume):
-        return budget.planned_steps(seconds, 20, lambda: None, lambda n: LoopConfig(n, 1), Machine(), tmp_path, resume)  # type: ignore
+        return budget.plan(seconds, 20, lambda: None, lambda p: LoopConfig(p.steps, 1), Machine(), tmp_path, resume)  # type: ignore
 
-    assert planned(112.0, False) == pytest.approx((112 - 20 * 0.6) / 0.1, abs=1)
-    assert planned(9.0, True) == pytest.approx(1000, abs=1)  # as it was planned where the run began
+    assert planned(112.0, False).steps == pytest.approx((112 - 20 * 0.6) / 0.1, abs=1)
+    assert planned(112.0, True).check_every == 50
+    assert planned(9.0, True).steps == pytest.approx(1000, abs=1)  # as it was planned where the run began
 
 
 def test_short_steps_are_timed_by_the_many(tmp_path, monkeypatch):
@@ -38,7 +39,24 @@ def test_short_steps_are_timed_by_the_many(tmp_path, monkeypatch):
     taken: list[int] = []
     monkeypatch.setattr(budget, "fit", look)
     monkeypatch.setattr(budget, "Steps", lambda *_: step)
-    found = budget.planned_steps(100, 20, lambda: None, lambda n: LoopConfig(n, 1), Machine(), tmp_path, False)  # type: ignore
-    assert found == pytest.approx((100 - 20 * 2.0) / 1e-3, rel=1e-3)
+    found = budget.plan(100, 5, lambda: None, lambda p: LoopConfig(p.steps, 1), Machine(), tmp_path, False)  # type: ignore
+    assert found.steps == pytest.approx((100 - 5 * 2.0) / 1e-3, rel=1e-3)
     assert taken == list(range(len(taken)))
     assert len(taken) == pytest.approx(budget.TRIAL_S / 1e-3, abs=3)
+
+
+@pytest.mark.parametrize(("look_s", "looks"), [(0.1, 20), (2.0, 10), (50.0, 4)])
+def test_looks_take_a_fifth_of_the_seconds_at_most(look_s, looks, tmp_path, monkeypatch):
+    """But the least number of them is taken, whatever they cost."""
+    clock = SimpleNamespace(now=0.0)
+
+    def takes(seconds):
+        clock.now += seconds
+        return {}
+
+    monkeypatch.setattr(budget, "clock", SimpleNamespace(perf_counter=lambda: clock.now))
+    monkeypatch.setattr(budget, "fit", lambda *_: takes(look_s))
+    monkeypatch.setattr(budget, "Steps", lambda *_: lambda step: takes(0.25))
+    found = budget.plan(100, 20, lambda: None, lambda p: LoopConfig(p.steps, 1), Machine(), tmp_path, False)  # type: ignore
+    assert found.steps == max(looks, int((100 - looks * look_s) / 0.25))
+    assert found.steps // found.check_every == looks

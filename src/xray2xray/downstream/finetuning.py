@@ -6,56 +6,61 @@
 Endpoints, training, files and refusals are those of the supervised baselines.
 """
 
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Self
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from numpy.typing import NDArray
+from torch import Tensor
 
-from ..errors import UsageError
+from ..errors import InputError, UsageError
 from ..transition.direct import DirectTransition
 from ..vision.normalise import to_network
-from ..world_model import VOLUMETRIC_YAW_DEG, WorldModel
+from ..world_model import POOL, WorldModel, across, pooled
 from .backbones.backbone import Backbone
-from .network import MultiTaskNetwork
+from .cox import CoxHead
+from .endpoints import Endpoints
+from .head import Array
+from .network import MultiTaskNetwork, Rows, parts
 from .pretraining.encoder import Encoder
 from .pretraining.encoder_file import load_encoder
+from .probe import fit as fit_probe
 from .supervised import SupervisedNetwork
 
 VISION, VOLUMETRIC, ENCODER = "vision", "volumetric", "encoder"  # what is fine-tuned
 
 
 class VisionBackbone(Backbone):
-    """V's encoder: views in network values -> its last channels, the mean over the grid, (b, width)."""
+    """V's encoder: views in network values (b, 1, h, w) -> its latents, the whole grid, (b, n * C)."""
 
     def __init__(self, model: WorldModel) -> None:
         super().__init__()
-        *layers, _ = model.vision.encoder  # the last brings the channels to those of a latent
-        self.encoder, self.width = nn.Sequential(*layers), model.config.vision.widths[-1]
+        self.vision, config = model.vision, model.config.vision
+        self.width = config.tokens * config.latent_dim
 
     def forward(self, x: Tensor) -> Tensor:
-        grid: Tensor = self.encoder(x.contiguous(memory_format=torch.channels_last))
-        return grid.mean(dim=(2, 3))
+        return self.vision.encode(x).flatten(1)
 
 
 class VolumetricBackbone(Backbone):
-    """V's encoder and M: frontals in network values -> the hidden states of five imagined views, the mean of each."""
-
-    yaw_deg: Tensor
+    """V's encoder and M: frontals in network values (b, 1, h, w) -> what `WorldModel.features` calls volumetric."""
 
     def __init__(self, model: WorldModel) -> None:
         super().__init__()
         if not isinstance(model.transition, DirectTransition):
             raise UsageError("only the direct form is fine-tuned: tokens have no gradient")
-        self.vision, self.transition = model.vision, model.transition
-        self.register_buffer("yaw_deg", torch.tensor(VOLUMETRIC_YAW_DEG), persistent=False)
-        self.width = len(VOLUMETRIC_YAW_DEG) * model.config.transition.dim
+        self.vision, self.transition, config = model.vision, model.transition, model.config.vision
+        self.width = config.tokens * config.latent_dim + POOL**2 * model.width("hidden")
 
     def forward(self, x: Tensor) -> Tensor:
+        latents = self.vision.encode(x)
         frontal = torch.zeros(len(x), device=x.device)
-        seen = self.transition.observe(self.vision.encode(x), frontal)
-        states = self.transition.imagine(seen, self.yaw_deg.expand(len(x), -1))
-        return self.transition.norm(states).mean(dim=2).flatten(1)
+        lateral = torch.full((len(x), 1), across(0.0), device=x.device)
+        states = self.transition.norm(self.transition.imagine(self.transition.observe(latents, frontal), lateral))
+        return torch.cat([latents.flatten(1), pooled(states, POOL)], dim=1)
 
 
 class EncoderBackbone(Backbone):
@@ -72,17 +77,25 @@ class EncoderBackbone(Backbone):
 class FromLineIntegrals(MultiTaskNetwork):
     """As `MultiTaskNetwork`, of line integrals p (b, h, w); its backbone sees them on the one scale of all networks."""
 
-    def __init__(self, backbone: Backbone, answers: int, mean: float, sd: float) -> None:
-        super().__init__(backbone, answers, mean, sd)
-        nn.init.zeros_(self.heads.weight)  # noise from a head that knows nothing would spoil what is known
-
     def forward(self, pictures: Tensor) -> Tensor:
-        return self.heads(self.backbone(to_network(pictures)[:, None])).float()
+        return self.heads(self._seen(pictures)).float()
+
+    @torch.no_grad()
+    def features(self, pictures: NDArray[Any], rows: Rows) -> Array:
+        """What the backbone makes of some of the pictures (n, h, w): float64 (m, width)."""
+        seen = [self._seen(some.to(self.mean.device)).double().cpu() for some in parts(pictures, rows)]
+        return torch.cat(seen).numpy()
+
+    def _seen(self, pictures: Tensor) -> Tensor:
+        return self.backbone(to_network(pictures)[:, None])
 
 
 @dataclass(eq=False)
 class FineTunedNetwork(SupervisedNetwork):
-    """`SupervisedNetwork` that begins as a trained encoder; its `images` are line integrals.
+    """`SupervisedNetwork` that begins as a trained encoder and linear probes of it; its `images` are line integrals.
+
+    Probes first (Kumar et al. 2022, arXiv 2202.10054): a head that knows nothing would spoil what the encoder knows.
+    They are fitted on the training pictures, and their time counts.
 
     Args:
         method: `volumetric`, a world model's V and M (direct); `vision`, its V alone; `encoder`, one of
@@ -93,9 +106,46 @@ class FineTunedNetwork(SupervisedNetwork):
     method: str = VOLUMETRIC
     rate: float = 1e-4
     source: str = "tiny"
+    _heads: tuple[Tensor, Tensor] | None = field(default=None, init=False, repr=False)
+
+    def fit(self, *arguments: Any, **options: Any) -> Self:
+        """As `SupervisedNetwork.fit`."""
+        self._heads = None
+        return super().fit(*arguments, **options)
+
+    def _begin(self, images: NDArray[Any], truth: Endpoints, train: Rows, mean: float, sd: float) -> MultiTaskNetwork:
+        network = super()._begin(images, truth, train, mean, sd)
+        assert isinstance(network, FromLineIntegrals)
+        if self._heads is None:
+            self._heads = probed(network.features(images, train), truth.take(train), network.heads.bias, self.seed)
+        for parameter, found in zip((network.heads.weight, network.heads.bias), self._heads):
+            parameter.data.copy_(found)
+        return network
 
     def _untrained(self, answers: int, mean: float = 0.0, sd: float = 1.0) -> MultiTaskNetwork:
         return FromLineIntegrals(open_backbone(self.method, self.source), answers, mean, sd)
+
+
+def probed(x: Array, truth: Endpoints, bias: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    """Weights (k, d) and biases (k,) of linear probes of features (n, d); the last, of an event, is a Cox regression.
+
+    Args:
+        bias: (k,), which a finding keeps, without weights, where there are too few patients to fit a probe.
+    """
+    weights, biases = np.zeros((len(bias), x.shape[1])), bias.detach().double().numpy().copy()
+    for i, (name, column) in enumerate(zip(truth.names, truth.findings.T)):
+        known = ~np.isnan(column)
+        with suppress(InputError):
+            probe = fit_probe(x[known], column[known].astype(np.int64), label=name, features="features", seed=seed)
+            weights[i] = probe.weights / probe.scale
+            biases[i] = probe.intercept - weights[i] @ probe.mean
+    if truth.time is not None and truth.event is not None:
+        followed = ~np.isnan(truth.time)
+        with suppress(InputError):
+            head = CoxHead("event", "features", seed=seed).fit(x[followed], truth.time[followed], truth.event[followed])
+            weights[-1] = head.weights_ / head.scale_
+            biases[-1] = -weights[-1] @ head.mean_
+    return torch.from_numpy(weights).float(), torch.from_numpy(biases).float()
 
 
 def open_backbone(method: str, source: str | Path) -> Backbone:

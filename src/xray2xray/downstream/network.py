@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import InputError
-from ..training.objective import Batch, Objective
+from ..training.objective import Batch, Objective, follow
 from .backbones.backbone import Backbone
 from .endpoints import Endpoints, losses
 
@@ -20,6 +20,7 @@ Rows = NDArray[np.intp]
 
 AT_ONCE = 64  # pictures that are looked at together where nothing is learned
 TURN_DEG, ZOOM, SHIFT = 5.0, 0.05, 0.05  # up to which a training picture is moved; shift as a share of its side
+AVERAGE_DECAY = 0.98
 NOISE = 0.05  # of the training pictures' SD
 
 
@@ -51,13 +52,15 @@ class MultiTaskNetwork(nn.Module):
         training = self.training
         self.eval()
         rows = np.arange(len(pictures)) if rows is None else rows
-        found = [self(some.to(self.mean.device)).cpu() for some in _parts(pictures, rows)]
+        found = [self(some.to(self.mean.device)).cpu() for some in parts(pictures, rows)]
         self.train(training)
         return torch.cat(found)
 
 
 class SupervisedObjective(Objective):
     """The mean of all endpoints' losses, each alike; validation keeps the weights at which it was least.
+
+    The weights that are looked at, and kept, are a moving average: a few hundred labels throw single steps about.
 
     Training pictures are turned, zoomed and moved a little, with noise; never mirrored: sides matter. `best` is part of
     the state, so a resumed run keeps what the interrupted one had found.
@@ -77,7 +80,8 @@ class SupervisedObjective(Objective):
     ) -> None:
         super().__init__()
         self.model = model
-        self.best = copy.deepcopy(model).requires_grad_(False)
+        self.average = copy.deepcopy(model).requires_grad_(False)
+        self.best = copy.deepcopy(self.average)
         self.register_buffer("best_loss", torch.tensor(torch.inf))
         self._pictures, self._truth = pictures, truth
         self._train, self._validation = train, validation
@@ -98,12 +102,16 @@ class SupervisedObjective(Objective):
     def forward(self, batch: Batch, part: str, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
         return losses(self.model(batch["pictures"]), batch).mean(), {}
 
+    def after_step(self, step: int, progress: float, generator: torch.Generator) -> dict[str, float]:
+        follow(self.average, self.model, step, AVERAGE_DECAY)
+        return {}
+
     def validate(self) -> dict[str, float]:
         """The loss of each endpoint on the validation pictures; the best weights so far are kept."""
-        each = losses(self.model.answers(self._pictures, self._validation), self._truth.tensors(self._validation))
+        each = losses(self.average.answers(self._pictures, self._validation), self._truth.tensors(self._validation))
         if each.mean() < self.best_loss:
             self.best_loss.copy_(each.mean())
-            self.best.load_state_dict(self.model.state_dict())
+            self.best.load_state_dict(self.average.state_dict())
         endpoints = [*self._truth.names, *(["event"] if self._truth.time is not None else [])]
         return {"loss": float(each.mean())} | dict(zip(endpoints, each.tolist(), strict=True))
 
@@ -137,7 +145,7 @@ def grey_values(pictures: NDArray[Any], rows: Rows) -> tuple[float, float]:
         InputError: NaN or infinite pixels, or all are alike.
     """
     sums = np.zeros(2)
-    for some in _parts(pictures, rows):
+    for some in parts(pictures, rows):
         sums += [float(some.double().sum()), float(some.double().square().sum())]
     mean, square = sums / (len(rows) * pictures.shape[1] * pictures.shape[2])
     if not (np.isfinite(square) and square - mean**2 > 0):
@@ -145,7 +153,8 @@ def grey_values(pictures: NDArray[Any], rows: Rows) -> tuple[float, float]:
     return float(mean), float(np.sqrt(square - mean**2))
 
 
-def _parts(pictures: NDArray[Any], rows: Rows) -> Iterator[Tensor]:
+def parts(pictures: NDArray[Any], rows: Rows) -> Iterator[Tensor]:
+    """Some of the pictures (n, h, w), float32 (AT_ONCE, h, w) at a time."""
     return (_read(pictures, rows[start : start + AT_ONCE]) for start in range(0, len(rows), AT_ONCE))
 
 

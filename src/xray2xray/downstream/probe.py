@@ -111,16 +111,32 @@ def probe(
     return ProbeResult(fitted, float(auroc(y_test, scores)), bounds, scores, y_test, len(y_train), int(y_train.sum()))
 
 
-def fit(x: Array, y: NDArray[np.int64], *, label: str, features: str, seed: int = 0) -> Probe:
-    """Choose the penalty by log-loss on held-out training patients, then fit on all of them. Arguments as `probe`."""
-    from sklearn.model_selection import train_test_split
+def fit(
+    x: Array,
+    y: NDArray[np.int64],
+    *,
+    label: str,
+    features: str,
+    seed: int = 0,
+    patients: ArrayLike | None = None,
+) -> Probe:
+    """Choose the penalty by log-loss on held-out training patients, then fit on all of them. Arguments as `probe`.
+
+    Args:
+        patients: (n,), whose each row is, where some have several: nobody is on both sides of the inner split.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
     positives = int(y.sum())
     if min(positives, len(y) - positives) < 4:
         raise InputError(
             f"{label}: {positives} of {len(y)} training patients are positive; four of each kind are needed"
         )
-    inner, held = train_test_split(np.arange(len(y)), test_size=HELD_OUT, stratify=y, random_state=seed)
+    if patients is None:
+        inner, held = train_test_split(np.arange(len(y)), test_size=HELD_OUT, stratify=y, random_state=seed)
+    else:
+        folds = StratifiedGroupKFold(round(1 / HELD_OUT), shuffle=True, random_state=seed)
+        inner, held = next(iter(folds.split(x, y, patients)))
     trials = _Regression.of(x[inner])
     losses = []
     for inverse_penalty in INVERSE_PENALTIES:

@@ -8,6 +8,7 @@ The loop, its checkpoints and its exact resume are those of the world model's tr
 """
 
 import json
+import time as clock
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -28,7 +29,7 @@ from ..files import atomic_path, write_json
 from ..pretrained import sha256
 from ..rungs import VIRTUAL
 from ..runs import pick_device
-from ..training.budget import planned_steps
+from ..training.budget import Plan, evenly, plan
 from ..training.checkpoint import CHECKPOINT
 from ..training.loop import LoopConfig, Machine, fit
 from ..training.objective import Objective
@@ -41,7 +42,8 @@ from .network import MultiTaskNetwork, Rows, SupervisedObjective, grey_values
 from .survival import MINIMUM
 
 FORMAT, VERSION = "xray2xray-supervised", 1
-CHECKS = 20  # looks at the validation pictures
+CHECKS = 20  # looks at the validation pictures, fewer where a budget in seconds is small
+FEWEST = 300  # steps that passes allow in any case
 SAVE_AFTER_S = 60.0  # a large network's checkpoint takes longer to write than some budgets' steps
 HELD_OUT = 0.2  # share of the patients who validate, unless the caller names them
 SHRINKAGE = 0.01  # penalty of the curve's one weight
@@ -54,6 +56,7 @@ class SupervisedNetwork:
     Args:
         method, size: as `build_backbone` has them.
         steps, seconds: the budget, one of them. Seconds become steps by timing some: the recipe counts steps.
+        passes: over the training pictures, of which seconds buy no more: few pictures are soon remembered.
         batch, rate, seed: of the training.
         weights: a file of public weights to begin with, see `load_weights`.
         rung: of the evidence ladder, on which it is trained.
@@ -72,6 +75,7 @@ class SupervisedNetwork:
     size: str = "paper"
     steps: int | None = None
     seconds: float | None = None
+    passes: int | None = None
     batch: int = 32
     rate: float = 5e-4
     seed: int = 0
@@ -134,15 +138,15 @@ class SupervisedNetwork:
         mean, sd = grey_values(images, train)
 
         def objective() -> SupervisedObjective:
-            network = self._begin(truth, train, mean, sd)
+            network = self._begin(images, truth, train, mean, sd)
             return self.OBJECTIVE(network, images, truth, train, held, self._named())
 
         with TemporaryDirectory() as temporary:
             folder = Path(temporary if out is None else out)
             machine = Machine(device, self.precision, self.seed)
-            self.steps_ = self.steps or self._bought(objective, machine, folder, resume)
-            trained = objective()
-            fit(trained, self._loop(self.steps_), machine, folder, resume and started)
+            planned = self._plan(objective, len(train), machine, folder, resume)
+            self.steps_, trained = planned.steps, objective()
+            fit(trained, self._loop(planned), machine, folder, resume and started)
         self.labels_, self.network_ = truth.names, trained.best.eval()
         self.curve_ = None
         if truth.time is not None and truth.event is not None:
@@ -248,7 +252,7 @@ class SupervisedNetwork:
         self.curve_ = CoxHead.load(folder / "curve.npz") if config["event"] else None
         return self
 
-    def _begin(self, truth: Endpoints, train: Rows, mean: float, sd: float) -> MultiTaskNetwork:
+    def _begin(self, images: NDArray[Any], truth: Endpoints, train: Rows, mean: float, sd: float) -> MultiTaskNetwork:
         """The untrained network, the same each time; its findings begin at their prevalence."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
@@ -267,21 +271,30 @@ class SupervisedNetwork:
         begun = None if self.weights is None else sha256(Path(self.weights))
         return {"method": self.method, "size": self.size, "rate": self.rate, "weights": begun}
 
-    def _bought(self, objective: Callable[[], Objective], machine: Machine, out: Path, resume: bool) -> int:
-        assert self.seconds is not None
-        return planned_steps(self.seconds, CHECKS, objective, self._loop, machine, out, resume)
+    def _plan(
+        self, objective: Callable[[], Objective], pictures: int, machine: Machine, out: Path, resume: bool
+    ) -> Plan:
+        if self.seconds is None:
+            assert self.steps is not None
+            return evenly(self.steps, CHECKS)
+        begun = clock.perf_counter()
+        objective()  # whatever a network takes to begin is part of its budget
+        left = max(1e-3, self.seconds - (clock.perf_counter() - begun))
+        bought = plan(left, CHECKS, objective, self._loop, machine, out, resume)
+        if self.passes is None:
+            return bought
+        enough = max(FEWEST, self.passes * pictures // self.batch)
+        return bought if bought.steps <= enough else evenly(enough, bought.steps // bought.check_every)
 
-    def _loop(self, steps: int) -> LoopConfig:
-        every = max(1, steps // CHECKS)
-        warm_up = min(200, steps // 10)
+    def _loop(self, plan: Plan) -> LoopConfig:
         return LoopConfig(
-            steps,
+            plan.steps,
             self.batch,
             self.rate,
-            warm_up=warm_up,
+            warm_up=min(200, plan.steps // 10),
             weight_decay=0.05,
-            log_every=every,
-            check_every=every,
+            log_every=plan.check_every,
+            check_every=plan.check_every,
             save_after_s=SAVE_AFTER_S,
         )
 

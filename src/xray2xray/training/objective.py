@@ -76,10 +76,17 @@ def require_shares(settings: Any, *names: str) -> None:
 
 @torch.no_grad()
 def follow(average: nn.Module, model: nn.Module, step: int, decay: float) -> None:
-    """Move `average` towards `model`, in place: an exponential moving average whose memory grows in the first steps."""
+    """Move `average` towards `model`, in place: an exponential moving average whose memory grows in the first steps.
+
+    Of parameters, and of what batch norms have counted.
+    """
     decay = min(decay, (1 + step) / (10 + step))
-    for kept, current in zip(average.parameters(), model.parameters(), strict=True):
-        kept.lerp_(current, 1 - decay)
+    both = zip([*average.parameters(), *average.buffers()], [*model.parameters(), *model.buffers()], strict=True)
+    for kept, current in both:
+        if kept.is_floating_point():
+            kept.lerp_(current, 1 - decay)
+        else:
+            kept.copy_(current)
 
 
 def step_generator(seed: int, step: int, purpose: int = 0) -> torch.Generator:

@@ -26,7 +26,7 @@ from ..files import check_place
 from ..pretrained import folder_of, read_config, read_part, sha256, with_tuples
 from ..runs import pick_device
 from ..vision.vqgan import VisionConfig, VisionModel
-from .budget import planned_steps
+from .budget import evenly, plan
 from .cache import cached_latents
 from .checkpoint import CHECKPOINT
 from .loop import Machine, fit
@@ -91,9 +91,11 @@ def pretrain(
         torch.manual_seed(seed)  # the weights begin alike each time; batches have their own generators
         return make()
 
-    if seconds is not None:
-        steps = planned_steps(seconds, chosen.checks, objective, chosen.loop_of, machine, out, resume)
-    loop = chosen.loop_of(steps or chosen.loop.steps)
+    if seconds is None:
+        planned = evenly(steps or chosen.loop.steps, chosen.checks)
+    else:
+        planned = plan(seconds, chosen.checks, objective, chosen.loop_of, machine, out, resume)
+    loop = chosen.loop_of(planned)
     trained = objective()
     fit(trained, loop, machine, out, goes_on)
     notes = {"method": method, "size": size, "steps": loop.steps, "batch": loop.batch, "seed": seed}

@@ -13,6 +13,7 @@ from xray2xray.downstream.pretraining.contrastive import ContrastiveConfig, Cont
 from xray2xray.downstream.pretraining.dino import DINOConfig, SelfDistillation
 from xray2xray.downstream.pretraining.igpt import ImageGPT
 from xray2xray.downstream.pretraining.mae import MAEConfig, MaskedAutoencoder
+from xray2xray.training.budget import evenly
 from xray2xray.training.loop import Machine, fit
 from xray2xray.training.objective import TrainingStopped
 from xray2xray.training.pretrain import _read_vision
@@ -55,7 +56,7 @@ def test_the_teacher_follows_the_student_and_gets_no_gradient(make: Callable, sm
     objective = make("dino")
     assert isinstance(objective, DINOObjective)
     untrained = {name: t.clone() for name, t in objective.teacher.named_parameters()}
-    fit(objective, small("dino").loop_of(1), Machine(precision="32-true"), tmp_path)
+    fit(objective, small("dino").loop_of(evenly(1, 3)), Machine(precision="32-true"), tmp_path)
     student = dict(objective.student.named_parameters())
     for name, teacher in objective.teacher.named_parameters():
         assert teacher.grad is None
@@ -101,7 +102,7 @@ def test_nobody_is_in_a_batch_twice(views: np.ndarray, small: Small) -> None:
 
 def test_a_real_collapse_stops_the_run(make: Callable, small: Small, tmp_path: Path) -> None:
     """A rate that is too high makes the contrastive network answer the same for everyone."""
-    loop = replace(small("contrastive").loop_of(40), rate=4e-3, warm_up=2, log_every=4)
+    loop = replace(small("contrastive").loop_of(evenly(40, 3)), rate=4e-3, warm_up=2, log_every=4)
     with pytest.raises(TrainingStopped, match="same features at step"):
         fit(make("contrastive"), loop, Machine(precision="32-true"), tmp_path)
 
@@ -116,7 +117,7 @@ def test_a_teacher_that_says_the_same_of_all_stops_the_run(
     torch.manual_seed(0)
     student = SelfDistillation(replace(chosen.model, hidden=32, bottleneck=16, prototypes=24))
     objective = DINOObjective(student, views, PATIENTS, 2, replace(chosen.training, temperature=0.1))
-    loop = replace(chosen.loop_of(24), rate=2e-3, warm_up=2, log_every=4)
+    loop = replace(chosen.loop_of(evenly(24, 3)), rate=2e-3, warm_up=2, log_every=4)
     with pytest.raises(TrainingStopped, match="the teacher says the same of all views"):
         fit(objective, loop, Machine(precision="32-true"), tmp_path)
 
@@ -127,7 +128,7 @@ def test_constant_outputs_stop_every_run(make: Callable, small: Small, method: s
     for name, parameter in objective.named_parameters():
         if "blocks" in name or name.endswith(("proj.weight", "norm.weight", "embed.weight")):
             torch.nn.init.zeros_(parameter)  # nothing of the view enters, or leaves
-    loop = replace(small(method).loop_of(4), rate=1e-8, log_every=1)
+    loop = replace(small(method).loop_of(evenly(4, 3)), rate=1e-8, log_every=1)
     with pytest.raises(TrainingStopped, match="same features at step"):
         fit(objective, loop, Machine(precision="32-true"), tmp_path)
 

@@ -14,6 +14,7 @@ from xray2xray.data.store import ViewStore
 from xray2xray.downstream.pretraining.encoder_file import load_encoder
 from xray2xray.errors import InputError, UsageError
 from xray2xray.training import pretrain as module
+from xray2xray.training.budget import evenly
 from xray2xray.training.checkpoint import CHECKPOINT
 from xray2xray.training.pretrain import main, pretrain
 from xray2xray.training.pretraining.recipes import METHODS, Recipe, recipe
@@ -93,7 +94,7 @@ def test_a_run_is_neither_trained_over_nor_resumed_as_another(trained: tuple[str
 
 def test_seconds_buy_steps(run: Run, tmp_path: Path) -> None:
     assert load_encoder(run("contrastive", tmp_path, seconds=1e-3)).notes["steps"] == 3  # one for each look
-    assert json.loads((tmp_path / "plan.json").read_text()) == {"seconds": 1e-3, "steps": 3}
+    assert json.loads((tmp_path / "plan.json").read_text()) == {"seconds": 1e-3, "steps": 3, "check_every": 1}
 
 
 def test_wrong_requests(run: Run, chests: Path, tmp_path: Path, small: Callable[[str], Recipe]) -> None:
@@ -121,6 +122,6 @@ def test_the_command_says_what_is_wrong(chests: Path, tmp_path: Path, capsys: py
 @pytest.mark.parametrize("method", METHODS)
 def test_every_recipe_spreads_its_schedule_over_the_steps(method: str) -> None:
     for size in ("tiny", "small"):
-        loop = recipe(method, size).loop_of(1000)
+        loop = recipe(method, size).loop_of(evenly(1000, 10))
         assert (loop.steps, loop.warm_up, loop.check_every) == (1000, 100, 100)
-        assert recipe(method, size).loop_of(5).check_every == 1
+        assert recipe(method, size).loop_of(evenly(5, 10)).check_every == 1

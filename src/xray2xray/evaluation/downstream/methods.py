@@ -74,10 +74,11 @@ class Method:
 
 @dataclass(frozen=True)
 class Budget:
-    """What a network may take: its size, as `build_backbone` has it, and seconds of training."""
+    """What a network may take: its size, as `build_backbone` has it, seconds, and passes over its pictures."""
 
     size: str = "paper"
     seconds: float = 900.0
+    passes: int = 40
 
 
 def method(name: str, encoders: Mapping[str, Path] = MappingProxyType({})) -> Method:
@@ -141,7 +142,8 @@ def answer(method: Method, bench: Bench, rows: Rows, seed: int, budget: Budget, 
 def _network(method: Method, bench: Bench, seed: int, budget: Budget) -> SupervisedNetwork:
     """Untrained, or trained without labels."""
     settings: dict[str, Any] = {
-        "seconds": budget.seconds, "seed": seed, "rung": bench.cohort.rung, "device": bench.device,
+        "seconds": budget.seconds, "passes": budget.passes, "seed": seed, "rung": bench.cohort.rung,
+        "device": bench.device,
     }  # fmt: skip
     if method.kind == "network":
         return SupervisedNetwork(NETWORKS[method.name], budget.size, **settings)

@@ -78,6 +78,7 @@ def evaluate_downstream(
         "settings": {
             "ours": ours, "tasks": list(tasks), "labels": sorted(labels), "seeds": list(seeds), "primary": primary,
             "source": str(source), "network_size": budget.size, "network_seconds": budget.seconds,
+            "network_passes": budget.passes,
         },
         "methods": {
             name: {"about": one.about, "frontal_only": one.frontal_only, "privileged": _privileged(one)}
@@ -126,7 +127,7 @@ def _scores(one: Method, bench: Bench, n: int, seed: int, budget: Budget, out: P
     cohort = bench.cohort
     depends = [cohort.digest, one.name, n, seed, *(bench.fingerprint(name) for name in one.sets)]
     if one.trained:
-        depends += [budget.size if one.kind == "network" else "", budget.seconds]
+        depends += [budget.size if one.kind == "network" else "", budget.seconds, budget.passes]
     digest = hashlib.sha256(repr(depends).encode()).hexdigest()[:12]
     stem = f"{re.sub(r'[^A-Za-z0-9.]+', '_', one.name)}-{n}-{seed}-{digest}"
     kept = out / "scores" / f"{stem}.npz"

@@ -8,6 +8,7 @@ from ...downstream.pretraining.dino import DINOConfig
 from ...downstream.pretraining.igpt import ImageGPTConfig
 from ...downstream.pretraining.mae import MAEConfig
 from ...errors import UsageError
+from ..budget import Plan
 from ..loop import LoopConfig
 from .dino import DINOTraining
 
@@ -28,11 +29,10 @@ class Recipe:
     held_out: int = 40
     checks: int = 10
 
-    def loop_of(self, steps: int) -> LoopConfig:
-        """The loop, with its schedule over so many steps instead of its own."""
-        every = max(1, steps // self.checks)
-        warm_up = min(self.loop.warm_up, steps // 10)
-        return replace(self.loop, steps=steps, warm_up=warm_up, log_every=min(50, every), check_every=every)
+    def loop_of(self, plan: Plan) -> LoopConfig:
+        """The loop, with its schedule over the plan's steps instead of its own."""
+        every, warm_up = plan.check_every, min(self.loop.warm_up, plan.steps // 10)
+        return replace(self.loop, steps=plan.steps, warm_up=warm_up, log_every=min(50, every), check_every=every)
 
 
 def recipe(method: str, size: str = "tiny") -> Recipe:
