@@ -826,6 +826,7 @@ def evaluate_downstream(
     seeds: Sequence[int] = (0, 1, 2),
     primary: str | None = None,
     primary_seeds: Sequence[int] | None = None,
+    network_seeds: Sequence[int] | None = None,
     ours: str = "volumetric",
     tasks: Sequence[str] | None = None,
     table: str | Path | None = None,
@@ -852,6 +853,7 @@ def evaluate_downstream(
         seeds: of the draw of these patients, of inner splits and of networks.
         primary: the one contrast that is named before the run, as TASK/METHOD/LABELS.
         primary_seeds: further seeds of the primary contrast.
+        network_seeds: seeds of what is trained for its budget, where there is no time for all (default: seeds).
         ours: the method that all others are compared with.
         tasks: of the five pathologies, cvd_prevalent and cvd_time (default: all).
         table: a CSV with a row a study (column study); its labels, patient and split go before the store's.
@@ -894,6 +896,7 @@ def evaluate_downstream(
             seeds=seeds,
             primary=primary,
             primary_seeds=primary_seeds,
+            network_seeds=network_seeds,
             ours=ours,
             tasks=tasks or TASKS,
             table=table,

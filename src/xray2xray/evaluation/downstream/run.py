@@ -33,6 +33,7 @@ def evaluate_downstream(
     seeds: Sequence[int] = (0, 1, 2),
     primary: str | None = None,
     primary_seeds: Sequence[int] | None = None,
+    network_seeds: Sequence[int] | None = None,
     ours: str = OURS,
     tasks: Sequence[str] = TASKS,
     table: str | Path | None = None,
@@ -64,7 +65,7 @@ def evaluate_downstream(
     cohort.labelled(max(labels), 0)
     bench = Bench(cohort, source, out / "features", device, encoders)
     scores = {}
-    for name, n, seed in _plan(known, labels, seeds, named, ours, primary_seeds):
+    for name, n, seed in _plan(known, labels, seeds, named, ours, primary_seeds, network_seeds):
         scores[name, n, seed] = _scores(known[name], bench, n, seed, budget, out)
     test = cohort.truth.take(cohort.rows("test"))
     rows = table_rows(scores, test, ours, named)
@@ -76,7 +77,8 @@ def evaluate_downstream(
         "delta": "the method's value minus ours, on the seeds that both have: below zero, ours is ahead",
         "p": "of the main metric; the primary contrast's as it is, all others adjusted together (Holm)",
         "settings": {
-            "ours": ours, "tasks": list(tasks), "labels": sorted(labels), "seeds": list(seeds), "primary": primary,
+            "ours": ours, "tasks": list(tasks), "labels": sorted(labels), "seeds": list(seeds),
+            "network_seeds": list(network_seeds or seeds), "primary": primary,
             "source": str(source), "network_size": budget.size, "network_seconds": budget.seconds,
             "network_passes": budget.passes,
         },
@@ -115,9 +117,11 @@ def _plan(
     primary: Primary | None,
     ours: str,
     primary_seeds: Sequence[int] | None,
+    network_seeds: Sequence[int] | None,
 ) -> list[tuple[str, int, int]]:
     """What is to be done: probes before what is trained, and the further seeds of the primary contrast."""
-    plan = [(name, n, seed) for name in methods for n in sorted(labels) for seed in seeds]
+    seeds_of = {name: network_seeds or seeds if one.trained else seeds for name, one in methods.items()}
+    plan = [(name, n, seed) for name in methods for n in sorted(labels) for seed in seeds_of[name]]
     if primary is not None:
         plan += [(name, primary.n_labels, seed) for name in (ours, primary.method) for seed in primary_seeds or ()]
     return sorted(dict.fromkeys(plan), key=lambda one: methods[one[0]].trained)
