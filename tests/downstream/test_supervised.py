@@ -15,6 +15,7 @@ from xray2xray.downstream.supervised import SupervisedNetwork
 from xray2xray.errors import InputError, UsageError
 from xray2xray.rungs import RADIOGRAPH
 from xray2xray.training.budget import LEAST, PLAN
+from xray2xray.training.objective import follow
 
 SIDE, N = 32, 240
 
@@ -138,6 +139,25 @@ def test_seconds_buy_steps(tmp_path: Path) -> None:
     assert plan == {"seconds": 1e-3, "steps": LEAST, "check_every": 1}
     again = network(steps=None, seconds=3600).fit(*arguments, out=tmp_path, resume=True)
     assert again.steps_ == LEAST  # what was planned where the run began
+
+
+def test_few_pictures_are_not_seen_for_ever(tmp_path: Path) -> None:
+    """Seconds would buy thousands of steps; two passes over 32 pictures allow the fewest that are ever taken."""
+    arguments = PICTURES[:40], {"bright": LABELS["bright"][:40]}
+    assert network(steps=None, seconds=60, passes=2).fit(*arguments, out=tmp_path).steps_ == supervised.FEWEST
+
+
+def test_what_is_kept_is_an_average() -> None:
+    """Of the weights, and of what batch norms have counted."""
+    average, model = torch.nn.BatchNorm1d(2), torch.nn.BatchNorm1d(2)
+    model.weight.data.fill_(3.0)
+    model.running_mean.fill_(1.0)
+    model.num_batches_tracked.fill_(7)
+    with torch.no_grad():
+        follow(average, model, step=1000, decay=0.75)
+    assert average.weight.tolist() == [1.5, 1.5]
+    assert average.running_mean.tolist() == [0.25, 0.25]
+    assert average.num_batches_tracked == 7
 
 
 def test_networks_on_disk(fitted: tuple[SupervisedNetwork, Path], tmp_path: Path) -> None:

@@ -121,6 +121,14 @@ def test_encoders_are_read_by_heads_and_learn_on(store: Path, model: Path, encod
     assert all(about["frontal_only"] and not about["privileged"] for about in result["methods"].values())
 
 
+def test_networks_may_have_fewer_seeds(store: Path, tmp_path: Path) -> None:
+    words = ["--labels", 100, "--seeds", 0, 1, "--network-seeds", 0, "--methods", "vit", "--ours", "age_sex"]
+    words += ["--size", "tiny", "--budget", 0.1, "--primary", "cardiomegaly/vit/100", "--primary-seeds", 2]
+    assert run("--views", store, "--tasks", "cardiomegaly", *words, "--out", tmp_path / "out") == 0
+    done = sorted(path.name.rsplit("-", 1)[0] for path in (tmp_path / "out" / "scores").iterdir())
+    assert done == ["age_sex-100-0", "age_sex-100-1", "age_sex-100-2", "vit-100-0", "vit-100-2"]
+
+
 BAD_OPTIONS = {
     "more labels than patients": (["--labels", 500], 1, "130 training patients and --labels asks for 500"),
     "too few of a class": (["--labels", 8, "--methods", "age_sex"], 1, "at 8 labels, seed 0: "),
