@@ -71,7 +71,15 @@ def test_what_cannot_be_fine_tuned_is_refused(folders: dict[str, Path], tmp_path
         open_backbone("hidden", folders["volumetric"])
     with pytest.raises(InputError):
         open_backbone("encoder", folders["volumetric"])
+    views, label = brighter(60, 0)
+    small = FineTunedNetwork(steps=1, source=str(folders["volumetric"]))
+    with pytest.raises(InputError, match="sees views of 32 x 32"):
+        small.fit(views[:, :16, :16], label)
+    small.fit(views, label, out=tmp_path / "run")
+    other = FineTunedNetwork("vision", steps=1, source=str(folders["volumetric"]))
+    with pytest.raises(InputError, match="method differ"):
+        other.fit(views, label, out=tmp_path / "run", resume=True)
     walking = AutoregressiveTransition(AutoregressiveConfig(VISION.tokens, VISION.codebook_size, dim=16, heads=2))
-    WorldModel(VisionModel(VISION), walking).save_pretrained(tmp_path)
+    WorldModel(VisionModel(VISION), walking).save_pretrained(tmp_path / "walk")
     with pytest.raises(InputError, match="no trained direct"):
-        open_backbone("volumetric", tmp_path)
+        open_backbone("volumetric", tmp_path / "walk")

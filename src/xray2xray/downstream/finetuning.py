@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import InputError, UsageError
+from ..pretrained import folder_of, read_config
 from ..transition.direct import DirectTransition
 from ..vision.normalise import to_network
 from ..world_model import POOL, WorldModel, across, pooled
@@ -121,6 +122,16 @@ class FineTunedNetwork(SupervisedNetwork):
         for parameter, found in zip((network.heads.weight, network.heads.bias), self._heads):
             parameter.data.copy_(found)
         return network
+
+    def _named(self) -> dict[str, Any]:
+        return {**super()._named(), "source": self.source}
+
+    def _check_images(self, images: NDArray[Any]) -> None:
+        super()._check_images(images)
+        if self.method != ENCODER:
+            side = int(read_config(folder_of(self.source))["vision"]["size"])
+            if images.shape[1:] != (side, side):
+                raise InputError(f"{self.source} sees views of {side} x {side} pixels, got an array {images.shape}")
 
     def _untrained(self, answers: int, mean: float = 0.0, sd: float = 1.0) -> MultiTaskNetwork:
         return FromLineIntegrals(open_backbone(self.method, self.source), answers, mean, sd)

@@ -12,6 +12,7 @@ from ..adaptation.appearance import Appearance, randomise
 from ..transition.direct import ARC_DEG, DirectTransition
 from ..transition.rollout import roll_out
 from ..vision.vqgan import VisionModel
+from .alignment import alignment_loss
 from .objective import Batch, Objective, TrainingStopped, draw_rows, follow, require, require_shares
 from .pictures import contact_sheet
 from .vision import psnr, stored_to_network
@@ -25,6 +26,7 @@ class DirectTraining:
 
     `mirrored`: half of the patients are shown with left and right exchanged, so that there are twice as many.
     `appearance_share`: how many of the inputs get a random appearance and are encoded anew; 0 touches no pixels.
+    `alignment`: weight of `alignment_loss` between predicted and true views of a batch.
     """
 
     targets: int = 4
@@ -35,10 +37,12 @@ class DirectTraining:
     pixel_views: int = 8
     mirrored: bool = False
     appearance_share: float = 0.0
+    alignment: float = 0.0
 
     def __post_init__(self) -> None:
         require(1 <= self.targets <= len(ARC_DEG), f"targets must be 1 to {len(ARC_DEG)}, got {self.targets}")
         require(self.pixel_weight >= 0 and self.pixel_views >= 1, "pixels want a weight from 0 on and a view at least")
+        require(self.alignment >= 0, f"alignment must be a weight from 0 on, got {self.alignment}")
         require_shares(self, "frontal_share", "average_decay", "pixel_from", "appearance_share")
 
 
@@ -119,6 +123,10 @@ class DirectObjective(Objective):
         loss = (predicted - batch["wanted"]).square().mean()
         # Collapse shows as predictions that no longer differ between patients (targets are aligned by nothing else).
         figures = {"latent_mse": loss.detach(), "spread": predicted.detach().std(dim=(0, 1)).mean()}
+        if self.training_config.alignment > 0:
+            aligned = alignment_loss(predicted, batch["wanted"])
+            loss = loss + self.training_config.alignment * aligned
+            figures["alignment"] = aligned.detach()
         if "x" in batch:
             decoded = self._vision[0].decode(predicted.flatten(0, 1)[batch["chosen"]])
             pixel_mse = (decoded - batch["x"]).square().mean()
@@ -155,7 +163,7 @@ class DirectObjective(Objective):
 
     def configuration(self) -> dict[str, Any]:
         model, training = asdict(self.model.config), asdict(self.training_config)
-        for later in ("appearance_share", "mirrored"):  # without them it is the recipe of checkpoints that know neither
+        for later in ("appearance_share", "mirrored", "alignment"):  # without: the recipe of checkpoints that know none
             if not training[later]:
                 del training[later]
         return {"model": model, "training": training, "patients": self._train}
