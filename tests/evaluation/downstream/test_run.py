@@ -12,6 +12,7 @@ from benchmarks.ceiling import report as ceiling_report
 from xray2xray import cli
 from xray2xray.data.store import ViewStore
 from xray2xray.evaluation.downstream import ceiling
+from xray2xray.evaluation.downstream.methods import cells
 from xray2xray.evaluation.downstream.rows import KEYS
 
 TASKS = ["cardiomegaly", "cvd_prevalent", "cvd_time"]
@@ -112,13 +113,30 @@ def test_a_network_is_trained_within_its_budget(store: Path, tmp_path: Path) -> 
 
 
 def test_encoders_are_read_by_heads_and_learn_on(store: Path, model: Path, encoder: Path, tmp_path: Path) -> None:
-    methods = ["ssl", "glori:ssl", "finetuned:ssl", "finetuned:volumetric", "finetuned:vision", "finetuned:other"]
+    methods = [
+        "ssl",
+        "grid:ssl",
+        "glori:ssl",
+        "finetuned:ssl",
+        "finetuned:volumetric",
+        "finetuned:vision",
+        "finetuned:other",
+    ]
     given = ["--encoders", f"ssl={encoder}", f"other={model}", "--source", model, "--budget", 2]
     words = ["--labels", 120, "--seeds", 0, "--tasks", "cardiomegaly", "--methods", *methods, *given]
     assert run("--views", store, *words, "--out", tmp_path / "out") == 0
     result = json.loads((tmp_path / "out" / "downstream.json").read_text())
     assert {row["method"] for row in result["rows"]} == {*methods, "volumetric"}
     assert all(about["frontal_only"] and not about["privileged"] for about in result["methods"].values())
+
+
+def test_cells_are_means_of_the_tokens_that_lie_there() -> None:
+    tokens = np.arange(64.0).reshape(1, 64, 1)
+    found = cells(tokens)
+    assert found.shape == (1, 16)
+    assert found[0, 0] == np.mean([0, 1, 8, 9])
+    assert found[0, 15] == np.mean([54, 55, 62, 63])
+    assert cells(tokens[:, :9]).shape == (1, 9)
 
 
 def test_networks_may_have_fewer_seeds(store: Path, tmp_path: Path) -> None:

@@ -6,10 +6,12 @@ hidden@3          of the hidden states after three blocks
 attentive:vision  an attentive probe of the features as tokens
 resnet50          a network trained from scratch on the labelled pictures
 NAME              a linear probe of what the encoder given as --encoders NAME=FOLDER says
+grid:NAME         a linear probe of its tokens, averaged over 4 x 4 cells of the picture
 glori:NAME        CheXFound's head on that encoder's features and tokens
 finetuned:NAME    all weights of that encoder, of the world model (volumetric), or of its V alone (vision) learn on
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,13 +40,19 @@ Scores = dict[str, Array]
 
 NETWORKS = {"resnet50": "resnet", "vit": "vit", "convnext": "convnext", "bi_mamba": "bi_mamba"}
 RATES = {"resnet50": 2e-3}  # where the default was worse on training patients without a given label
-ATTENTIVE, GLORI, FINETUNED = KINDS = ("attentive", "glori", "finetuned")
+ATTENTIVE, GRID, GLORI, FINETUNED = KINDS = ("attentive", "grid", "glori", "finetuned")
 OURS = "volumetric"
 METHODS = (
     "age_sex", "age_sex+measured", "pixels", "vision", "hidden", OURS, "attentive:vision", "attentive:hidden",
     "vision+lateral", "age_sex+factors", "finetuned:vision", "finetuned:volumetric", *NETWORKS,
 )  # fmt: skip
-ABOUT = {ATTENTIVE: "attentive probe: ", GLORI: "GLoRI head: ", FINETUNED: "fine-tuned: "}
+ABOUT = {
+    ATTENTIVE: "attentive probe: ",
+    GRID: "tokens of 4 x 4 cells: ",
+    GLORI: "GLoRI head: ",
+    FINETUNED: "fine-tuned: ",
+}
+CELLS = 4  # along a side: where a finding lies matters, and a class token may not know
 HELD_OUT = 0.25  # share of the labelled patients who stop an attentive probe or a network
 
 
@@ -94,7 +102,7 @@ def method(name: str, encoders: Mapping[str, Path] = MappingProxyType({})) -> Me
     before, colon, after = name.partition(":")
     kind, sets = (before, after) if colon and before in KINDS else ("linear", name)
     parts = tuple(sets.split("+"))
-    if kind == GLORI and (sets not in encoders or format_of(encoders[sets]) != PRETRAINED):
+    if kind in (GRID, GLORI) and (sets not in encoders or format_of(encoders[sets]) != PRETRAINED):
         raise UsageError(f"--methods {name}: this head reads one of --encoders that training.pretrain made")
     if kind == FINETUNED and sets not in (*encoders, VISION, VOLUMETRIC):
         raise UsageError(f"--methods {name}: volumetric, vision, or one of --encoders is fine-tuned")
@@ -121,6 +129,9 @@ def answer(method: Method, bench: Bench, rows: Rows, seed: int, budget: Budget, 
     """
     cohort = bench.cohort
     truth, test = cohort.truth.take(rows), cohort.rows("test")
+    if method.kind == GRID:
+        x = cells(np.asarray(bench.encoded(method.sets[0])[:, 1:], np.float64))
+        return _linear(x[rows], truth, x[test], method.name, seed)
     if method.kind == "linear":
         x = np.concatenate([np.asarray(bench.features(name), np.float64) for name in method.sets], axis=1)
         return _linear(x[rows], truth, x[test], method.name, seed)
@@ -157,6 +168,14 @@ def _network(method: Method, bench: Bench, seed: int, budget: Budget) -> Supervi
     folder = bench.encoders[name]
     begun = ENCODER if format_of(folder) == PRETRAINED else VOLUMETRIC
     return FineTunedNetwork(begun, source=str(folder), **settings)
+
+
+def cells(tokens: Array) -> Array:
+    """Tokens of a square grid (n, t, width), averaged over `CELLS` x `CELLS` cells: (n, CELLS * CELLS * width)."""
+    side = math.isqrt(tokens.shape[1])
+    grid = tokens.reshape(len(tokens), side, side, -1)
+    rows, columns = (np.array_split(np.arange(side), min(CELLS, side)) for _ in range(2))
+    return np.concatenate([grid[:, r][:, :, c].mean(axis=(1, 2)) for r in rows for c in columns], axis=1)
 
 
 def held_out(truth: Endpoints, seed: int) -> NDArray[np.bool_]:
