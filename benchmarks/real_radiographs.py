@@ -184,7 +184,7 @@ def _ridge(x: Array, y: Array, patients: NDArray[Any], seed: int) -> Callable[[A
     mean, scale = standardisation(x)
 
     def standard(some: Array) -> Array:
-        """What is black beside all training pictures but one must not decide about the next that has something there."""
+        """What is black in all training pictures but one must not decide about the next that has something there."""
         return ((some - mean) / scale).clip(-EXTREME, EXTREME)
 
     inside, basis = row_space(standard(x))
