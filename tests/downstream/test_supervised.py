@@ -160,6 +160,12 @@ def test_what_is_kept_is_an_average() -> None:
     assert average.num_batches_tracked == 7
 
 
+def test_both_predictions_at_once(fitted: tuple[SupervisedNetwork, Path]) -> None:
+    probability, risk = fitted[0].predict(PICTURES[:9])
+    assert np.array_equal(probability, fitted[0].predict_proba(PICTURES[:9]))
+    assert np.array_equal(risk, fitted[0].predict_risk(PICTURES[:9]))
+
+
 def test_networks_on_disk(fitted: tuple[SupervisedNetwork, Path], tmp_path: Path) -> None:
     one = fitted[0]
     one.save(tmp_path / "saved")

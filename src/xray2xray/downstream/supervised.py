@@ -178,6 +178,11 @@ class SupervisedNetwork:
         self._curve()
         return self._answers(images, rung)[:, -1].numpy()
 
+    def predict(self, images: NDArray[Any], rung: str = VIRTUAL) -> tuple[Array, Array | None]:
+        """`predict_proba` and `predict_risk` (None without an event) for the price of one. Raises as the former."""
+        answers, k = self._answers(images, rung), len(self.labels_)
+        return torch.sigmoid(answers[:, :k]).numpy(), None if self.curve_ is None else answers[:, -1].numpy()
+
     def predict_incidence(self, images: NDArray[Any], times: ArrayLike, rung: str = VIRTUAL) -> Array:
         """Probability of the event by `times` (t,), float64 (n, t). Raises as `predict_risk` and `CoxHead`."""
         return self._curve().predict_incidence(self.predict_risk(images, rung)[:, None], times, rung)

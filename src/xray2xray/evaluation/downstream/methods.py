@@ -136,19 +136,22 @@ def answer(method: Method, bench: Bench, rows: Rows, seed: int, budget: Budget, 
         x = np.concatenate([np.asarray(bench.features(name), np.float64) for name in method.sets], axis=1)
         return _linear(x[rows], truth, x[test], method.name, seed)
     labels, held = dict(zip(truth.names, truth.findings.T)), held_out(truth, seed)
-    reader: AttentiveProbe | SupervisedNetwork
+    probability: Array
+    risk: Array | None
     if method.kind == ATTENTIVE:
         (name,) = method.sets
         seen, width = bench.features(name), bench.model.width(feature_set(name).model)
-        reader = AttentiveProbe(width, name, cohort.rung, seed, device=bench.device)
-        reader.fit(seen[rows], labels, truth.time, truth.event, validation=held)
+        probe = AttentiveProbe(width, name, cohort.rung, seed, device=bench.device)
+        probe.fit(seen[rows], labels, truth.time, truth.event, validation=held)
+        probability = probe.predict_proba(seen[test])
+        risk = probe.predict_risk(seen[test]) if probe.event_ else None
     else:
         seen = bench.encoded(method.sets[0]) if method.kind == GLORI else bench.frontals
-        reader = _network(method, bench, seed, budget)
-        resume = (run / CHECKPOINT).is_file()
-        reader.fit(seen[rows], labels, truth.time, truth.event, validation=held, out=run, resume=resume)
-    scores = dict(zip(cohort.findings, np.asarray(reader.predict_proba(seen[test]), np.float64).T))
-    return scores if truth.time is None else {**scores, TIME_TASK: reader.predict_risk(seen[test])}
+        network, resume = _network(method, bench, seed, budget), (run / CHECKPOINT).is_file()
+        network.fit(seen[rows], labels, truth.time, truth.event, validation=held, out=run, resume=resume)
+        probability, risk = network.predict(seen[test])
+    scores = dict(zip(cohort.findings, np.asarray(probability, np.float64).T))
+    return scores if risk is None else {**scores, TIME_TASK: risk}
 
 
 def _network(method: Method, bench: Bench, seed: int, budget: Budget) -> SupervisedNetwork:
