@@ -91,10 +91,10 @@ class Budget:
 
 
 def method(name: str, encoders: Mapping[str, Path] = MappingProxyType({})) -> Method:
-    """What a name means.
+    """A method by its name.
 
     Raises:
-        UsageError: nothing.
+        UsageError: the name means nothing.
         InputError: the folder of an encoder holds none.
     """
     if name in NETWORKS:
