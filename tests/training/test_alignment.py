@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from xray2xray.data.store import ViewStore
-from xray2xray.training.alignment import OWN, alignment_loss, soft_targets
+from xray2xray.training.alignment import OTHERS, alignment_loss, soft_targets
 from xray2xray.training.cache import encode_all
 from xray2xray.training.direct import DirectObjective, DirectTraining
 from xray2xray.transition.direct import DirectTransition
@@ -16,7 +16,7 @@ from xray2xray.vision.vqgan import VisionModel
 def test_targets() -> None:
     found = soft_targets(2, 3)
     assert found.sum(dim=1) == pytest.approx(torch.ones(6))
-    assert found[0].tolist() == pytest.approx([1 - OWN, OWN / 2, OWN / 2, 0, 0, 0])
+    assert found[0].tolist() == pytest.approx([1 - OTHERS, OTHERS / 2, OTHERS / 2, 0, 0, 0])
     assert torch.equal(found, found.T)
     assert torch.equal(soft_targets(4, 1), torch.eye(4))
 

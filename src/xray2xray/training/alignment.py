@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 TEMPERATURE = 0.1
-OWN = 0.3  # share of a target that the other views of the same patient have together
+OTHERS = 0.3  # share of a target that the other views of the same patient have together
 
 
 def alignment_loss(predicted: Tensor, wanted: Tensor) -> Tensor:
@@ -28,5 +28,5 @@ def alignment_loss(predicted: Tensor, wanted: Tensor) -> Tensor:
 def soft_targets(patients: int, views: int, device: torch.device | None = None) -> Tensor:
     """Whose view each of b * t predictions is, (b * t, b * t), rows that sum to 1."""
     same = torch.eye(views, device=device)
-    of_one = same if views == 1 else (1 - OWN) * same + OWN / (views - 1) * (1 - same)
+    of_one = same if views == 1 else (1 - OTHERS) * same + OTHERS / (views - 1) * (1 - same)
     return torch.kron(torch.eye(patients, device=device), of_one)

@@ -27,7 +27,7 @@ from ...downstream.endpoints import Endpoints
 from ...downstream.finetuning import ENCODER, VISION, VOLUMETRIC, FineTunedNetwork
 from ...downstream.head import Array
 from ...downstream.pretraining.glori import GloriHead
-from ...downstream.probe import fit
+from ...downstream.probe import block_means, fit
 from ...downstream.supervised import SupervisedNetwork
 from ...downstream.survival import MINIMUM
 from ...errors import InputError, UsageError
@@ -130,7 +130,7 @@ def answer(method: Method, bench: Bench, rows: Rows, seed: int, budget: Budget, 
     cohort = bench.cohort
     truth, test = cohort.truth.take(rows), cohort.rows("test")
     if method.kind == GRID:
-        x = cells(np.asarray(bench.encoded(method.sets[0])[:, 1:], np.float64))
+        x = np.asarray(cells(bench.encoded(method.sets[0])[:, 1:]), np.float64)
         return _linear(x[rows], truth, x[test], method.name, seed)
     if method.kind == "linear":
         x = np.concatenate([np.asarray(bench.features(name), np.float64) for name in method.sets], axis=1)
@@ -174,11 +174,10 @@ def _network(method: Method, bench: Bench, seed: int, budget: Budget) -> Supervi
 
 
 def cells(tokens: Array) -> Array:
-    """Tokens of a square grid (n, t, width), averaged over `CELLS` x `CELLS` cells: (n, CELLS * CELLS * width)."""
-    side = math.isqrt(tokens.shape[1])
-    grid = tokens.reshape(len(tokens), side, side, -1)
-    rows, columns = (np.array_split(np.arange(side), min(CELLS, side)) for _ in range(2))
-    return np.concatenate([grid[:, r][:, :, c].mean(axis=(1, 2)) for r in rows for c in columns], axis=1)
+    """Tokens of a square grid (n, t, width), averaged over `CELLS` x `CELLS` cells: (n, width * CELLS * CELLS)."""
+    n, t, width = tokens.shape
+    side = math.isqrt(t)
+    return block_means(tokens.swapaxes(1, 2).reshape(n * width, side, side), CELLS).reshape(n, -1)
 
 
 def held_out(truth: Endpoints, seed: int) -> NDArray[np.bool_]:
