@@ -1,0 +1,202 @@
+"""What each choice of M is worth: variants trained from nothing on the same patients with the same number of FLOPs.
+
+    python -m benchmarks.variants CT... --views STORE --out DIR --teraflops 8
+
+STORE is a view store of virtual patients. Every variant is trained so many times, from seed 0 on, and scored on unseen
+virtual patients and on the CTs, beside baselines that learned from the same patients. Trainings that are there are not
+repeated, so several processes may share DIR: `--only NAME...` trains these, and scores nothing. DIR gets variants.json
+and variants.md.
+"""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from xray2xray.data.store import ViewStore
+from xray2xray.errors import InputError, UsageError
+from xray2xray.evaluation.baselines import fit_on_store, training_views
+from xray2xray.evaluation.cases import rendered, sources
+from xray2xray.evaluation.scoring import Cohort
+from xray2xray.evaluation.statistics.resampling import draw_patients, interval
+from xray2xray.evaluation.tables import heading, table
+from xray2xray.evaluation.tables import interval as bounds
+from xray2xray.evaluation.views import evaluate_cases
+from xray2xray.files import atomic_path, write_json
+from xray2xray.projection import STANDARD_ARC
+from xray2xray.training.cache import cached_latents
+from xray2xray.training.checkpoint import CHECKPOINT
+from xray2xray.training.loop import Machine, fit
+from xray2xray.world_model import WorldModel
+
+from .recipes import VARIANTS, Data, Trainable, as_view_model, flops_of_a_step, seeded
+
+BASELINES = ("mean_view", "ridge_pca")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("ct", nargs="*", help="chest CTs; couches are removed")
+    parser.add_argument("--views", type=Path, required=True, help="a view store of virtual patients")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--source", default="tiny", help="the model whose V is used")
+    parser.add_argument("--patients", type=int, default=2560, help="of the store")
+    parser.add_argument("--held-out", type=int, default=20, help="of these, only looked at while training")
+    parser.add_argument("--teraflops", type=float, default=8.0, help="of a training")
+    parser.add_argument("--seeds", type=int, default=5, help="trainings of a variant, at most")
+    parser.add_argument("--procedural", type=int, default=40, help="virtual patients that are scored")
+    parser.add_argument("--only", nargs="+", choices=VARIANTS, metavar="NAME", help="train these, and score nothing")
+    options = parser.parse_args(arguments)
+    try:
+        print(run(options))
+    except (InputError, UsageError) as error:
+        raise SystemExit(f"benchmarks.variants: {error}") from None
+
+
+def run(options: argparse.Namespace) -> str:
+    """Train what is wanted and not there yet, score all of it, and return the report.
+
+    Raises:
+        InputError: the store, the model or a checkpoint cannot be used, or no case could.
+    """
+    data = _data(options.source, options.views, options.patients, options.held_out, options.out / "latents")
+    trained = {
+        name: _trained(name, data, options.teraflops * 1e12, options.seeds, options.out)
+        for name in options.only or VARIANTS
+    }
+    if options.only:
+        return f"trained: {', '.join(options.only)}"
+    models = {
+        f"{name} {seed}": as_view_model(objective, data.vision)
+        for name, runs in trained.items()
+        for seed, objective in enumerate(runs)
+    }
+    failed: list[dict[str, str]] = []
+    cases = rendered(
+        list(sources(options.ct, options.procedural, without_couch=True)),
+        ViewStore.open(options.views).geometry,
+        failed,
+    )
+    baselines = fit_on_store(data.views[: len(data.weight)], STANDARD_ARC.index(0.0))
+    cohort, _ = evaluate_cases(cases, models, {name: baselines[name] for name in BASELINES})
+    result = {
+        "variants": {
+            name: {
+                "words": VARIANTS[name].words,
+                "minus": VARIANTS[name].minus,
+                "seeds": len(runs),
+                "parameters": sum(p.numel() for p in runs[0].model.parameters()),
+                "steps": _steps(name, data, options.teraflops * 1e12),
+            }
+            for name, runs in trained.items()
+        },
+        "groups": {rung: summary(cohort.only(rung)) for rung in sorted(set(cohort.rungs), reverse=True)},
+        "failed": failed,
+        "settings": {key: str(value) for key, value in vars(options).items()},
+    }
+    write_json(options.out / "variants.json", result)
+    text = markdown(result)
+    with atomic_path(options.out / "variants.md") as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return text
+
+
+def _data(source: str, store: Path, patients: int, held_out: int, latents: Path) -> Data:
+    vision = WorldModel.from_pretrained(source).vision
+    views = training_views(store)[:patients]
+    encoded, tokens = cached_latents(latents, f"{source} {store.resolve()} {len(views)}", vision, views)
+    return Data(vision, views, encoded, tokens, torch.ones(len(views) - held_out))
+
+
+def _steps(name: str, data: Data, flops: float) -> int:
+    variant = VARIANTS[name]
+    return max(1, round(flops / flops_of_a_step(seeded(variant, data, 0), variant.loop)))
+
+
+def _trained(name: str, data: Data, flops: float, most: int, out: Path) -> list[Trainable]:
+    """A variant from every seed; where its checkpoint is, the training goes on from there, or is already at its end."""
+    variant, runs = VARIANTS[name], []
+    steps = _steps(name, data, flops)
+    loop = replace(variant.loop, steps=steps, warm_up=steps // 10, check_every=max(1, steps // 2))
+    for seed in range(min(most, variant.seeds)):
+        folder = out / name / str(seed)
+        objective = seeded(variant, data, seed)
+        goes_on = (folder / CHECKPOINT).exists()
+        if not goes_on:
+            objective.prepare()
+        fit(objective, loop, Machine(seed=seed), folder, goes_on)
+        runs.append(objective)
+    return runs
+
+
+def summary(cohort: Cohort) -> dict[str, Any]:
+    """Of each variant: PSNR beyond 30 degrees, its SD over seeds, and what it has more than the one that it is
+    compared with, paired, with a 95 % patient-bootstrap interval. Of baselines: PSNR, and what it has more than
+    ridge regression."""
+    far = cohort.beyond
+    runs: dict[str, list[np.ndarray]] = {}
+    for key, scores in cohort.models.items():
+        name, _, seed = key.partition(" ")
+        if seed:
+            runs.setdefault(name, []).append(scores.psnr[:, far].mean(axis=1))
+    patients = {name: np.mean(of_seeds, axis=0) for name, of_seeds in runs.items()}
+    patients |= {name: scores.psnr[:, far].mean(axis=1) for name, scores in cohort.baselines.items()}
+    weights = draw_patients(len(cohort.names))
+    weights = weights / weights.sum(axis=1, keepdims=True)
+    found = {}
+    for name, psnr in patients.items():
+        found[name] = {
+            "psnr_beyond_30": float(psnr.mean()),
+            "sd_over_seeds": float(np.std([run.mean() for run in runs.get(name, [])], ddof=1))
+            if len(runs.get(name, [])) > 1
+            else None,
+        }
+        for words, other in (
+            ("difference", VARIANTS[name].minus if name in VARIANTS else name),
+            ("over_ridge", "ridge_pca"),
+        ):
+            apart = psnr - patients[other]
+            found[name][words] = float(apart.mean())
+            found[name][f"{words}_ci95"] = interval(weights @ apart)
+    return {"n": len(cohort.names), "scores": found}
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """One table a group of cases."""
+    lines = ["# Variants of M", ""]
+    for rung, group in result["groups"].items():
+        rows = []
+        for name, found in group["scores"].items():
+            told = result["variants"].get(name)
+            psnr, sd = found["psnr_beyond_30"], found["sd_over_seeds"]
+            apart = f"{found['difference']:+.2f}{bounds(found['difference_ci95'], '+.2f')}"
+            other = "" if told is None or told["minus"] == name else f"{told['minus']}: {apart}"
+            ridge = f"{found['over_ridge']:+.2f}{bounds(found['over_ridge_ci95'], '+.2f')}"
+            rows.append(
+                [
+                    f"`{name}`" if told is None else told["words"],
+                    "" if told is None else f"{told['parameters'] / 1e6:.1f}",
+                    "" if told is None else str(told["steps"]),
+                    f"{psnr:.2f}" + ("" if sd is None else f" ± {sd:.2f} ({told['seeds']})"),
+                    ridge,
+                    other,
+                ]
+            )
+        head = [
+            heading(rung, group["n"]),
+            "parameters, M",
+            "steps",
+            "PSNR far ± SD (seeds)",
+            "less `ridge_pca`",
+            "less",
+        ]
+        lines += [*table(head, rows), ""]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
