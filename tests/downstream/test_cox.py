@@ -118,3 +118,17 @@ def test_a_fit_that_does_not_settle_is_refused() -> None:
     x, time, died = tied_patients(40, 5)
     with pytest.raises(InputError, match="use a penalty"):
         CoxHead(penalty=0).fit(np.hstack([x, x]), time, died)
+
+
+def test_a_number_that_tells_does_not_drown_among_many_that_do_not() -> None:
+    x, time, died = tied_patients(400, 0, d=1)
+    wide = np.concatenate([x, np.random.default_rng(1).normal(size=(400, 500))], axis=1)
+    learned, asked = slice(0, 200), slice(200, 400)
+
+    def concordance(features: np.ndarray, blocks: list[int]) -> float:
+        head = CoxHead().fit(features[learned], time[learned], died[learned].astype(int), blocks=blocks)
+        return head.score(features[asked], time[asked], died[asked].astype(int))
+
+    alone = concordance(x, [1])
+    assert concordance(wide, [501]) < alone - 0.05
+    assert concordance(wide, [1, 500]) == pytest.approx(alone, abs=0.02)

@@ -5,7 +5,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from xray2xray.downstream.head import row_space
+from xray2xray.downstream.head import row_space, standardisation
 from xray2xray.downstream.probe import compare_probes, fit, load_probes, pixel_features, probe, save_probes
 from xray2xray.errors import InputError, UsageError
 from xray2xray.evaluation.statistics.auroc import auroc
@@ -63,6 +63,33 @@ def test_more_features_than_patients_are_fitted_within_their_span() -> None:
     coordinates, basis = row_space((x - mean) / scale)
     assert basis @ basis.T == pytest.approx(np.eye(len(basis)), abs=1e-8)
     assert coordinates @ basis == pytest.approx((x - mean) / scale, abs=1e-8)
+
+
+def test_sets_side_by_side_have_one_variance_and_one_set_is_as_it_was() -> None:
+    x = np.random.default_rng(0).normal(size=(500, 104)) * np.geomspace(0.1, 10, 104)
+    mean, scale = standardisation(x, [4, 100])
+    variance = ((x - mean) / scale).var(axis=0)
+    assert variance[4:] == pytest.approx(1)
+    assert variance[:4].sum() == pytest.approx(variance[4:].sum())
+    for alone in ((), [104]):
+        assert np.array_equal(standardisation(x, alone), (x.mean(axis=0), x.std(axis=0)))
+    with pytest.raises(InputError, match="sets of 4, 99 features are not the 104"):
+        standardisation(x, [4, 99])
+
+
+def test_a_number_that_tells_does_not_drown_beside_a_thousand_that_do_not() -> None:
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 800)
+    x = np.concatenate([rng.normal(size=(800, 1)) + 1.5 * y[:, None], rng.normal(size=(800, 1000))], axis=1)
+    learned, asked = slice(0, 400), slice(400, 800)
+
+    def area(blocks: list[int]) -> float:
+        found = fit(x[learned], y[learned], label="event", features="age+latents", blocks=blocks)
+        return float(auroc(y[asked], found.probability(x[asked])))
+
+    alone = float(auroc(y[asked], x[asked, 0]))
+    assert area([1001]) < alone - 0.05
+    assert area([1, 1000]) == pytest.approx(alone, abs=0.02)
 
 
 def test_probe_finds_nothing_where_nothing_is() -> None:

@@ -1,5 +1,7 @@
 """What every head does with its features, and whom it refuses."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -41,10 +43,23 @@ def refuse_real(name: str, trained_on: str, rung: str) -> None:
         )
 
 
-def standardisation(x: Array) -> tuple[Array, Array]:
-    """Mean and standard deviation (d,) of features (n, d)."""
+def standardisation(x: Array, blocks: Sequence[int] = ()) -> tuple[Array, Array]:
+    """Mean and scale (d,) of features (n, d), the scale being their standard deviation.
+
+    Args:
+        blocks: how many of the features each of several sets has, where they stand side by side. A set's standard
+            deviations then shrink by the root of its share of the widest one, so that all have the same variance:
+            under one penalty, age and sex would drown among three thousand latents.
+
+    Raises:
+        InputError: the blocks do not add up to the features.
+    """
     scale = x.std(axis=0)
     scale[scale < 1e-9] = 1  # a constant feature says nothing and must not divide by zero
+    if blocks:
+        if sum(blocks) != x.shape[1]:
+            raise InputError(f"sets of {', '.join(map(str, blocks))} features are not the {x.shape[1]} given")
+        scale *= np.repeat(np.sqrt(np.array(blocks) / max(blocks)), blocks)
     return x.mean(axis=0), scale
 
 

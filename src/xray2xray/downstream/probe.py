@@ -119,11 +119,13 @@ def fit(
     features: str,
     seed: int = 0,
     patients: ArrayLike | None = None,
+    blocks: Sequence[int] = (),
 ) -> Probe:
     """Choose the penalty by log-loss on held-out training patients, then fit on all of them. Arguments as `probe`.
 
     Args:
         patients: (n,), whose each row is, where some have several: nobody is on both sides of the inner split.
+        blocks: how wide each of several sets of features is, see `standardisation`.
     """
     from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
@@ -137,13 +139,13 @@ def fit(
     else:
         folds = StratifiedGroupKFold(round(1 / HELD_OUT), shuffle=True, random_state=seed)
         inner, held = next(iter(folds.split(x, y, patients)))
-    trials = _Regression.of(x[inner])
+    trials = _Regression.of(x[inner], blocks)
     losses = []
     for inverse_penalty in INVERSE_PENALTIES:
         trial = trials.fit(y[inner], inverse_penalty, label, features)
         likely = np.clip(trial.probability(x[held]), 1e-7, 1 - 1e-7)
         losses.append(-np.mean(np.where(y[held] == 1, np.log(likely), np.log(1 - likely))))
-    return _Regression.of(x).fit(y, INVERSE_PENALTIES[int(np.argmin(losses))], label, features)
+    return _Regression.of(x, blocks).fit(y, INVERSE_PENALTIES[int(np.argmin(losses))], label, features)
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,8 +158,8 @@ class _Regression:
     basis: Array
 
     @classmethod
-    def of(cls, x: Array) -> "_Regression":
-        mean, scale = standardisation(x)
+    def of(cls, x: Array, blocks: Sequence[int]) -> "_Regression":
+        mean, scale = standardisation(x, blocks)
         return cls(mean, scale, *row_space((x - mean) / scale))
 
     def fit(self, y: NDArray[np.int64], inverse_penalty: float, label: str, features: str) -> Probe:

@@ -7,7 +7,7 @@ more another end that rules it out, such as death; see `evaluation.statistics.ch
 
 import zipfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -63,13 +63,21 @@ class SurvivalHead(ABC):
     ) -> None:
         self.label, self.features, self.rung, self.penalty, self.seed = label, features, rung, penalty, seed
 
-    def fit(self, features: ArrayLike, time: ArrayLike, event: ArrayLike, patients: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        features: ArrayLike,
+        time: ArrayLike,
+        event: ArrayLike,
+        patients: ArrayLike | None = None,
+        blocks: Sequence[int] = (),
+    ) -> Self:
         """Learn from patients.
 
         Args:
             features: (n, d).
             time, event: (n,), in any unit of time.
             patients: (n,), whose each row is, so that nobody is on both sides of the split; by default all differ.
+            blocks: how wide each of several sets of features is, see `standardisation`.
 
         Raises:
             InputError: what `follow_up` refuses, NaN, other lengths, or fewer than four patients with the event.
@@ -81,7 +89,7 @@ class SurvivalHead(ABC):
         _, owner = np.unique(np.arange(len(t)) if patients is None else np.asarray(patients), return_inverse=True)
         if not len(x) == len(t) == len(owner):
             raise InputError(f"{self._name}: {len(x)} features, {len(t)} times and {len(owner)} patients do not match")
-        self.mean_, self.scale_ = standardisation(x)
+        self.mean_, self.scale_ = standardisation(x, blocks)
         self.last_ = float(t.max())
         self._fit(Followed((x - self.mean_) / self.scale_, t, e), owner)
         return self

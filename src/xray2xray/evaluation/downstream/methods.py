@@ -1,7 +1,7 @@
 """What is compared: a name says what a method reads and how. Each is given labels, and answers for the test patients.
 
 vision            a linear probe of these features
-age_sex+measured  of both sets side by side
+age_sex+measured  of both sets side by side, which weigh alike however many numbers each has
 hidden@3          of the hidden states after three blocks
 attentive:vision  an attentive probe of the features as tokens
 resnet50          a network trained from scratch on the labelled pictures
@@ -12,7 +12,7 @@ finetuned:NAME    all weights of that encoder, of the world model (volumetric), 
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -133,8 +133,9 @@ def answer(method: Method, bench: Bench, rows: Rows, seed: int, budget: Budget, 
         x = np.asarray(cells(bench.encoded(method.sets[0])[:, 1:]), np.float64)
         return _linear(x[rows], truth, x[test], method.name, seed)
     if method.kind == "linear":
-        x = np.concatenate([np.asarray(bench.features(name), np.float64) for name in method.sets], axis=1)
-        return _linear(x[rows], truth, x[test], method.name, seed)
+        sets = [np.asarray(bench.features(name), np.float64) for name in method.sets]
+        x = np.concatenate(sets, axis=1)
+        return _linear(x[rows], truth, x[test], method.name, seed, [one.shape[1] for one in sets])
     labels, held = dict(zip(truth.names, truth.findings.T)), held_out(truth, seed)
     probability: Array
     risk: Array | None
@@ -202,15 +203,16 @@ def held_out(truth: Endpoints, seed: int) -> NDArray[np.bool_]:
     raise InputError(f"{n} labelled patients cannot be split so that both sides know both classes; raise --labels")
 
 
-def _linear(x: Array, truth: Endpoints, x_test: Array, name: str, seed: int) -> Scores:
+def _linear(x: Array, truth: Endpoints, x_test: Array, name: str, seed: int, blocks: Sequence[int] = ()) -> Scores:
     """A logistic regression for each finding and a Cox regression for the event, each with its own penalty."""
     scores: Scores = {}
     for task, column in zip(truth.names, truth.findings.T):
         known = ~np.isnan(column)
-        probe = fit(x[known], column[known].astype(np.int64), label=task, features=name, seed=seed)
+        probe = fit(x[known], column[known].astype(np.int64), label=task, features=name, seed=seed, blocks=blocks)
         scores[task] = probe.probability(x_test)
     if truth.time is not None and truth.event is not None:
         followed = ~np.isnan(truth.time)
-        head = CoxHead(TIME_TASK, name, seed=seed).fit(x[followed], truth.time[followed], truth.event[followed])
+        head = CoxHead(TIME_TASK, name, seed=seed)
+        head.fit(x[followed], truth.time[followed], truth.event[followed], blocks=blocks)
         scores[TIME_TASK] = head.predict_risk(x_test)
     return scores

@@ -130,6 +130,8 @@ def _plan(
 def _scores(one: Method, bench: Bench, n: int, seed: int, budget: Budget, out: Path) -> Scores:
     cohort = bench.cohort
     depends = [cohort.digest, one.name, n, seed, *(bench.fingerprint(name) for name in one.sets)]
+    if len(one.sets) > 1:
+        depends += ["sets weigh alike"]
     if one.trained:
         depends += [budget.size if one.kind == "network" else "", budget.seconds, budget.passes]
     digest = hashlib.sha256(repr(depends).encode()).hexdigest()[:12]
