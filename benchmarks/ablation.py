@@ -20,7 +20,7 @@ import numpy as np
 from xray2xray.data.store import SCALE
 from xray2xray.evaluation.baselines import CopyInput, RidgePCA
 from xray2xray.evaluation.metrics import psnr, unit
-from xray2xray.files import atomic_path, progress, write_json
+from xray2xray.files import progress, write_json, write_text
 from xray2xray.projection import STANDARD_ARC, preset, render
 from xray2xray.volume import Volume, read_volume, remove_couch
 from xray2xray.volume.thorax import Burden, Findings, Patient, make_volume, sample_patient
@@ -141,8 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             keep(lever, np.array(left_out))
         for lever in list(LEVERS)[1:]:
             keep(lever, far_psnr(make(partial(arc, lever), lever, range(options.count)), truth))
-    with atomic_path(options.out / "ablation.md") as temporary:
-        temporary.write_text(markdown(names, rows), encoding="utf-8")
+    write_text(options.out / "ablation.md", markdown(names, rows))
 
 
 def markdown(names: Sequence[str], rows: dict[str, list[float]]) -> str:

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from xray2xray.files import atomic_path, progress, write_json
+from xray2xray.files import progress, write_json, write_text
 from xray2xray.projection import preset, render
 from xray2xray.volume.thorax import make_volume, sample_patient
 from xray2xray.volume.thorax.body import Body, JointShape, read_joint_shape, sample_shape
@@ -149,10 +149,7 @@ def write(joint: JointShape, path: Path) -> None:
     }
     lines = ",\n".join(f'  "{name}": {json.dumps(row)}' for name, row in numbers.items())
     table = ",\n".join("  " + json.dumps([round(float(c), 3) for c in row]) for row in joint.correlation)
-    with atomic_path(path) as temporary:
-        temporary.write_text(
-            f'{{\n "numbers": {{\n{lines}\n }},\n "correlation": [\n{table}\n ]\n}}\n', encoding="utf-8"
-        )
+    write_text(path, f'{{\n "numbers": {{\n{lines}\n }},\n "correlation": [\n{table}\n ]\n}}\n')
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

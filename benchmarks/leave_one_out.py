@@ -22,7 +22,7 @@ from xray2xray.evaluation.cases import Case, sources
 from xray2xray.evaluation.scoring import Cohort, case_rows, stack, summarise
 from xray2xray.evaluation.tables import interval, table
 from xray2xray.evaluation.views import evaluate_cases
-from xray2xray.files import atomic_path, write_json
+from xray2xray.files import write_json, write_text
 from xray2xray.projection import STANDARD_ARC, render
 from xray2xray.training.cache import encode_all
 from xray2xray.training.direct import DirectObjective, DirectTraining
@@ -81,8 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     }
     write_json(options.out / "leave_one_out.json", result)
     text = _markdown(result)
-    with atomic_path(options.out / "leave_one_out.md") as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(options.out / "leave_one_out.md", text)
     print(text)
 
 

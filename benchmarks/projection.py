@@ -9,7 +9,6 @@ reads it anew for every view can beat. The body fills its grid: that ours leaves
 """
 
 import argparse
-import json
 import time
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from xray2xray.files import atomic_path
+from xray2xray.files import write_json
 from xray2xray.projection import preset
 from xray2xray.projection.ellipsoids import Ellipsoid, exact_views, voxelise
 from xray2xray.projection.reconstruct import centred_affine
@@ -115,8 +114,7 @@ def main() -> None:
             rows += measure(case, exact, engines, threads, options.rounds)
     show(rows, console)
     if options.json:
-        with atomic_path(options.json) as temporary:
-            temporary.write_text(json.dumps(rows, indent=1) + "\n")
+        write_json(options.json, rows)
 
 
 if __name__ == "__main__":

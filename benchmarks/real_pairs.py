@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from xray2xray.evaluation.metrics import ssim
-from xray2xray.files import write_json
+from xray2xray.files import write_json, write_text
 from xray2xray.training.posed import train_posed
 from xray2xray.transition.posed_file import read_transition
 
@@ -70,7 +70,7 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     }
     write_json(options.out / "real_pairs.json", results)
     text = markdown(results)
-    (options.out / "real_pairs.md").write_text(text, encoding="utf-8")
+    write_text(options.out / "real_pairs.md", text)
     picture(options.out / "real_pairs.png", test, predictions)
     print(text)
     return results

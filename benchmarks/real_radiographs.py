@@ -34,7 +34,7 @@ from xray2xray.evaluation.statistics.resampling import interval, patient_bootstr
 from xray2xray.evaluation.tables import interval as written
 from xray2xray.evaluation.tables import table
 from xray2xray.evaluation.views import load_baselines
-from xray2xray.files import atomic_path, progress, write_json
+from xray2xray.files import progress, write_json, write_text
 from xray2xray.radiograph import match_quantiles, read_radiograph
 from xray2xray.radiograph.lung_field import normalise_radiograph
 from xray2xray.world_model import WorldModel
@@ -82,8 +82,7 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
         sys.exit(f"benchmarks.real_radiographs: {error}")
     write_json(options.out / "radiographs.json", result)
     text = markdown(result)
-    with atomic_path(options.out / "radiographs.md") as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(options.out / "radiographs.md", text)
     print(text)
     return result
 

@@ -18,7 +18,7 @@ from xray2xray.errors import InputError, UsageError
 from xray2xray.evaluation.cases import rendered, sources
 from xray2xray.evaluation.metrics import mean_interval, psnr, unit
 from xray2xray.evaluation.tables import interval, table
-from xray2xray.files import atomic_path, write_json
+from xray2xray.files import write_json, write_text
 from xray2xray.projection import STANDARD_ARC, preset
 from xray2xray.world_model import WorldModel
 
@@ -40,8 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(f"benchmarks.second_view: {error}")
     write_json(options.out / "second_view.json", {"rows": result, "failed": failed, "source": options.source})
     text = markdown(result)
-    with atomic_path(options.out / "second_view.md") as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(options.out / "second_view.md", text)
     print(text)
 
 

@@ -23,7 +23,7 @@ from xray2xray.data.store import ViewStore
 from xray2xray.errors import UsageError
 from xray2xray.evaluation.ood import reconstruction_error
 from xray2xray.evaluation.views import load_baselines
-from xray2xray.files import write_json
+from xray2xray.files import write_json, write_text
 from xray2xray.radiograph import save_png, to_gray
 from xray2xray.world_model import WorldModel
 
@@ -83,7 +83,7 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     options.out.mkdir(parents=True, exist_ok=True)
     write_json(options.out / "adaptation.json", results)
     text = markdown(results)
-    (options.out / "adaptation.md").write_text(text, encoding="utf-8")
+    write_text(options.out / "adaptation.md", text)
     picture(options.out / "adaptation.png", unseen, unseen_p)
     print(text)
     return results

@@ -21,7 +21,7 @@ from xray2xray.data.store import ViewStore
 from xray2xray.downstream.probe import pixel_features
 from xray2xray.errors import InputError, UsageError
 from xray2xray.evaluation.statistics.resampling import draw_patients
-from xray2xray.files import atomic_path, write_json
+from xray2xray.files import write_json, write_text
 from xray2xray.runs import pick_device
 
 from .cohort import ENDPOINTS, HAZARDS, People, people, read_stores
@@ -52,8 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(f"benchmarks.ceiling: {error}")
     write_json(options.out / "ceiling.json", result)
     text = markdown(result)
-    with atomic_path(options.out / "ceiling.md") as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(options.out / "ceiling.md", text)
     print(text)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from xray2xray.files import write_json
+from xray2xray.files import write_json, write_text
 
 from . import findings, masks, pairs, pictures, scans, spectra
 from .cohort import cohort
@@ -60,7 +60,7 @@ def main(words: Sequence[str] | None = None) -> None:
     }
     write_json(out / "realism.json", results)
     text = markdown(results)
-    (out / "realism.md").write_text(text, encoding="utf-8")
+    write_text(out / "realism.md", text)
     print(text)
     pictures.contact_sheet(out / "contact_sheet.png", real_pairs, fine["pairs"], virtual_pairs)
     pictures.outlines(out / "outlines.png", data / "cxr_ctr", radiographs["masks"])

@@ -26,14 +26,14 @@ from xray2xray.evaluation.statistics.resampling import draw_patients, interval
 from xray2xray.evaluation.tables import heading, table
 from xray2xray.evaluation.tables import interval as bounds
 from xray2xray.evaluation.views import evaluate_cases
-from xray2xray.files import atomic_path, write_json
+from xray2xray.files import write_json, write_text
 from xray2xray.projection import STANDARD_ARC
 from xray2xray.training.cache import cached_latents
 from xray2xray.training.checkpoint import CHECKPOINT
 from xray2xray.training.loop import Machine, fit
 from xray2xray.world_model import WorldModel
 
-from .recipes import VARIANTS, Data, Trainable, as_view_model, flops_of_a_step, seeded
+from .recipes import VARIANTS, Data, Trainable, flops_of_a_step, models_and_predictors, seeded
 
 BASELINES = ("mean_view", "ridge_pca")
 
@@ -70,11 +70,7 @@ def run(options: argparse.Namespace) -> str:
     }
     if options.only:
         return f"trained: {', '.join(options.only)}"
-    models = {
-        f"{name} {seed}": as_view_model(objective, data.vision)
-        for name, runs in trained.items()
-        for seed, objective in enumerate(runs)
-    }
+    models, predictors = models_and_predictors(trained, data.vision)
     failed: list[dict[str, str]] = []
     cases = rendered(
         list(sources(options.ct, options.procedural, without_couch=True)),
@@ -82,7 +78,7 @@ def run(options: argparse.Namespace) -> str:
         failed,
     )
     baselines = fit_on_store(data.views[: len(data.weight)], STANDARD_ARC.index(0.0))
-    cohort, _ = evaluate_cases(cases, models, {name: baselines[name] for name in BASELINES})
+    cohort, _ = evaluate_cases(cases, models, predictors | {name: baselines[name] for name in BASELINES})
     result = {
         "variants": {
             name: {
@@ -100,8 +96,7 @@ def run(options: argparse.Namespace) -> str:
     }
     write_json(options.out / "variants.json", result)
     text = markdown(result)
-    with atomic_path(options.out / "variants.md") as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(options.out / "variants.md", text)
     return text
 
 
@@ -139,29 +134,22 @@ def summary(cohort: Cohort) -> dict[str, Any]:
     ridge regression."""
     far = cohort.beyond
     runs: dict[str, list[np.ndarray]] = {}
-    for key, scores in cohort.models.items():
-        name, _, seed = key.partition(" ")
-        if seed:
-            runs.setdefault(name, []).append(scores.psnr[:, far].mean(axis=1))
-    patients = {name: np.mean(of_seeds, axis=0) for name, of_seeds in runs.items()}
-    patients |= {name: scores.psnr[:, far].mean(axis=1) for name, scores in cohort.baselines.items()}
+    for key, scores in (cohort.models | cohort.baselines).items():
+        runs.setdefault(key.partition(" ")[0], []).append(scores.psnr[:, far].mean(axis=1))
+    patients = {name: np.mean(runs[name], axis=0) for name in (*VARIANTS, *BASELINES) if name in runs}
     weights = draw_patients(len(cohort.names))
     weights = weights / weights.sum(axis=1, keepdims=True)
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for name, psnr in patients.items():
-        found[name] = {
-            "psnr_beyond_30": float(psnr.mean()),
-            "sd_over_seeds": float(np.std([run.mean() for run in runs.get(name, [])], ddof=1))
-            if len(runs.get(name, [])) > 1
-            else None,
-        }
-        for words, other in (
-            ("difference", VARIANTS[name].minus if name in VARIANTS else name),
-            ("over_ridge", "ridge_pca"),
-        ):
+        of_seeds = [run.mean() for run in runs[name]]
+        row: dict[str, Any] = {"psnr_beyond_30": float(psnr.mean()), "sd_over_seeds": None}
+        if len(of_seeds) > 1:
+            row["sd_over_seeds"] = float(np.std(of_seeds, ddof=1))
+        minus = VARIANTS[name].minus if name in VARIANTS else name
+        for words, other in (("difference", minus), ("over_ridge", "ridge_pca")):
             apart = psnr - patients[other]
-            found[name][words] = float(apart.mean())
-            found[name][f"{words}_ci95"] = interval(weights @ apart)
+            row |= {words: float(apart.mean()), f"{words}_ci95": interval(weights @ apart)}
+        found[name] = row
     return {"n": len(cohort.names), "scores": found}
 
 

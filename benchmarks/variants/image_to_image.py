@@ -5,7 +5,6 @@ scales and shifts (Perez et al. 2018, arXiv 1709.07871). It starts from the mean
 """
 
 import copy
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -18,7 +17,6 @@ from xray2xray.training.objective import Batch, Objective, draw_rows, follow
 from xray2xray.training.vision import stored_to_network
 from xray2xray.transition.blocks import angle_features
 from xray2xray.transition.direct import ARC_DEG
-from xray2xray.vision.normalise import from_network, to_network
 
 FRONTAL = ARC_DEG.index(0.0)
 WIDTHS = (16, 32, 64, 128, 256)  # at a half, a quarter, ... of the picture's side
@@ -77,13 +75,12 @@ class ImageToImage(nn.Module):
         return self.mean[nearest] + self.leave(x)[:, 0].unflatten(0, (-1, targets))
 
     @torch.no_grad()
-    def imagine(self, view_p: np.ndarray, input_yaw_deg: float = 0.0, yaw_deg: Sequence[float] = ARC_DEG) -> np.ndarray:
-        """As `WorldModel.imagine`, of frontals (b, h, w): line integrals (b, angles, h, w). The given view is kept."""
-        frontal = to_network(torch.from_numpy(np.ascontiguousarray(view_p)))
-        views = self(frontal[:, None], torch.tensor([list(yaw_deg)]).expand(len(frontal), -1))
-        given = [i for i, yaw in enumerate(yaw_deg) if yaw == input_yaw_deg]
-        views[:, given] = frontal[:, None].expand(-1, len(given), -1, -1)
-        return from_network(views).numpy()
+    def predict(self, inputs: np.ndarray) -> np.ndarray:
+        """As the baselines: unit frontals (b, h, w) -> unit views (b, 37, h, w) of the standard arc."""
+        frontal = 2 * torch.from_numpy(np.ascontiguousarray(inputs)) - 1
+        views = self(frontal[:, None], torch.tensor(ARC_DEG).expand(len(frontal), -1))
+        views[:, FRONTAL] = frontal
+        return (views.clamp(-1, 1).numpy() + 1) / 2
 
 
 class ImageToImageObjective(Objective):

@@ -1,15 +1,15 @@
 """The variants of M that are compared: how each is made, what it learns from, and what it is when trained."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from xray2xray.evaluation.views import ViewModel
+from xray2xray.evaluation.baselines import Predictor
 from xray2xray.training.autoregressive import AutoregressiveObjective, AutoregressiveTraining
 from xray2xray.training.direct import DirectObjective, DirectTraining
 from xray2xray.training.steps import LoopConfig, Machine, Steps
@@ -22,7 +22,6 @@ from .image_to_image import ImageToImage, ImageToImageObjective
 WIDTH, HEADS = 128, 4  # half of `tiny`'s: a CPU gets through more views
 TRAINING = DirectTraining(pixel_weight=0.0)  # latents alone, for the same reason
 TARGETS = TRAINING.targets
-MIDDLE = 0.5  # of the training: where a step's FLOPs are counted
 Trainable: TypeAlias = DirectObjective | AutoregressiveObjective | ImageToImageObjective
 
 
@@ -64,16 +63,15 @@ def direct(layers: int, alignment: float = 0.0, paired: bool = True) -> Callable
     return make
 
 
-def autoregressive(layers: int) -> Callable[[Data], Trainable]:
-    """The paper's form, as it is packaged: a token for every jump."""
+def autoregressive(layers: int, training: AutoregressiveTraining, **config: Any) -> Callable[[Data], Trainable]:
+    """The paper's form; `config`: what its `AutoregressiveConfig` has beside the sizes."""
 
     def make(data: Data) -> Trainable:
         seen = data.vision.config
-        config = AutoregressiveConfig(seen.tokens, seen.codebook_size, WIDTH, HEADS, layers, actions="jump")
-        training = AutoregressiveTraining(frontal_share=1.0)
-        return AutoregressiveObjective(
-            AutoregressiveTransition(config), data.vision, data.tokens, data.views, data.weight, training
+        model = AutoregressiveTransition(
+            AutoregressiveConfig(seen.tokens, seen.codebook_size, WIDTH, HEADS, layers, **config)
         )
+        return AutoregressiveObjective(model, data.vision, data.tokens, data.views, data.weight, training)
 
     return make
 
@@ -98,6 +96,8 @@ def _reordered(array: np.ndarray, orders: np.ndarray) -> np.ndarray:
 
 
 DIRECT_LOOP = LoopConfig(steps=1, batch=12, rate=8e-4)
+JUMPS = AutoregressiveTraining(frontal_share=1.0)  # as it is packaged: a token for every jump
+STEPS = AutoregressiveTraining(own_share=0.5)  # as in the paper, and half of the time behind its own last view
 GPT_LOOP = LoopConfig(steps=1, batch=16, rate=8e-4, betas=(0.9, 0.95))
 VARIANTS = {
     "direct": Variant("`direct`, 6 layers", direct(6), DIRECT_LOOP, "direct", seeds=5),
@@ -106,8 +106,15 @@ VARIANTS = {
     "direct_12": Variant("`direct`, 12 layers", direct(12), DIRECT_LOOP, "direct"),
     "direct_24": Variant("`direct`, 24 layers", direct(24), DIRECT_LOOP, "direct_12"),
     "image_to_image": Variant("U-Net, picture to picture", image_to_image, DIRECT_LOOP, "direct"),
-    "gpt_12": Variant("`autoregressive`, 12 layers", autoregressive(12), GPT_LOOP, "direct"),
-    "gpt_24": Variant("`autoregressive`, 24 layers", autoregressive(24), GPT_LOOP, "gpt_12"),
+    "gpt_12": Variant("`autoregressive`, 12 layers", autoregressive(12, JUMPS, actions="jump"), GPT_LOOP, "direct"),
+    "walk": Variant(
+        "the same by anchored steps of 5 degrees",
+        autoregressive(12, STEPS, context_views=2),
+        GPT_LOOP,
+        "gpt_12",
+        seeds=1,
+    ),
+    "gpt_24": Variant("`autoregressive`, 24 layers", autoregressive(24, JUMPS, actions="jump"), GPT_LOOP, "gpt_12"),
 }
 
 
@@ -115,14 +122,24 @@ def flops_of_a_step(objective: Trainable, loop: LoopConfig) -> int:
     """Of the forward and backward pass of one step, by torch's counter. The objective is trained a little by it."""
     steps = Steps(objective, replace(loop, steps=2), Machine(precision="32-true"))
     with FlopCounterMode(display=False) as counter:
-        steps(round(MIDDLE * 2))
+        steps(1)  # in the middle of the training
     return counter.get_total_flops()
 
 
-def as_view_model(objective: Trainable, vision: VisionModel) -> ViewModel:
-    """What was trained, ready to be evaluated."""
-    average = objective.average.eval()
-    return average if isinstance(average, ImageToImage) else WorldModel(vision, average)
+def models_and_predictors(
+    runs: Mapping[str, Sequence[Trainable]], vision: VisionModel
+) -> tuple[dict[str, WorldModel], dict[str, Predictor]]:
+    """What was trained, by "name seed", ready to be evaluated: world models, and what is none."""
+    models: dict[str, WorldModel] = {}
+    predictors: dict[str, Predictor] = {}
+    for name, objectives in runs.items():
+        for seed, objective in enumerate(objectives):
+            average = objective.average.eval()
+            if isinstance(average, ImageToImage):
+                predictors[f"{name} {seed}"] = average
+            else:
+                models[f"{name} {seed}"] = WorldModel(vision, average)
+    return models, predictors
 
 
 def seeded(variant: Variant, data: Data, seed: int) -> Trainable:

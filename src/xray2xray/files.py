@@ -41,7 +41,11 @@ def _umask() -> int:
 
 def write_json(path: str | Path, content: Any) -> None:
     """Write strict JSON (no NaN or infinity: a reader in another language must be able to open it)."""
-    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+    write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write UTF-8, all of it or nothing."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from . import __version__
 from .errors import InputError, UsageError
-from .files import atomic_path, prepare_out
+from .files import prepare_out, write_text
 
 CONFIG = "config.yaml"
 T = TypeVar("T")
@@ -68,11 +68,8 @@ def write_config(path: Path, verb: str, options: Mapping[str, Any]) -> None:
     import yaml
 
     text = yaml.safe_dump(_plain(options), sort_keys=False, allow_unicode=True, width=100)
-    with atomic_path(path) as temporary:
-        temporary.write_text(
-            f"# xray2xray {__version__}; to run this again: xray2xray {verb} --config {path.name}\n{text}",
-            encoding="utf-8",
-        )
+    head = f"# xray2xray {__version__}; to run this again: xray2xray {verb} --config {path.name}"
+    write_text(path, f"{head}\n{text}")
 
 
 def _plain(value: Any) -> Any:

@@ -6,8 +6,9 @@ import torch
 
 from benchmarks.variants.__main__ import main, markdown, summary
 from benchmarks.variants.image_to_image import ImageToImage, ImageToImageObjective
-from benchmarks.variants.recipes import VARIANTS, Data, as_view_model, flops_of_a_step, seeded, unpaired
+from benchmarks.variants.recipes import VARIANTS, Data, flops_of_a_step, models_and_predictors, seeded, unpaired
 from xray2xray.data.store import SCALE
+from xray2xray.evaluation.metrics import unit
 from xray2xray.evaluation.scoring import Cohort, Scores
 from xray2xray.projection import STANDARD_ARC
 from xray2xray.training.loop import LoopConfig, Machine, fit
@@ -39,7 +40,7 @@ def test_unpaired_views_keep_their_angle_and_nothing_is_lost(data):
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_every_variant_learns_and_is_a_model_of_views(name, data, tmp_path):
+def test_every_variant_learns_and_predicts_views(name, data, tmp_path):
     variant = VARIANTS[name]
     small = replace(variant.loop, steps=2, batch=2, warm_up=1)
     assert flops_of_a_step(seeded(variant, data, 0), small) > 1e6
@@ -48,8 +49,11 @@ def test_every_variant_learns_and_is_a_model_of_views(name, data, tmp_path):
     before = {key: value.clone() for key, value in objective.model.state_dict().items()}
     fit(objective, small, Machine(precision="32-true"), tmp_path)
     assert any(not torch.equal(value, before[key]) for key, value in objective.model.state_dict().items())
-    views = as_view_model(objective, data.vision).imagine(np.ones((1, 32, 32), np.float32), 0.0, STANDARD_ARC)
-    assert views.shape == (1, ANGLES, 32, 32)
+    models, predictors = models_and_predictors({name: [objective]}, data.vision)
+    frontal = np.ones((1, 32, 32), np.float32)
+    views = [model.imagine(frontal, 0.0, STANDARD_ARC) for model in models.values()]
+    views += [predictor.predict(frontal) for predictor in predictors.values()]
+    assert [some.shape for some in views] == [(1, ANGLES, 32, 32)]
 
 
 def test_twice_the_layers_are_nearly_twice_the_flops(data):
@@ -65,12 +69,12 @@ def test_picture_to_picture_begins_at_the_mean_view_and_learns(tmp_path):
     views = np.broadcast_to((level * SCALE)[:, None, None, None], (16, ANGLES, 32, 32)).astype(np.uint16)
     objective = ImageToImageObjective(ImageToImage(32), views, torch.ones(16), targets=2)
     objective.prepare()
-    frontal = np.full((1, 32, 32), level[0], np.float32)
-    begun = objective.average.imagine(frontal)
+    frontal = unit(np.full((1, 32, 32), level[0]))
+    begun = 10 * objective.average.predict(frontal)
     assert np.allclose(begun[0, 36], level.mean(), atol=1e-2)
     assert np.allclose(begun[0, 18], level[0], atol=1e-2)  # the view that was given
     fit(objective, LoopConfig(steps=60, batch=8, rate=3e-3, warm_up=5), Machine(precision="32-true"), tmp_path)
-    learned = objective.average.imagine(frontal)
+    learned = 10 * objective.average.predict(frontal)
     assert abs(learned[0, 36].mean() - level[0]) < 0.5 * abs(level.mean() - level[0])
 
 

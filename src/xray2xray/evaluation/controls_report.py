@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..files import atomic_path, write_json
+from ..files import atomic_path, write_json, write_text
 from .drift import START_DEG
 from .pictures import STYLE, curve_axis, yaw_axis
 from .tables import heading, interval, table
@@ -22,8 +22,7 @@ def write_controls(out: Path, result: Mapping[str, Any]) -> None:
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "controls.json", result)
     text = controls_markdown(result)
-    with atomic_path(out / "controls.md") as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(out / "controls.md", text)
     _figure(out / "controls.png", list(_control_panels(result)))
     _figure(out / "alignment.png", [*_retrieval_panels(result["retrieval"]), *_drift_panels(result)])
     print(text)

@@ -18,7 +18,7 @@ import numpy as np
 from ..data.store import ViewStore
 from ..downstream.probe import Comparison, Difference, compare_probes, pixel_features, save_probes
 from ..errors import InputError, UsageError
-from ..files import atomic_path, progress, write_json
+from ..files import progress, write_json, write_text
 from ..projection.geometry import Geometry, preset
 from ..rungs import VIRTUAL
 from ..seeds import FIRST_PROBE_SEED, FIRST_TEST_SEED
@@ -97,8 +97,7 @@ def evaluate_probes(
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "probes.json", result)
     table = probes_markdown(result)
-    with atomic_path(out / "probes.md") as temporary:
-        temporary.write_text(table, encoding="utf-8")
+    write_text(out / "probes.md", table)
     save_probes(out / "probes.npz", [found["volumetric"].probe for found in comparison.results.values()])
     print(table)
     return result

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .. import __version__
-from ..files import atomic_path, write_json
+from ..files import write_json, write_text
 from ..projection.geometry import NAMED_VIEWS, STANDARD_ARC
 from ..radiograph.display import WINDOW, to_gray
 from ..rungs import FROM_CT, RADIOGRAPH, VIRTUAL
@@ -109,8 +109,7 @@ def write_report(out: str | Path, report: Report) -> dict[str, Any]:
     numbers = report_numbers(report, true_volume)
     write_json(out / "report.json", numbers)
     page = _template().render(_context(report, numbers, true_volume))
-    with atomic_path(out / "report.html") as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    write_text(out / "report.html", page)
     return numbers
 
 

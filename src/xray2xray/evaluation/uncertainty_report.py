@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..files import atomic_path, write_json
+from ..files import atomic_path, write_json, write_text
 from ..radiograph.display import to_gray
 from .metrics import Array
 from .pictures import contact_sheet, error_colours
@@ -50,8 +50,7 @@ def write_uncertainty(
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "uncertainty.json", result)
     text = uncertainty_markdown(result)
-    with atomic_path(out / "uncertainty.md") as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(out / "uncertainty.md", text)
     if result["groups"]:
         _calibration_figure(out / "calibration.png", result)
         _endpoint_figure(out / "endpoints.png", result)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..data.store import ViewStore
 from ..errors import InputError, UsageError
-from ..files import atomic_path, write_json
+from ..files import atomic_path, write_json, write_text
 from ..projection.geometry import STANDARD_ARC, Geometry
 from ..seeds import FIRST_TEST_SEED
 from .baselines import Baselines, Predictor, fit_on_store, training_views
@@ -231,8 +231,7 @@ def _write(out: Path, result: dict[str, Any], cohort: Cohort, examples: Sequence
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "views.json", result)
     text = markdown(result)
-    with atomic_path(out / "views.md") as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(out / "views.md", text)
     metric_curves(out / "views.png", result)
     input_yaw_deg = cohort.input_yaw_deg
     shown = sorted({*PICTURE_YAW_DEG, input_yaw_deg})

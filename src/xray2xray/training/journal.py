@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ..files import atomic_path
+from ..files import write_text
 
 
 class Journal:
@@ -25,8 +25,7 @@ class Journal:
         """Forget what an interrupted run logged after its last checkpoint; a fresh run starts an empty journal."""
         self._last_step, self._last_time = start, time.monotonic()
         lines = self.path.read_text(encoding="utf-8").splitlines() if start and self.path.exists() else []
-        with atomic_path(self.path) as temporary:
-            temporary.write_text("".join(line + "\n" for line in lines if _step_of(line) <= start), encoding="utf-8")
+        write_text(self.path, "".join(line + "\n" for line in lines if _step_of(line) <= start))
 
     def add(self, figures: dict[str, Any]) -> None:
         for name, value in figures.items():

@@ -20,7 +20,7 @@ import yaml
 from torch import nn
 
 from ..errors import InputError, UsageError
-from ..files import atomic_path
+from ..files import write_text
 from ..pretrained import PARTS, SAMPLER_OF, folder_of, read_config, read_part, sha256, with_tuples, write_part
 from ..projection.geometry import mirror_arc
 from ..transition.autoregressive import AutoregressiveTransition
@@ -218,8 +218,7 @@ def _defaults(config: Any) -> dict[str, Any]:
 
 def _save_recipe(out: Path, chosen: Preset, seed: int) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    with atomic_path(out / RECIPE) as temporary:
-        temporary.write_text(yaml.safe_dump(_plain(asdict(chosen)) | {"seed": seed}, sort_keys=False), encoding="utf-8")
+    write_text(out / RECIPE, yaml.safe_dump(_plain(asdict(chosen)) | {"seed": seed}, sort_keys=False))
 
 
 def _plain(value: Any) -> Any:

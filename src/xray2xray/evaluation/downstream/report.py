@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...files import atomic_path, write_json
+from ...files import atomic_path, write_json, write_text
 from ..statistics.contrasts import equivalent
 from ..tables import interval, table
 from .ceiling import FRONTAL
@@ -20,8 +20,7 @@ def write_downstream(out: Path, result: Mapping[str, Any]) -> None:
     """downstream.json, downstream.md, label_efficiency.png and differences.png; prints the tables."""
     write_json(out / "downstream.json", result)
     text = markdown(result)
-    with atomic_path(out / "downstream.md") as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(out / "downstream.md", text)
     _figure(out / "label_efficiency.png", result, _curves)
     _figure(out / "differences.png", result, _forest)
     print(text)

@@ -57,14 +57,25 @@ def calibration(labels: ArrayLike, predicted: ArrayLike) -> Calibration:
     Raises:
         InputError: as `probabilities`; all predictions are the same or separate the classes: the slope is not finite.
     """
+    _, slope = logistic_line(labels, predicted)
     y, p, x = _log_odds(labels, predicted)
+    (intercept,) = _logistic(np.ones((len(x), 1)), y, offset=x)
+    ici = float(np.mean(np.abs(p - smooth_curve(y, p))))
+    return Calibration(slope, float(intercept), ici, float(p.sum() / y.sum()))
+
+
+def logistic_line(labels: ArrayLike, predicted: ArrayLike) -> tuple[float, float]:
+    """Intercept and slope of the outcome's log odds on the predicted ones, both free. Raises as `calibration`."""
+    y, _, x = _log_odds(labels, predicted)
     if x[y].min() >= x[~y].max() or x[y].max() <= x[~y].min():
         raise InputError("predictions separate the classes perfectly: there is no finite calibration slope")
-    ones = np.ones((len(x), 1))
-    (intercept,) = _logistic(ones, y, offset=x)
-    _, slope = _logistic(np.column_stack([ones, x]), y)
-    ici = float(np.mean(np.abs(p - smooth_curve(y, p))))
-    return Calibration(float(slope), float(intercept), ici, float(p.sum() / y.sum()))
+    intercept, slope = _logistic(np.column_stack([np.ones_like(x), x]), y)
+    return float(intercept), float(slope)
+
+
+def log_odds(p: Array) -> Array:
+    """Of probabilities; of exactly 0 and 1 those of `EDGE`."""
+    return logit(np.clip(p, EDGE, 1 - EDGE))
 
 
 def smooth_curve(labels: ArrayLike, predicted: ArrayLike) -> Array:
@@ -99,7 +110,7 @@ def reliability(labels: ArrayLike, predicted: ArrayLike, groups: int = 10) -> Re
 def _log_odds(labels: ArrayLike, predicted: ArrayLike) -> tuple[NDArray[np.bool_], Array, Array]:
     """Labels, predictions and their log odds, which must differ."""
     y, p = probabilities(labels, predicted)
-    x = logit(np.clip(p, EDGE, 1 - EDGE))
+    x = log_odds(p)
     if np.ptp(x) < 1e-9:
         raise InputError("all predictions are the same: they have no calibration slope")
     return y, p, x

@@ -1,0 +1,152 @@
+"""Do a probe's probabilities mean what they say, on unseen patients and on another X-ray machine?
+
+    python -m benchmarks.calibration VIEWS --out DIR
+
+VIEWS is a view store of virtual patients with frontals. Probes learn from labelled training patients; their
+probabilities are put right on the validation patients (`downstream.recalibration`) and judged on the test patients, as
+the store has them and as another machine would: with a harder beam, less dose and more blur (`other_machine`). DIR
+gets calibration.json and calibration.md.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xray2xray.downstream.probe import Probe, fit
+from xray2xray.downstream.recalibration import Recalibration
+from xray2xray.errors import InputError, UsageError
+from xray2xray.evaluation.downstream.cohort import FINDINGS, Cohort, read_cohort
+from xray2xray.evaluation.downstream.features import Array, Bench
+from xray2xray.evaluation.statistics.auroc import auroc
+from xray2xray.evaluation.statistics.calibration import calibration
+from xray2xray.evaluation.tables import table
+from xray2xray.files import write_json, write_text
+from xray2xray.projection.detector import detect
+
+METHODS = (("age_sex",), ("pixels",), ("vision",), ("volumetric",), ("age_sex", "volumetric"))
+HARDER = 0.93  # a harder beam is attenuated less: water from 60 to 70 keV
+KERMA_UGY, PHOTONS_PER_UGY_MM2 = 0.5, 30_000  # a fifth of a usual exposure
+BLUR_MM = 1.5
+JUDGED = {
+    ("test", "raw"): "test patients",
+    ("test", "recalibrated"): "recalibrated",
+    ("other machine", "raw"): "another machine",
+    ("other machine", "recalibrated"): "recalibrated as before",
+    ("other machine", "recalibrated there"): "recalibrated there",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("views", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--labels", type=int, default=2000, help="training patients whose labels are given")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the draws of labels")
+    parser.add_argument("--source", default="tiny")
+    options = parser.parse_args(arguments)
+    try:
+        cohort = read_cohort(options.views)
+        here = Bench(cohort, options.source, options.out / "features")
+        rows = judge(cohort, here, OtherMachine(cohort, options.source, options.out / "other"), options)
+    except (InputError, UsageError) as error:
+        sys.exit(f"benchmarks.calibration: {error}")
+    settings = {name: str(value) for name, value in vars(options).items()}
+    result = {"n_test": len(cohort.rows("test")), "n_validation": len(cohort.rows("validation"))} | {"rows": rows}
+    write_json(options.out / "calibration.json", result | {"settings": settings})
+    text = markdown(rows)
+    write_text(options.out / "calibration.md", text)
+    print(text)
+
+
+class OtherMachine(Bench):
+    """The same patients, seen by `other_machine`."""
+
+    def views(self, yaw_deg: float) -> Array:
+        views_p, pixel_mm = super().views(yaw_deg), self.cohort.store.geometry.pixel_mm
+        return np.stack([other_machine(view_p, pixel_mm, seed) for seed, view_p in enumerate(views_p)])
+
+
+def other_machine(view_p: Array, pixel_mm: float, seed: int) -> Array:
+    """Line integrals (h, w) with a harder beam, a fifth of the dose and a blurring detector."""
+    photons = KERMA_UGY * PHOTONS_PER_UGY_MM2 * pixel_mm**2
+    return detect(HARDER * view_p, photons, pixel_mm, BLUR_MM, seed)
+
+
+def judge(cohort: Cohort, here: Bench, there: Bench, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """A row for each finding, method and way of being judged: means over the draws of labels.
+
+    Raises:
+        InputError: a finding cannot be learned or judged.
+    """
+    rows = []
+    for sets in METHODS:
+        features = [
+            np.concatenate([np.asarray(bench.features(s), np.float64) for s in sets], 1) for bench in (here, there)
+        ]
+        blocks = [here.features(s).shape[1] for s in sets]
+        for column, finding in enumerate(cohort.findings):
+            labels = cohort.truth.findings[:, column].astype(np.int64)
+            found: dict[tuple[str, str], list[dict[str, float]]] = {key: [] for key in JUDGED}
+            for seed in options.seeds:
+                known = cohort.labelled(options.labels, seed)
+                probe = fit(
+                    features[0][known], labels[known], label=finding, features="+".join(sets), seed=seed, blocks=blocks
+                )
+                for key, predicted in _predictions(probe, cohort, labels, *features).items():
+                    found[key].append(_figures(labels[cohort.rows("test")], predicted))
+            for (where, how), figures in found.items():
+                mean = {name: float(np.mean([one[name] for one in figures])) for name in figures[0]}
+                rows.append({"finding": finding, "method": "+".join(sets), "judged": where, "by": how, **mean})
+    return rows
+
+
+def _predictions(
+    probe: Probe, cohort: Cohort, labels: np.ndarray, here: Array, there: Array
+) -> dict[tuple[str, str], Array]:
+    """Probabilities of the test patients, as `JUDGED` has them."""
+    validation, test = cohort.rows("validation"), cohort.rows("test")
+    told_here = Recalibration.fit(labels[validation], probe.probability(here[validation]))
+    told_there = Recalibration.fit(labels[validation], probe.probability(there[validation]))
+    seen_here, seen_there = probe.probability(here[test]), probe.probability(there[test])
+    predictions = (seen_here, told_here(seen_here), seen_there, told_here(seen_there), told_there(seen_there))
+    return dict(zip(JUDGED, predictions, strict=True))
+
+
+def _figures(labels: np.ndarray, predicted: Array) -> dict[str, float]:
+    found = calibration(labels, predicted)
+    return {
+        "auroc": float(auroc(labels, predicted)),
+        "calibration_slope": found.slope,
+        "ici": found.ici,
+        "expected_observed": found.expected_observed,
+    }
+
+
+def markdown(rows: Sequence[dict[str, Any]]) -> str:
+    """Means over the findings, and the cardiovascular task alone."""
+    lines = ["# Calibration", ""]
+    for heading, findings in (("mean of all findings", FINDINGS), ("cvd_prevalent", ("cvd_prevalent",))):
+        found = []
+        for method in dict.fromkeys(row["method"] for row in rows):
+            for (where, how), words in JUDGED.items():
+                some = [
+                    r
+                    for r in rows
+                    if r["finding"] in findings and (r["method"], r["judged"], r["by"]) == (method, where, how)
+                ]
+                means = {name: np.mean([r[name] for r in some]) for name in ("auroc", "calibration_slope", "ici")}
+                # too many and too few must not make up for each other
+                off = np.exp(np.mean([abs(np.log(r["expected_observed"])) for r in some]))
+                ratio = some[0]["expected_observed"] if len(findings) == 1 else off
+                found.append([f"`{method}`, {words}", *(f"{value:.3f}" for value in means.values()), f"{ratio:.2f}"])
+        ratio_name = "E/O" if len(findings) == 1 else "E/O, or O/E"
+        lines += [*table([heading, "AUROC", "slope", "ICI", ratio_name], found), ""]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

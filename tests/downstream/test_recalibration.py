@@ -1,0 +1,41 @@
+import numpy as np
+import pytest
+from scipy.special import expit, logit
+
+from xray2xray.downstream.recalibration import Recalibration
+from xray2xray.errors import InputError
+from xray2xray.evaluation.statistics.auroc import auroc
+from xray2xray.evaluation.statistics.calibration import calibration
+
+
+def overconfident(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Labels, and probabilities twice as sure as they should be and too high: logit p = 2 logit(true) + 1."""
+    rng = np.random.default_rng(seed)
+    odds = rng.normal(-1, 1, n)
+    return (rng.random(n) < expit(odds)).astype(int), expit(2 * odds + 1)
+
+
+def test_the_line_is_found_and_undone_on_other_patients() -> None:
+    told = Recalibration.fit(*overconfident(20_000, 0))
+    assert told.slope == pytest.approx(0.5, abs=0.03)
+    assert told.intercept == pytest.approx(-0.5, abs=0.05)
+    labels, predicted = overconfident(20_000, 1)
+    before, after = calibration(labels, predicted), calibration(labels, told(predicted))
+    assert (before.slope, after.slope) == (pytest.approx(0.5, abs=0.05), pytest.approx(1, abs=0.06))
+    assert before.ici > 0.1 > 0.02 > after.ici
+    assert after.expected_observed == pytest.approx(1, abs=0.05)
+    assert auroc(labels, told(predicted)) == pytest.approx(auroc(labels, predicted))
+
+
+def test_probabilities_that_are_right_stay_and_sure_ones_are_finite() -> None:
+    assert Recalibration(0.0, 1.0)([0.0, 0.2, 1.0]) == pytest.approx([0, 0.2, 1], abs=1e-8)
+    assert Recalibration(1.0, 2.0)([0.3]) == pytest.approx(expit(1 + 2 * logit(0.3)))
+
+
+def test_what_cannot_be_put_right_is_refused() -> None:
+    with pytest.raises(InputError, match="separate"):
+        Recalibration.fit([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9])
+    with pytest.raises(InputError, match="all predictions are the same"):
+        Recalibration.fit([0, 1, 1], [0.5, 0.5, 0.5])
+    with pytest.raises(InputError):
+        Recalibration.fit([1, 1, 1], [0.5, 0.4, 0.3])
