@@ -106,7 +106,9 @@ VARIANTS = {
     "direct_12": Variant("`direct`, 12 layers", direct(12), DIRECT_LOOP, "direct"),
     "direct_24": Variant("`direct`, 24 layers", direct(24), DIRECT_LOOP, "direct_12"),
     "image_to_image": Variant("U-Net, picture to picture", image_to_image, DIRECT_LOOP, "direct"),
-    "gpt_12": Variant("`autoregressive`, 12 layers", autoregressive(12, JUMPS, actions="jump"), GPT_LOOP, "direct"),
+    "gpt_12": Variant(
+        "`autoregressive`, 12 layers", autoregressive(12, JUMPS, actions="jump"), GPT_LOOP, "direct", seeds=1
+    ),
     "walk": Variant(
         "the same by anchored steps of 5 degrees",
         autoregressive(12, STEPS, context_views=2),
@@ -114,7 +116,9 @@ VARIANTS = {
         "gpt_12",
         seeds=1,
     ),
-    "gpt_24": Variant("`autoregressive`, 24 layers", autoregressive(24, JUMPS, actions="jump"), GPT_LOOP, "gpt_12"),
+    "gpt_24": Variant(
+        "`autoregressive`, 24 layers", autoregressive(24, JUMPS, actions="jump"), GPT_LOOP, "gpt_12", seeds=1
+    ),
 }
 
 

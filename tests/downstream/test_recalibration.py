@@ -27,6 +27,24 @@ def test_the_line_is_found_and_undone_on_other_patients() -> None:
     assert auroc(labels, told(predicted)) == pytest.approx(auroc(labels, predicted))
 
 
+def test_nothing_is_changed_without_evidence() -> None:
+    labels, predicted = overconfident(2000, 4)
+    right = expit((logit(predicted) - 1) / 2)
+    assert Recalibration.fit(labels, right) == Recalibration(0.0, 1.0)
+    too_high = Recalibration.fit(labels, expit(logit(right) + 0.6))
+    assert too_high.slope == 1
+    assert too_high.intercept == pytest.approx(-0.6, abs=0.15)
+
+
+def test_on_right_probabilities_a_change_is_asked_for_as_rarely_as_the_test_says() -> None:
+    rng = np.random.default_rng(0)
+    changed = 0
+    for _ in range(200):
+        odds = rng.normal(-1, 1, 300)
+        changed += Recalibration.fit(rng.random(300) < expit(odds), expit(odds)) != Recalibration(0.0, 1.0)
+    assert 2 <= changed <= 22  # of 200: 10 are expected at a level of 5 %
+
+
 def test_probabilities_that_are_right_stay_and_sure_ones_are_finite() -> None:
     assert Recalibration(0.0, 1.0)([0.0, 0.2, 1.0]) == pytest.approx([0, 0.2, 1], abs=1e-8)
     assert Recalibration(1.0, 2.0)([0.3]) == pytest.approx(expit(1 + 2 * logit(0.3)))

@@ -58,10 +58,9 @@ def calibration(labels: ArrayLike, predicted: ArrayLike) -> Calibration:
         InputError: as `probabilities`; all predictions are the same or separate the classes: the slope is not finite.
     """
     _, slope = logistic_line(labels, predicted)
-    y, p, x = _log_odds(labels, predicted)
-    (intercept,) = _logistic(np.ones((len(x), 1)), y, offset=x)
+    y, p, _ = _log_odds(labels, predicted)
     ici = float(np.mean(np.abs(p - smooth_curve(y, p))))
-    return Calibration(slope, float(intercept), ici, float(p.sum() / y.sum()))
+    return Calibration(slope, in_the_large(labels, predicted), ici, float(p.sum() / y.sum()))
 
 
 def logistic_line(labels: ArrayLike, predicted: ArrayLike) -> tuple[float, float]:
@@ -71,6 +70,12 @@ def logistic_line(labels: ArrayLike, predicted: ArrayLike) -> tuple[float, float
         raise InputError("predictions separate the classes perfectly: there is no finite calibration slope")
     intercept, slope = _logistic(np.column_stack([np.ones_like(x), x]), y)
     return float(intercept), float(slope)
+
+
+def in_the_large(labels: ArrayLike, predicted: ArrayLike) -> float:
+    """The intercept alone, with the slope fixed at 1. Raises as `smooth_curve`."""
+    y, _, x = _log_odds(labels, predicted)
+    return float(_logistic(np.ones((len(x), 1)), y, offset=x)[0])
 
 
 def log_odds(p: Array) -> Array:
