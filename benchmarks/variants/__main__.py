@@ -5,7 +5,7 @@
 STORE is a view store of virtual patients. Every variant is trained so many times, from seed 0 on, and scored on unseen
 virtual patients and on the CTs, beside baselines that learned from the same patients. Trainings that are there are not
 repeated, so several processes may share DIR: `--only NAME...` trains these, and scores nothing. DIR gets variants.json
-and variants.md.
+and variants.md, and DIR/NAME/SEED/model each world model, as `WorldModel.from_pretrained` takes it.
 """
 
 import argparse
@@ -125,6 +125,8 @@ def _trained(name: str, data: Data, flops: float, most: int, out: Path) -> list[
             objective.prepare()
         fit(objective, loop, Machine(seed=seed), folder, goes_on)
         runs.append(objective)
+        for model in models_and_predictors({name: [objective]}, data.vision)[0].values():
+            model.save_pretrained(folder / "model")
     return runs
 
 

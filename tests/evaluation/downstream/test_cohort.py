@@ -76,6 +76,7 @@ def test_clinical_numbers_are_the_patients(store: Path) -> None:
         ("age_sex", False, True),
         ("vision+lateral", False, False),
         ("age_sex+factors", False, True),
+        ("read_factors", False, False),
         ("attentive:hidden@3", True, False),
         ("convnext", True, False),
     ],

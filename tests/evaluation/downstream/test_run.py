@@ -16,7 +16,7 @@ from xray2xray.evaluation.downstream.methods import cells
 from xray2xray.evaluation.downstream.rows import KEYS
 
 TASKS = ["cardiomegaly", "cvd_prevalent", "cvd_time"]
-METHODS = ["age_sex", "vision", "attentive:hidden@1", "vision+lateral", "age_sex+factors", "other"]
+METHODS = ["age_sex", "vision", "attentive:hidden@1", "vision+lateral", "age_sex+factors", "read_factors", "other"]
 
 
 def run(*words: object) -> int:
@@ -56,6 +56,7 @@ def test_what_is_planted_is_found_where_it_is(out: Path) -> None:
     assert both > frontal + 0.1, "a large heart shows frontally, the rest does not"
     assert main_value(out, "cvd_prevalent", "age_sex+factors")["value"] > 0.85
     assert main_value(out, "cvd_time", "age_sex+factors")["value"] > 0.6
+    assert main_value(out, "cardiomegaly", "read_factors")["value"] > 0.85, "its severity is read from the frontal"
     assert main_value(out, "cardiomegaly", "age_sex")["value"] < 0.7
 
 
@@ -83,7 +84,9 @@ def test_who_is_above_the_ceiling_is_flagged(out: Path) -> None:
     result = json.loads((out / "downstream.json").read_text())
     flagged = {leak["method"] for leak in result["leaks"] if leak["n_labels"] == 120}
     assert {"vision", "volumetric"} <= flagged
-    assert not flagged & {"vision+lateral", "age_sex+factors", "age_sex"}, "they see more, or no picture at all"
+    assert not flagged & {"vision+lateral", "age_sex+factors", "read_factors", "age_sex"}, (
+        "they see more, or no picture at all"
+    )
     assert {leak["task"] for leak in result["leaks"]} == {"cardiomegaly"}
     assert "**Leakage**: `vision`" in (out / "downstream.md").read_text()
     assert (ceiling.FRONTAL, ceiling.FRONTAL_KNOWN) == (ceiling_report.FRONTAL, ceiling_report.FRONTAL_KNOWN)
@@ -92,7 +95,7 @@ def test_who_is_above_the_ceiling_is_flagged(out: Path) -> None:
 def test_what_is_done_is_not_done_again(out: Path, words: list[object], capsys: pytest.CaptureFixture[str]) -> None:
     before = (out / "downstream.json").read_text()
     done = {path.name: path.stat().st_mtime_ns for path in (out / "scores").iterdir()}
-    assert len(done) == 7 * 2
+    assert len(done) == 2 * (len(METHODS) + 1)
     (out / "scores" / next(name for name in done if name.startswith("age_sex-120-1"))).unlink()
     assert run(*words, "--out", out) == 2, "a folder that is not empty"
     assert run(*words, "--out", out, "--resume") == 0

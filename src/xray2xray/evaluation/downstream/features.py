@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.floating]
 BATCH = 64
 LATERAL_DEG = 90.0
+PENALTIES = tuple(np.logspace(1, 6, 11))  # of `_read_factors`, beside thousands of standardised latents
 
 
 class Encoder(Protocol):
@@ -205,12 +206,30 @@ def _pixels(bench: Bench, depth: int | None) -> Array:
     return block_means(bench.frontals)
 
 
+def _read_factors(bench: Bench, depth: int | None) -> Array:
+    """The true factors as ridge regression reads them from the frontal, learned from all training patients."""
+    from sklearn.linear_model import RidgeCV
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    seen, factors = (np.asarray(bench.features(name), np.float64) for name in ("vision", "factors"))
+    train = bench.cohort.rows("train")
+    ridge = make_pipeline(StandardScaler(), RidgeCV(PENALTIES, alpha_per_target=True))
+    return ridge.fit(seen[train], factors[train]).predict(seen)
+
+
 FEATURES: dict[str, FeatureSet] = {
     "age_sex": FeatureSet("age and sex", _clinical("age_sex"), picture=False),
     "measured": FeatureSet(
         "CTR, aortic width and lung area in 3D", _clinical("measured"), picture=False, privileged=True
     ),
     "factors": FeatureSet("true 3D factors", _clinical("factors"), picture=False, privileged=True),
+    "read_factors": FeatureSet(
+        "true 3D factors, as ridge regression reads them from V's latents",
+        _read_factors,
+        model="vision",
+        privileged=True,
+    ),
     "pixels": FeatureSet("pixels, 32 x 32", _pixels),
     "vision": FeatureSet("V's latents", _imagined("vision"), model="vision"),
     "hidden": FeatureSet("M's hidden states", _imagined("hidden"), model="hidden"),
