@@ -103,8 +103,8 @@ VARIANTS = {
     "direct": Variant("`direct`, 6 layers", direct(6), DIRECT_LOOP, "direct", seeds=5),
     "alignment": Variant("and an alignment loss (0.1)", direct(6, alignment=0.1), DIRECT_LOOP, "direct"),
     "unpaired": Variant("taught with patients shuffled", direct(6, paired=False), DIRECT_LOOP, "direct", seeds=1),
-    "direct_12": Variant("`direct`, 12 layers", direct(12), DIRECT_LOOP, "direct"),
-    "direct_24": Variant("`direct`, 24 layers", direct(24), DIRECT_LOOP, "direct_12"),
+    "direct_12": Variant("`direct`, 12 layers", direct(12), DIRECT_LOOP, "direct", seeds=2),
+    "direct_24": Variant("`direct`, 24 layers", direct(24), DIRECT_LOOP, "direct_12", seeds=2),
     "image_to_image": Variant("U-Net, picture to picture", image_to_image, DIRECT_LOOP, "direct"),
     "gpt_12": Variant(
         "`autoregressive`, 12 layers", autoregressive(12, JUMPS, actions="jump"), GPT_LOOP, "direct", seeds=1
