@@ -62,7 +62,10 @@ def run(options: argparse.Namespace) -> str:
 
     Raises:
         InputError: the store, the model or a checkpoint cannot be used, or no case could.
+        UsageError: nobody is left to be trained on, no budget, no seed.
     """
+    if not 0 <= options.held_out < options.patients or options.teraflops <= 0 or options.seeds < 1:
+        raise UsageError("give more --patients than --held-out, --teraflops above 0, and one of --seeds at least")
     data = _data(options.source, options.views, options.patients, options.held_out, options.out / "latents")
     trained = {
         name: _trained(name, data, options.teraflops * 1e12, options.seeds, options.out)
@@ -103,6 +106,8 @@ def run(options: argparse.Namespace) -> str:
 def _data(source: str, store: Path, patients: int, held_out: int, latents: Path) -> Data:
     vision = WorldModel.from_pretrained(source).vision
     views = training_views(store)[:patients]
+    if len(views) <= held_out:
+        raise InputError(f"{store} holds {len(views)} patients and --held-out asks for {held_out}; render more")
     encoded, tokens = cached_latents(latents, f"{source} {store.resolve()} {len(views)}", vision, views)
     return Data(vision, views, encoded, tokens, torch.ones(len(views) - held_out))
 

@@ -32,10 +32,11 @@ def test_the_whole_benchmark(data):
     results = real_pairs.main([str(data), "--out", str(out), "--steps", "10"])
     assert json.loads((out / "real_pairs.json").read_text()) == results
     assert results["run"]["training"] == 20
-    assert list(results["scores"]) == ["nearest", "knn10", "ridge_pca", "ours"]
+    assert list(results["scores"]) == ["nearest", "knn10", "ridge_pca", "ours", "ours, one sample"]
     assert results["scores"]["ours"]["r2"] > 0.3
+    assert list(results["covered"]) == ["50%", "80%", "95%"]
     assert "| ours |" in (out / "real_pairs.md").read_text()
-    assert Image.open(out / "real_pairs.png").size == (8 * 112, 4 * 112)
+    assert Image.open(out / "real_pairs.png").size == (8 * 112, 5 * 112)
 
 
 def test_scores_of_known_answers():
@@ -48,3 +49,9 @@ def test_scores_of_known_answers():
     assert found["half"]["over_ridge"] == pytest.approx(0.75)
     assert found["half"]["over_ridge_interval"] == pytest.approx([0.75, 0.75])
     assert found["half"]["spectrum_db"] == pytest.approx(-20 * np.log10(2), abs=1e-6)
+
+
+def test_intervals_of_samples_of_the_truth_cover_what_they_promise():
+    drawn = np.random.default_rng(0).normal(size=(1 + real_pairs.SAMPLES, 4, 64, 64))
+    found = real_pairs.covered(drawn[1:], drawn[0])
+    assert list(found.values()) == pytest.approx(real_pairs.LEVELS, abs=0.02)

@@ -107,6 +107,15 @@ def test_differences_are_paired_and_seeds_are_averaged():
     assert "| W | 1.5 | 7 | 26.00 ± 1.41 (2) | +1.00 [+1.00, +1.00] |  |" in markdown(result)
 
 
-def test_no_store_is_one_clear_line(tmp_path):
-    with pytest.raises(SystemExit, match=r"benchmarks\.variants: .*nowhere"):
-        main(["--views", str(tmp_path / "nowhere"), "--out", str(tmp_path / "out")])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "nowhere"),
+        (["--held-out", "9000"], "held-out"),
+        (["--teraflops", "0"], "teraflops"),
+        (["--seeds", "0"], "seeds"),
+    ],
+)
+def test_what_cannot_be_done_is_one_clear_line(words, said, tmp_path):
+    with pytest.raises(SystemExit, match=rf"benchmarks\.variants: .*{said}"):
+        main(["--views", str(tmp_path / "nowhere"), "--out", str(tmp_path / "out"), *words])

@@ -71,6 +71,24 @@ def test_untrained_networks_correct_nothing():
     torch.testing.assert_close(model(model.given, model.yaw_deg), model.expect(model.given, model.yaw_deg))
 
 
+def test_a_sample_is_the_prediction_and_what_it_missed_in_a_remembered_case():
+    model = remembering()
+    torch.nn.init.normal_(model.members[0].out.weight)  # networks that say something
+    views, yaw_deg = torch.randn(3, SIZE, SIZE), torch.tensor([90.0, -90.0, 90.0])
+    predicted, missed = model(views, yaw_deg), model.missed()
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(5):
+        rest = model.sample(views, yaw_deg, generator) - predicted
+        apart = (rest[:, None] - missed).abs().amax(dim=(2, 3))
+        assert (apart.min(dim=1).values < 1e-4).all()
+        assert (model.yaw_deg[apart.argmin(dim=1)] == yaw_deg).all(), "of the same angle"
+
+
+def test_what_is_missed_is_the_left_out_error_less_the_correction():
+    model = remembering()
+    torch.testing.assert_close(model.missed(), model.targets - model.left_out())  # untrained networks are silent
+
+
 def test_a_file_is_the_model(tmp_path):
     model = remembering()
     write_posed(tmp_path, model, 5.0)

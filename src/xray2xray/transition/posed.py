@@ -153,9 +153,33 @@ class PosedTransition(nn.Module):
         if not self.members:
             return expected
         known = self.row_inputs(self.given, self.left_out())
-        inputs = standardise_rows(self.row_inputs(views, expected), known)
+        return expected + self._correction(standardise_rows(self.row_inputs(views, expected), known), yaw_deg)
+
+    @torch.no_grad()
+    def sample(self, views: Tensor, yaw_deg: Tensor, generator: torch.Generator) -> Tensor:
+        """Pictures that may be, as `forward`: its answer, and what it missed in a remembered case.
+
+        The case is drawn by its similarity, and was left out of the prediction that missed it, so that its error is one
+        of a stranger. `forward` is the mean of what may be, and smooth; a sample has the detail of a picture, of
+        another patient.
+        """
+        missed = self.missed()
+        drawn = torch.multinomial(self.similarity(self.distances(views), yaw_deg), 1, generator=generator)[:, 0]
+        return self(views, yaw_deg) + missed[drawn]
+
+    @torch.no_grad()
+    def missed(self) -> Tensor:
+        """What is missing from the prediction of every remembered picture by all others, (n, size, size)."""
+        left_out = self.left_out()
+        if not self.members:
+            return self.targets - left_out
+        known = self.row_inputs(self.given, left_out)
+        return self.targets - left_out - self._correction(standardise_rows(known, known), self.yaw_deg)
+
+    def _correction(self, inputs: Tensor, yaw_deg: Tensor) -> Tensor:
+        """What the networks add, (m, size, size), from standardised row inputs (m, channels, rows)."""
         correction = torch.stack([member(inputs, yaw_deg) for member in self.members]).mean(dim=0)
-        return expected + F.interpolate(correction[:, None], views.shape[1:], mode="bilinear")[:, 0]
+        return F.interpolate(correction[:, None], self.targets.shape[1:], mode="bilinear")[:, 0]
 
 
 def standardise_rows(inputs: Tensor, known: Tensor) -> Tensor:
