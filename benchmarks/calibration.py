@@ -127,25 +127,25 @@ def _figures(labels: np.ndarray, predicted: Array) -> dict[str, float]:
 
 
 def markdown(rows: Sequence[dict[str, Any]]) -> str:
-    """Means over the findings, and the cardiovascular task alone."""
+    """A row for each method: AUROC here and there, then ICI and E/O as they are judged; of all findings the means."""
+    head = ["AUROC, on another machine", *(f"{words}: ICI, E/O" for words in JUDGED.values())]
     lines = ["# Calibration", ""]
-    for heading, findings in (("mean of all findings", FINDINGS), ("cvd_prevalent", ("cvd_prevalent",))):
-        found = []
+    for heading, findings in (("mean of the findings", FINDINGS), ("cvd_prevalent", ("cvd_prevalent",))):
+        body = []
         for method in dict.fromkeys(row["method"] for row in rows):
-            for (where, how), words in JUDGED.items():
-                some = [
-                    r
-                    for r in rows
-                    if r["finding"] in findings and (r["method"], r["judged"], r["by"]) == (method, where, how)
-                ]
-                means = {name: np.mean([r[name] for r in some]) for name in ("auroc", "calibration_slope", "ici")}
-                # too many and too few must not make up for each other
-                off = np.exp(np.mean([abs(np.log(r["expected_observed"])) for r in some]))
-                ratio = some[0]["expected_observed"] if len(findings) == 1 else off
-                found.append([f"`{method}`, {words}", *(f"{value:.3f}" for value in means.values()), f"{ratio:.2f}"])
-        ratio_name = "E/O" if len(findings) == 1 else "E/O, or O/E"
-        lines += [*table([heading, "AUROC", "slope", "ICI", ratio_name], found), ""]
-    return "\n".join(lines)
+            some = [row for row in rows if row["method"] == method and row["finding"] in findings]
+            judged = {key: [r for r in some if (r["judged"], r["by"]) == key] for key in JUDGED}
+            areas = [np.mean([r["auroc"] for r in judged[where, "raw"]]) for where in ("test", "other machine")]
+            cells = [f"{np.mean([r['ici'] for r in found]):.3f}, {_off(found):.2f}" for found in judged.values()]
+            body.append([f"`{method}`", ", ".join(f"{area:.3f}" for area in areas), *cells])
+        lines += [*table([heading, *head], body), ""]
+    return "\n".join([*lines, "E/O of several findings is the mean distance from 1, as a ratio above 1.", ""])
+
+
+def _off(rows: Sequence[dict[str, Any]]) -> float:
+    """E/O of one finding; of several, how far off it is: too many and too few must not make up for each other."""
+    ratios = [row["expected_observed"] for row in rows]
+    return float(ratios[0] if len(ratios) == 1 else np.exp(np.mean(np.abs(np.log(ratios)))))
 
 
 if __name__ == "__main__":
