@@ -16,7 +16,7 @@ from xray2xray.transition import (
 from xray2xray.transition.direct import ARC_DEG
 from xray2xray.transition.hidden import hidden_states
 from xray2xray.vision import VisionConfig, VisionModel
-from xray2xray.world_model import WorldModel, across
+from xray2xray.world_model import WorldModel, across, mirror_image
 
 SIZE = 32
 
@@ -57,6 +57,23 @@ def test_imagine_gives_line_integrals_for_one_and_for_many(folder, view, form):
     assert 0.0 <= one.min() <= one.max() <= 10.0
     np.testing.assert_allclose(one, many[0], atol=1e-4)
     np.testing.assert_allclose(one[1], model.reconstruct_views(view[None])[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("form", ["direct", "autoregressive"])
+def test_the_mirrored_patient_from_the_other_side_is_the_same_picture_mirrored(folder, view, form):
+    model = WorldModel.from_pretrained(folder, form=form)
+    angles = [-90.0, -30.0, 0.0, 30.0]
+    both = model.imagine(view, yaw_deg=angles, mirrored=True)
+    other = model.imagine(mirror_image(view), yaw_deg=[-yaw for yaw in angles], mirrored=True)
+    assert np.allclose(both, mirror_image(other), atol=1e-5)
+    assert np.allclose(
+        2 * both,
+        model.imagine(view, yaw_deg=angles)
+        + mirror_image(model.imagine(mirror_image(view), yaw_deg=[-yaw for yaw in angles])),
+        atol=1e-5,
+    )
+    with pytest.raises(UsageError, match="leave samples and others out"):
+        model.imagine(view, samples=2, generator=torch.Generator(), mirrored=True)
 
 
 def test_saving_and_loading_changes_no_more_than_float16_does(folder, view, tmp_path):

@@ -626,7 +626,7 @@ def evaluate_views(
         procedural: how many procedural patients to evaluate besides, from seed 1,000,000.
         train: the view store the model was trained on; ridge_pca needs it.
         source: the model: tiny, or a folder that `train` made.
-        models: forms of M to evaluate.
+        models: forms of M to evaluate; direct+mirrored imagines from the mirror image, too, and takes the mean.
         input_yaw_deg: the angle of the input view.
         seed: offset of the procedural patients' seeds, and seed of the bootstrap.
         device: auto, cpu or cuda.

@@ -165,6 +165,7 @@ class WorldModel:
         generator: torch.Generator | None = None,
         samples: int | None = None,
         others: Mapping[float, np.ndarray] | None = None,
+        mirrored: bool = False,
     ) -> np.ndarray:
         """The views at `yaw_deg` from one view or several: the expected ones, or samples of what they may be.
 
@@ -178,15 +179,23 @@ class WorldModel:
             samples: draw that many instead of one.
             others: further views of the same patients, angle -> views like `view_p`, such as {90.0: lateral_p} beside
                 a frontal. The direct form with a sampler takes them (`transition.fusion`).
+            mirrored: the mean with what is imagined from the mirror image, mirrored back: the same chest twice, so that
+                errors that favour a side cancel. Twice the time; of expected views from one view only.
 
         Returns:
             float32 p, (n, h, w) or (b, n, h, w), with `samples` (samples, n, h, w) or (samples, b, n, h, w). At the
             angle of a given view it is V's reconstruction of that view.
 
         Raises:
-            UsageError: samples without a generator, or of a direct form that has no sampler; see `roll_out`.
+            UsageError: samples without a generator, or of a direct form that has no sampler; see `roll_out`. Samples or
+                other views together with `mirrored`.
             InputError: views of another size, or not as many others as views.
         """
+        if mirrored:
+            if generator is not None or samples is not None or others:
+                raise UsageError("mirrored is of expected views from one view: leave samples and others out")
+            turned = self.imagine(mirror_image(view_p), -input_yaw_deg, [-yaw for yaw in yaw_deg])
+            return (self.imagine(view_p, input_yaw_deg, yaw_deg) + mirror_image(turned)) / 2
         for yaw, other_p in (others or {}).items():
             if np.shape(other_p) != np.shape(view_p):
                 raise InputError(
@@ -291,3 +300,8 @@ def pooled(states: Tensor, pool: int) -> Tensor:
     if rest:
         raise UsageError(f"--pool {pool} does not divide the grid of {grid} tokens a side")
     return states.unflatten(2, (pool, side, pool, side)).mean(dim=(3, 5)).flatten(1)
+
+
+def mirror_image(views: np.ndarray) -> np.ndarray:
+    """Views (..., h, w) with left and right exchanged: those of the mirrored patient from the opposite angle."""
+    return np.ascontiguousarray(views[..., ::-1])

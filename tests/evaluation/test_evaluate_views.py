@@ -92,6 +92,8 @@ def test_the_numbers_mean_what_they_say(summary: dict) -> None:
         assert best["per_angle"][angle] == summary["baselines"][chosen]["psnr"]["per_angle"][angle]
     gain = direct["psnr"]["mean_beyond_30"] - best["mean_beyond_30"]
     assert summary["contrast"]["mean"] == pytest.approx(gain)
+    assert list(summary["over_best"]) == ["direct"]
+    assert summary["over_best"]["direct"] == {name: summary["contrast"][name] for name in ("mean", "ci95")}
     each = summary["contrast"]["per_angle"]
     far = [row["mean"] for yaw, row in each.items() if abs(float(yaw)) >= 30]
     assert np.mean(far) == pytest.approx(gain)
@@ -118,6 +120,14 @@ def test_no_case_is_an_error() -> None:
 def linear_models(store: ViewStore, monkeypatch: pytest.MonkeyPatch) -> None:
     model = LinearWorldModel(training_views(store))
     monkeypatch.setattr(views_module, "load_models", lambda source, forms, device: dict.fromkeys(forms, model))
+
+
+def test_a_name_says_whether_the_mirror_image_is_imagined_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(views_module, "load_models", lambda source, forms, device: {form: form for form in forms})
+    found = views_module.view_models("tiny", ["direct", "direct+mirrored", "autoregressive+mirrored"])
+    assert found["direct"] == "direct"
+    assert found["direct+mirrored"] == views_module.Mirrored("direct")
+    assert found["autoregressive+mirrored"] == views_module.Mirrored("autoregressive")
 
 
 @pytest.mark.usefixtures("linear_models")

@@ -71,10 +71,11 @@ class Cohort:
 
 
 def summarise(cohort: Cohort, seed: int = 0) -> dict[str, Any]:
-    """{"n", "models", "baselines", "best_choice", "contrast"} of a cohort, ready for strict JSON.
+    """{"n", "models", "baselines", "best_choice", "over_best", "contrast"} of a cohort, ready for strict JSON.
 
     Every metric's `mean` is the mean of its `per_angle`; `sd` is over cases; intervals are over patients.
-    `contrast` is the primary one: `direct` minus `best` in dB beyond 30 degrees, paired within each patient.
+    `over_best`: every model minus `best` in dB beyond 30 degrees, paired within each patient; `contrast` is the primary
+    one, that of `direct`.
     """
     choice = best_at_each_angle({name: scores.psnr for name, scores in cohort.baselines.items()})
     baselines = {**cohort.baselines, "best": _best(cohort.baselines, choice)}
@@ -87,6 +88,9 @@ def summarise(cohort: Cohort, seed: int = 0) -> dict[str, Any]:
             _key(yaw): c for yaw, c, used in zip(cohort.yaw_deg, choice, cohort.scored, strict=True) if used
         },
     }
+    if cohort.beyond.any():
+        imagined = {name: scores for name, scores in cohort.models.items() if not name.startswith("v_ceiling")}
+        result["over_best"] = {name: gain(cohort, of, baselines["best"], seed) for name, of in imagined.items()}
     if "direct" in cohort.models and cohort.beyond.any():
         result["contrast"] = {
             "name": f"direct minus best, PSNR in dB at least {BEYOND_DEG:g} degrees from the input",

@@ -22,6 +22,7 @@ from .tables import heading, interval, table
 if TYPE_CHECKING:
     from ..world_model import WorldModel
 
+MIRRORED = "+mirrored"
 PICTURE_YAW_DEG = (-90.0, -45.0, 0.0, 45.0, 90.0)
 
 
@@ -69,7 +70,7 @@ def evaluate_views(
         procedural: number of virtual patients, seeds from 1,000,000 + `seed`.
         train: view store of the training cohort; needed for `ridge_pca`, and for `knn10` where the input is no frontal.
         out: output folder, made if missing.
-        models: forms of the transition model.
+        models: forms of the transition model; with +mirrored behind it a form imagines from the mirror image, too.
         input_yaw_deg: which view is given, one of the standard arc.
         source: weights, as in `WorldModel.from_pretrained`.
         baselines: a baselines.npz; the packaged one by default.
@@ -90,7 +91,7 @@ def evaluate_views(
     if input_yaw_deg not in STANDARD_ARC:
         raise UsageError(f"--input-yaw-deg {input_yaw_deg:g} is not on the standard arc (-90 to 90 in steps of 5)")
     bench = open_bench(input_yaw_deg, train, baselines)
-    loaded = load_models(source, models, device)
+    loaded = view_models(source, models, device)
     failed: list[dict[str, str]] = []
     cases = rendered(chosen, bench.geometry, failed)
     cohort, examples = evaluate_cases(cases, loaded, bench.predictors, input_yaw_deg, pictures=pictures)
@@ -215,11 +216,34 @@ def load_baselines(path: str | Path | None = None) -> Baselines:
         return Baselines.load(packaged)
 
 
+@dataclass(frozen=True)
+class Mirrored:
+    """A world model that imagines twice, also from the mirror image; see `WorldModel.imagine`."""
+
+    model: "WorldModel"
+
+    def imagine(self, view_p: Array, input_yaw_deg: float = 0.0, yaw_deg: Sequence[float] = STANDARD_ARC) -> Array:
+        return self.model.imagine(view_p, input_yaw_deg, yaw_deg, mirrored=True)
+
+    def reconstruct_views(self, views_p: Array, quantised: bool = False) -> Array:
+        return self.model.reconstruct_views(views_p, quantised)
+
+
 def load_models(source: str | Path, forms: Sequence[str], device: str = "cpu") -> dict[str, "WorldModel"]:
     """A world model for each form of the transition, all on the same V."""
     from ..world_model import WorldModel
 
     return {form: WorldModel.from_pretrained(source, form=form, device=device) for form in forms}
+
+
+def view_models(source: str | Path, names: Sequence[str], device: str = "cpu") -> dict[str, ViewModel]:
+    """What is evaluated, by name: a form of the transition, or a form and +mirrored."""
+    loaded = load_models(source, list(dict.fromkeys(name.removesuffix(MIRRORED) for name in names)), device)
+    found: dict[str, ViewModel] = {}
+    for name in names:
+        model = loaded[name.removesuffix(MIRRORED)]
+        found[name] = Mirrored(model) if name.endswith(MIRRORED) else model
+    return found
 
 
 # ---------------------------------------------------------------- what is written
@@ -269,11 +293,19 @@ def markdown(result: Mapping[str, Any]) -> str:
             contrast = group["contrast"]
             bounds = interval(contrast["ci95"], ".2f")
             lines += [f"Primary contrast, {contrast['name']}: {contrast['mean']:+.2f} dB{bounds}.", ""]
+        lines += [*_gains(group), ""]
     if result["skipped_baselines"]:
         lines += [f"Not run: {name} ({why})." for name, why in result["skipped_baselines"].items()] + [""]
     if result["failed"]:
         lines += ["Left out:", ""] + [f"- {row['case']}: {row['reason']}" for row in result["failed"]] + [""]
     return "\n".join(lines)
+
+
+def _gains(group: Mapping[str, Any]) -> list[str]:
+    """What every model has more than the best baseline, far."""
+    gains = group.get("over_best", {}).items()
+    said = [f"`{name}` {gain['mean']:+.2f}{interval(gain['ci95'], '.2f')}" for name, gain in gains]
+    return [f"Minus best, PSNR far: {', '.join(said)}."] if said else []
 
 
 def _table(group: Mapping[str, Any]) -> list[str]:
