@@ -45,7 +45,7 @@ class Variant:
     make: Callable[[Data], Trainable]
     loop: LoopConfig
     minus: str
-    seeds: int = 3
+    seeds: int = 2
 
 
 def direct(layers: int, alignment: float = 0.0, paired: bool = True) -> Callable[[Data], Trainable]:
@@ -103,9 +103,9 @@ VARIANTS = {
     "direct": Variant("`direct`, 6 layers", direct(6), DIRECT_LOOP, "direct", seeds=5),
     "alignment": Variant("and an alignment loss (0.1)", direct(6, alignment=0.1), DIRECT_LOOP, "direct"),
     "unpaired": Variant("taught with patients shuffled", direct(6, paired=False), DIRECT_LOOP, "direct", seeds=1),
-    "direct_12": Variant("`direct`, 12 layers", direct(12), DIRECT_LOOP, "direct", seeds=2),
-    "direct_24": Variant("`direct`, 24 layers", direct(24), DIRECT_LOOP, "direct_12", seeds=2),
-    "image_to_image": Variant("U-Net, picture to picture", image_to_image, DIRECT_LOOP, "direct"),
+    "direct_12": Variant("`direct`, 12 layers", direct(12), DIRECT_LOOP, "direct", seeds=1),
+    "direct_24": Variant("`direct`, 24 layers", direct(24), DIRECT_LOOP, "direct_12", seeds=1),
+    "image_to_image": Variant("U-Net, picture to picture", image_to_image, DIRECT_LOOP, "direct", seeds=3),
     "gpt_12": Variant(
         "`autoregressive`, 12 layers", autoregressive(12, JUMPS, actions="jump"), GPT_LOOP, "direct", seeds=1
     ),
