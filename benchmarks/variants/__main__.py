@@ -67,10 +67,8 @@ def run(options: argparse.Namespace) -> str:
     if not 0 <= options.held_out < options.patients or options.teraflops <= 0 or options.seeds < 1:
         raise UsageError("give more --patients than --held-out, --teraflops above 0, and one of --seeds at least")
     data = _data(options.source, options.views, options.patients, options.held_out, options.out / "latents")
-    trained = {
-        name: _trained(name, data, options.teraflops * 1e12, options.seeds, options.out)
-        for name in options.only or VARIANTS
-    }
+    steps = {name: _steps(name, data, options.teraflops * 1e12) for name in options.only or VARIANTS}
+    trained = {name: _trained(name, data, count, options.seeds, options.out) for name, count in steps.items()}
     if options.only:
         return f"trained: {', '.join(options.only)}"
     models, predictors = models_and_predictors(trained, data.vision)
@@ -89,7 +87,7 @@ def run(options: argparse.Namespace) -> str:
                 "minus": VARIANTS[name].minus,
                 "seeds": len(runs),
                 "parameters": sum(p.numel() for p in runs[0].model.parameters()),
-                "steps": _steps(name, data, options.teraflops * 1e12),
+                "steps": steps[name],
             }
             for name, runs in trained.items()
         },
@@ -113,14 +111,14 @@ def _data(source: str, store: Path, patients: int, held_out: int, latents: Path)
 
 
 def _steps(name: str, data: Data, flops: float) -> int:
+    """What the FLOPs of a training buy."""
     variant = VARIANTS[name]
     return max(1, round(flops / flops_of_a_step(seeded(variant, data, 0), variant.loop)))
 
 
-def _trained(name: str, data: Data, flops: float, most: int, out: Path) -> list[Trainable]:
+def _trained(name: str, data: Data, steps: int, most: int, out: Path) -> list[Trainable]:
     """A variant from every seed; where its checkpoint is, the training goes on from there, or is already at its end."""
     variant, runs = VARIANTS[name], []
-    steps = _steps(name, data, flops)
     loop = replace(variant.loop, steps=steps, warm_up=steps // 10, check_every=max(1, steps // 2))
     for seed in range(min(most, variant.seeds)):
         folder = out / name / str(seed)
