@@ -75,6 +75,8 @@ def test_sets_side_by_side_have_one_variance_and_one_set_is_as_it_was() -> None:
         assert np.array_equal(standardisation(x, alone), (x.mean(axis=0), x.std(axis=0)))
     with pytest.raises(InputError, match="sets of 4, 99 features are not the 104"):
         standardisation(x, [4, 99])
+    with pytest.raises(InputError, match="sets of -1, 105 features"):
+        standardisation(x, [-1, 105])
 
 
 def test_a_number_that_tells_does_not_drown_beside_a_thousand_that_do_not() -> None:

@@ -57,7 +57,7 @@ def standardisation(x: Array, blocks: Sequence[int] = ()) -> tuple[Array, Array]
     scale = x.std(axis=0)
     scale[scale < 1e-9] = 1  # a constant feature says nothing and must not divide by zero
     if blocks:
-        if sum(blocks) != x.shape[1]:
+        if min(blocks) < 1 or sum(blocks) != x.shape[1]:
             raise InputError(f"sets of {', '.join(map(str, blocks))} features are not the {x.shape[1]} given")
         scale *= np.repeat(np.sqrt(np.array(blocks) / max(blocks)), blocks)
     return x.mean(axis=0), scale

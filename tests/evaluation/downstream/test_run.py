@@ -158,6 +158,7 @@ BAD_OPTIONS = {
     "no such encoder": (["--methods", "glori:mae"], 2, "this head reads one of --encoders"),
     "not fine-tuned": (["--methods", "finetuned:pixels"], 2, "volumetric, vision, or one of --encoders"),
     "no tokens": (["--methods", "attentive:pixels"], 2, "reads the tokens"),
+    "nor of a regression": (["--methods", "attentive:read_factors"], 2, "reads the tokens"),
     "no such task": (["--tasks", "fracture"], 2, "--tasks fracture"),
     "a contrast that is not run": (["--primary", "cvd_time/vision/100"], 2, "say TASK/METHOD/LABELS"),
     "no ceiling": (["--ceiling", "nowhere.json"], 1, "nowhere.json: no usable ceiling"),

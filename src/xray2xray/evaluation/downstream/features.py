@@ -227,7 +227,7 @@ FEATURES: dict[str, FeatureSet] = {
     "read_factors": FeatureSet(
         "true 3D factors, as ridge regression reads them from V's latents",
         _read_factors,
-        model="vision",
+        model="ridge",
         privileged=True,
     ),
     "pixels": FeatureSet("pixels, 32 x 32", _pixels),
