@@ -57,3 +57,6 @@ def test_what_cannot_be_put_right_is_refused() -> None:
         Recalibration.fit([0, 1, 1], [0.5, 0.5, 0.5])
     with pytest.raises(InputError):
         Recalibration.fit([1, 1, 1], [0.5, 0.4, 0.3])
+    for wrong in ([1.5], [np.nan]):
+        with pytest.raises(InputError, match="must lie in"):
+            Recalibration(0.0, 1.0)(wrong)

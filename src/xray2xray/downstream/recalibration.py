@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 from scipy.special import expit
 from scipy.stats import chi2
 
+from ..errors import InputError
 from ..evaluation.statistics.calibration import in_the_large, log_odds, logistic_line
 from .head import Array
 
@@ -39,8 +40,15 @@ class Recalibration:
         return both if 2 * (both._likelihood(y, odds) - shifted._likelihood(y, odds)) >= chi2.isf(LEVEL, 1) else shifted
 
     def __call__(self, predicted: ArrayLike) -> Array:
-        """Probabilities (n,) of other patients, float64."""
-        return expit(self._odds(log_odds(np.asarray(predicted, np.float64))))
+        """Probabilities (n,) of other patients, float64.
+
+        Raises:
+            InputError: not all of them are from 0 to 1.
+        """
+        p = np.asarray(predicted, np.float64)
+        if not ((p >= 0) & (p <= 1)).all():
+            raise InputError("probabilities to be recalibrated must lie in [0, 1], and none may be NaN")
+        return expit(self._odds(log_odds(p)))
 
     def _odds(self, odds: Array) -> Array:
         return self.intercept + self.slope * odds
