@@ -304,4 +304,4 @@ def pooled(states: Tensor, pool: int) -> Tensor:
 
 def mirror_image(views: np.ndarray) -> np.ndarray:
     """Views (..., h, w) with left and right exchanged: those of the mirrored patient from the opposite angle."""
-    return np.ascontiguousarray(views[..., ::-1])
+    return np.ascontiguousarray(np.asarray(views)[..., ::-1])

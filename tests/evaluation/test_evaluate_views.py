@@ -128,6 +128,8 @@ def test_a_name_says_whether_the_mirror_image_is_imagined_too(monkeypatch: pytes
     assert found["direct"] == "direct"
     assert found["direct+mirrored"] == views_module.Mirrored("direct")
     assert found["autoregressive+mirrored"] == views_module.Mirrored("autoregressive")
+    with pytest.raises(UsageError, match=r"no model 'foo.mirrored'; choose direct or autoregressive, or either and"):
+        views_module.view_models("tiny", ["direct", "foo+mirrored"])
 
 
 @pytest.mark.usefixtures("linear_models")

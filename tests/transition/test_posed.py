@@ -84,6 +84,16 @@ def test_a_sample_is_the_prediction_and_what_it_missed_in_a_remembered_case():
         assert (model.yaw_deg[apart.argmin(dim=1)] == yaw_deg).all(), "of the same angle"
 
 
+def test_views_that_cannot_be_sampled_are_refused():
+    model, generator = remembering(), torch.Generator().manual_seed(0)
+    views, yaw_deg = torch.randn(2, SIZE, SIZE), torch.tensor([90.0, -90.0])
+    for wrong in (views[:1], views[0], views[:, 1:], torch.full_like(views, torch.nan)):
+        with pytest.raises(InputError, match="finite views"):
+            model.sample(wrong, yaw_deg, generator)
+    with pytest.raises(InputError, match="unlike all"):
+        model.sample(1000 * views, yaw_deg, generator)
+
+
 def test_what_is_missed_is_the_left_out_error_less_the_correction():
     model = remembering()
     torch.testing.assert_close(model.missed(), model.targets - model.left_out())  # untrained networks are silent

@@ -22,7 +22,7 @@ from .tables import heading, interval, table
 if TYPE_CHECKING:
     from ..world_model import WorldModel
 
-MIRRORED = "+mirrored"
+FORMS, MIRRORED = ("direct", "autoregressive"), "+mirrored"
 PICTURE_YAW_DEG = (-90.0, -45.0, 0.0, 45.0, 90.0)
 
 
@@ -238,6 +238,8 @@ def load_models(source: str | Path, forms: Sequence[str], device: str = "cpu") -
 
 def view_models(source: str | Path, names: Sequence[str], device: str = "cpu") -> dict[str, ViewModel]:
     """What is evaluated, by name: a form of the transition, or a form and +mirrored."""
+    if unknown := [name for name in names if name.removesuffix(MIRRORED) not in FORMS]:
+        raise UsageError(f"there is no model {unknown[0]!r}; choose {' or '.join(FORMS)}, or either and {MIRRORED}")
     loaded = load_models(source, list(dict.fromkeys(name.removesuffix(MIRRORED) for name in names)), device)
     found: dict[str, ViewModel] = {}
     for name in names:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..errors import InputError
 from .rows import RowResidual
 
 KINDS = ("halves", "asymmetry", "sorted", "darkest", "brightest", "texture")
@@ -162,10 +163,23 @@ class PosedTransition(nn.Module):
         The case is drawn by its similarity, and was left out of the prediction that missed it, so that its error is one
         of a stranger. `forward` is the mean of what may be, and smooth; a sample has the detail of a picture, of
         another patient.
+
+        Raises:
+            InputError: views of another shape, not finite, or unlike all remembered ones.
         """
-        missed = self.missed()
-        drawn = torch.multinomial(self.similarity(self.distances(views), yaw_deg), 1, generator=generator)[:, 0]
-        return self(views, yaw_deg) + missed[drawn]
+        self._check(views, yaw_deg)
+        likeness = self.similarity(self.distances(views), yaw_deg)
+        if not (likeness.sum(dim=1) > 0).all():
+            raise InputError("a view is unlike all remembered ones: is it of mean 0 and SD 1, and at a known angle?")
+        return self(views, yaw_deg) + self.missed()[torch.multinomial(likeness, 1, generator=generator)[:, 0]]
+
+    def _check(self, views: Tensor, yaw_deg: Tensor) -> None:
+        size = self.config.size
+        if views.shape != (len(yaw_deg), size, size) or not (views.isfinite().all() and yaw_deg.isfinite().all()):
+            raise InputError(
+                f"finite views (n, {size}, {size}) and n angles are wanted, got {tuple(views.shape)} and"
+                f" {tuple(yaw_deg.shape)}"
+            )
 
     @torch.no_grad()
     def missed(self) -> Tensor:

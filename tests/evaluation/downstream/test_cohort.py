@@ -7,7 +7,7 @@ import pytest
 
 from xray2xray.data.store import ViewStore
 from xray2xray.downstream.endpoints import Endpoints
-from xray2xray.errors import InputError
+from xray2xray.errors import InputError, UsageError
 from xray2xray.evaluation.downstream import clinical
 from xray2xray.evaluation.downstream.cohort import read_cohort
 from xray2xray.evaluation.downstream.methods import held_out, method
@@ -66,6 +66,13 @@ def test_clinical_numbers_are_the_patients(store: Path) -> None:
     other.facts[0]["edema"] = 1 - other.facts[0]["edema"]
     with pytest.raises(InputError, match="not those of this generator"):
         clinical.measured(other)
+
+
+def test_no_labels_and_negative_seeds_are_refused(store: Path) -> None:
+    cohort = read_cohort(store)
+    for n, seed in ((0, 0), (-5, 0), (10, -1)):
+        with pytest.raises(UsageError, match="1 patient at least"):
+            cohort.labelled(n, seed)
 
 
 @pytest.mark.parametrize(

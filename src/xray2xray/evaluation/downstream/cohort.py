@@ -15,7 +15,7 @@ from ...data.cohorts.rows import read_rows
 from ...data.groups import check_patients, group_of
 from ...data.store import ViewStore
 from ...downstream.endpoints import Endpoints
-from ...errors import InputError
+from ...errors import InputError, UsageError
 from ...files import progress
 from ...rungs import FROM_CT, VIRTUAL
 from ...seeds import FIRST_TEST_SEED, deal, split_of
@@ -65,7 +65,10 @@ class Cohort:
 
         Raises:
             InputError: there are fewer.
+            UsageError: less than one, or a negative seed.
         """
+        if n < 1 or seed < 0:
+            raise UsageError(f"labels are of 1 patient at least and seeds from 0 on, got {n} and {seed}")
         train = self.rows("train")
         if n > len(train):
             raise InputError(
