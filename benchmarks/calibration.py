@@ -84,19 +84,14 @@ def judge(cohort: Cohort, here: Bench, there: Bench, options: argparse.Namespace
     """
     rows = []
     for sets in METHODS:
-        features = [
-            np.concatenate([np.asarray(bench.features(s), np.float64) for s in sets], 1) for bench in (here, there)
-        ]
-        blocks = [here.features(s).shape[1] for s in sets]
+        (x, blocks), (x_there, _) = here.joined(sets), there.joined(sets)
         for column, finding in enumerate(cohort.findings):
             labels = cohort.truth.findings[:, column].astype(np.int64)
             found: dict[tuple[str, str], list[dict[str, float]]] = {key: [] for key in JUDGED}
             for seed in options.seeds:
                 known = cohort.labelled(options.labels, seed)
-                probe = fit(
-                    features[0][known], labels[known], label=finding, features="+".join(sets), seed=seed, blocks=blocks
-                )
-                for key, predicted in _predictions(probe, cohort, labels, *features).items():
+                probe = fit(x[known], labels[known], label=finding, features="+".join(sets), seed=seed, blocks=blocks)
+                for key, predicted in _predictions(probe, cohort, labels, x, x_there).items():
                     found[key].append(_figures(labels[cohort.rows("test")], predicted))
             for (where, how), figures in found.items():
                 mean = {name: float(np.mean([one[name] for one in figures])) for name in figures[0]}

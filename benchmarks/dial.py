@@ -68,13 +68,12 @@ def turn(cohort: Cohort, bench: Bench, labels: int, seeds: Sequence[int]) -> lis
     """
     test = cohort.rows("test")
     counts = np.vstack([np.ones((1, len(test))), draw_patients(len(test), DRAWS)])
-    sets = {name: [np.asarray(bench.features(one), np.float64) for one in parts] for name, parts in METHODS.items()}
+    sets = {name: bench.joined(parts) for name, parts in METHODS.items()}
     rows = []
     for share in progress(FRONTAL_SHARES, "dial"):
         time, event = followed(cohort, Dial(share, 1 - share, 0.0))
         drawn = {}
-        for name, parts in sets.items():
-            x, blocks = np.concatenate(parts, axis=1), [one.shape[1] for one in parts]
+        for name, (x, blocks) in sets.items():
             drawn[name] = np.stack(
                 [
                     harrell_c_of_draws(

@@ -21,10 +21,9 @@ from xray2xray.data.store import ViewStore
 from xray2xray.errors import InputError, UsageError
 from xray2xray.evaluation.baselines import fit_on_store, training_views
 from xray2xray.evaluation.cases import rendered, sources
+from xray2xray.evaluation.metrics import mean_interval
 from xray2xray.evaluation.scoring import Cohort
-from xray2xray.evaluation.statistics.resampling import draw_patients, interval
-from xray2xray.evaluation.tables import heading, table
-from xray2xray.evaluation.tables import interval as bounds
+from xray2xray.evaluation.tables import heading, interval, table
 from xray2xray.evaluation.views import evaluate_cases
 from xray2xray.files import write_json, write_text
 from xray2xray.projection import STANDARD_ARC
@@ -142,8 +141,6 @@ def summary(cohort: Cohort) -> dict[str, Any]:
     for key, scores in (cohort.models | cohort.baselines).items():
         runs.setdefault(key.partition(" ")[0], []).append(scores.psnr[:, far].mean(axis=1))
     patients = {name: np.mean(runs[name], axis=0) for name in (*VARIANTS, *BASELINES) if name in runs}
-    weights = draw_patients(len(cohort.names))
-    weights = weights / weights.sum(axis=1, keepdims=True)
     found: dict[str, dict[str, Any]] = {}
     for name, psnr in patients.items():
         of_seeds = [run.mean() for run in runs[name]]
@@ -153,7 +150,7 @@ def summary(cohort: Cohort) -> dict[str, Any]:
         minus = VARIANTS[name].minus if name in VARIANTS else name
         for words, other in (("difference", minus), ("over_ridge", "ridge_pca")):
             apart = psnr - patients[other]
-            row |= {words: float(apart.mean()), f"{words}_ci95": interval(weights @ apart)}
+            row |= {words: float(apart.mean()), f"{words}_ci95": mean_interval(apart)}
         found[name] = row
     return {"n": len(cohort.names), "scores": found}
 
@@ -166,9 +163,9 @@ def markdown(result: dict[str, Any]) -> str:
         for name, found in group["scores"].items():
             told = result["variants"].get(name)
             psnr, sd = found["psnr_beyond_30"], found["sd_over_seeds"]
-            apart = f"{found['difference']:+.2f}{bounds(found['difference_ci95'], '+.2f')}"
+            apart = f"{found['difference']:+.2f}{interval(found['difference_ci95'], '+.2f')}"
             other = "" if told is None or told["minus"] == name else f"{told['minus']}: {apart}"
-            ridge = f"{found['over_ridge']:+.2f}{bounds(found['over_ridge_ci95'], '+.2f')}"
+            ridge = f"{found['over_ridge']:+.2f}{interval(found['over_ridge_ci95'], '+.2f')}"
             rows.append(
                 [
                     f"`{name}`" if told is None else told["words"],

@@ -84,6 +84,13 @@ def test_a_sample_is_the_prediction_and_what_it_missed_in_a_remembered_case():
         assert (model.yaw_deg[apart.argmin(dim=1)] == yaw_deg).all(), "of the same angle"
 
 
+def test_many_samples_are_those_drawn_one_by_one():
+    model, views, yaw_deg = remembering(), torch.randn(3, SIZE, SIZE), torch.tensor([90.0, -90.0, 90.0])
+    together = model.sample(views, yaw_deg, torch.Generator().manual_seed(0), 4)
+    generator = torch.Generator().manual_seed(0)
+    torch.testing.assert_close(together, torch.stack([model.sample(views, yaw_deg, generator) for _ in range(4)]))
+
+
 def test_views_that_cannot_be_sampled_are_refused():
     model, generator = remembering(), torch.Generator().manual_seed(0)
     views, yaw_deg = torch.randn(2, SIZE, SIZE), torch.tensor([90.0, -90.0])

@@ -157,8 +157,10 @@ class PosedTransition(nn.Module):
         return expected + self._correction(standardise_rows(self.row_inputs(views, expected), known), yaw_deg)
 
     @torch.no_grad()
-    def sample(self, views: Tensor, yaw_deg: Tensor, generator: torch.Generator) -> Tensor:
+    def sample(self, views: Tensor, yaw_deg: Tensor, generator: torch.Generator, samples: int | None = None) -> Tensor:
         """Pictures that may be, as `forward`: its answer, and what it missed in a remembered case.
+
+        With `samples` that many instead of one, (samples, m, size, size).
 
         The case is drawn by its similarity, and was left out of the prediction that missed it, so that its error is one
         of a stranger. `forward` is the mean of what may be, and smooth; a sample has the detail of a picture, of
@@ -171,7 +173,10 @@ class PosedTransition(nn.Module):
         likeness = self.similarity(self.distances(views), yaw_deg)
         if not (likeness.sum(dim=1) > 0).all():
             raise InputError("a view is unlike all remembered ones: is it of mean 0 and SD 1, and at a known angle?")
-        return self(views, yaw_deg) + self.missed()[torch.multinomial(likeness, 1, generator=generator)[:, 0]]
+        predicted, missed = self(views, yaw_deg), self.missed()
+        drawn = [torch.multinomial(likeness, 1, generator=generator)[:, 0] for _ in range(samples or 1)]
+        pictures = torch.stack([predicted + missed[cases] for cases in drawn])
+        return pictures[0] if samples is None else pictures
 
     def _check(self, views: Tensor, yaw_deg: Tensor) -> None:
         size = self.config.size

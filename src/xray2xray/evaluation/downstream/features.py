@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -87,6 +87,11 @@ class Bench:
             UsageError: there are none of that name.
         """
         return self._kept(name, self.fingerprint(name), lambda: self._read(name))
+
+    def joined(self, names: Sequence[str]) -> tuple[NDArray[np.float64], list[int]]:
+        """The features (n, d) of several names side by side, float64, and how many each has."""
+        sets = [np.asarray(self.features(name), np.float64) for name in names]
+        return np.concatenate(sets, axis=1), [one.shape[1] for one in sets]
 
     def encoded(self, name: str) -> Array:
         """The features and then the tokens (n, 1 + t, width) of an encoder of `training.pretrain`, read once."""

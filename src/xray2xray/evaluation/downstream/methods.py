@@ -133,9 +133,8 @@ def answer(method: Method, bench: Bench, rows: Rows, seed: int, budget: Budget, 
         x = np.asarray(cells(bench.encoded(method.sets[0])[:, 1:]), np.float64)
         return _linear(x[rows], truth, x[test], method.name, seed)
     if method.kind == "linear":
-        sets = [np.asarray(bench.features(name), np.float64) for name in method.sets]
-        x = np.concatenate(sets, axis=1)
-        return _linear(x[rows], truth, x[test], method.name, seed, [one.shape[1] for one in sets])
+        x, blocks = bench.joined(method.sets)
+        return _linear(x[rows], truth, x[test], method.name, seed, blocks)
     labels, held = dict(zip(truth.names, truth.findings.T)), held_out(truth, seed)
     probability: Array
     risk: Array | None
