@@ -58,42 +58,46 @@ def in_chunks(driven: Tensor, delta: Tensor, rates: Tensor, write: Tensor, read:
 
 
 class _StepByStep(torch.autograd.Function):
-    """As `in_chunks`. With g_t = dL/dh_t, which runs from the end: g_t = dL/dy_t C_t + a_{t+1} g_{t+1}."""
+    """As `in_chunks`. With g_t = dL/dh_t, which runs from the end: g_t = dL/dy_t C_t + a_{t+1} g_{t+1}.
+
+    States lie as (b, s, d) here: along d, which is long, every sum and product is one stream.
+    """
 
     @staticmethod
     def forward(ctx: Any, driven: Tensor, delta: Tensor, rates: Tensor, write: Tensor, read: Tensor) -> Tensor:
         ctx.save_for_backward(driven, delta, rates, write, read)
         found = torch.empty_like(driven)
-        for t, state in enumerate(_states(driven, delta, rates, write)):
-            found[:, t] = (state @ read[:, t, :, None])[..., 0]
+        for t, state in enumerate(_states(driven, delta, rates.T.contiguous(), write)):
+            torch.sum(state * read[:, t, :, None], dim=1, out=found[:, t])
         return found
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
         driven, delta, rates, write, read = ctx.saved_tensors
-        given = gradients[0]
-        of_driven, of_delta, of_write, of_read = (torch.empty_like(x) for x in (driven, delta, write, read))
-        of_rates, g = torch.zeros_like(rates), 0
-        states = [state.clone() for state in _states(driven, delta, rates, write)]
+        given, rates = gradients[0], rates.T.contiguous()
+        of_driven, of_delta, of_write, of_read = (torch.zeros_like(x) for x in (driven, delta, write, read))
+        of_rates, g = torch.zeros_like(rates), torch.zeros_like(write[:, 0, :, None] * driven[:, 0, None])
+        states, passing = [state.clone() for state in _states(driven, delta, rates, write)], torch.empty_like(g)
         for t in range(len(states) - 1, -1, -1):
-            decay = torch.exp(delta[:, t, :, None] * rates)
-            of_read[:, t] = (given[:, t, None] @ states[t])[:, 0]
-            g = g + given[:, t, :, None] * read[:, t, None]
-            of_driven[:, t] = (g @ write[:, t, :, None])[..., 0]
-            of_write[:, t] = (driven[:, t, None] @ g)[:, 0]
-            g = g.mul_(decay)
-            of_exponent = g * states[t - 1] if t else torch.zeros_like(g)
-            of_delta[:, t] = (of_exponent * rates).sum(dim=-1)
-            of_rates += torch.einsum("bds,bd->ds", of_exponent, delta[:, t])
-        return of_driven, of_delta, of_rates, of_write, of_read
+            torch.sum(states[t] * given[:, t, None], dim=2, out=of_read[:, t])
+            g.addcmul_(given[:, t, None], read[:, t, :, None])
+            torch.sum(g * write[:, t, :, None], dim=1, out=of_driven[:, t])
+            torch.sum(g * driven[:, t, None], dim=2, out=of_write[:, t])
+            if t:  # before the first state there is nothing
+                g *= torch.mul(delta[:, t, None], rates, out=passing).exp_()
+                of_exponent = torch.mul(g, states[t - 1], out=passing)
+                of_rates += (of_exponent * delta[:, t, None]).sum(dim=0)
+                torch.sum(of_exponent.mul_(rates), dim=1, out=of_delta[:, t])
+        return of_driven, of_delta, of_rates.T, of_write, of_read
 
 
 def _states(driven: Tensor, delta: Tensor, rates: Tensor, write: Tensor) -> Iterator[Tensor]:
-    """h_t (b, d, s), one after the other in the same memory."""
+    """h_t (b, s, d), one after the other in the same memory; rates: (s, d)."""
     state = driven.new_zeros(len(driven), *rates.shape)
+    decay = torch.empty_like(state)
     for t in range(driven.shape[1]):
-        state *= torch.exp(delta[:, t, :, None] * rates)
-        state.addcmul_(driven[:, t, :, None], write[:, t, None])
+        state *= torch.mul(delta[:, t, None], rates, out=decay).exp_()
+        state.addcmul_(driven[:, t, None], write[:, t, :, None])
         yield state
 
 
