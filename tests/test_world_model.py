@@ -173,3 +173,5 @@ def test_views_of_the_wrong_kind_are_refused(folder, view):
         model.imagine(np.zeros((SIZE, SIZE + 1), np.float32))
     with pytest.raises(InputError, match="NaN"):
         model.imagine(np.full_like(view, np.nan))
+    with pytest.raises(InputError, match="32 x 32"):
+        model.imagine(view[None][:0])

@@ -277,7 +277,7 @@ class WorldModel:
         views = np.asarray(views_p, np.float32)
         if views.ndim == 2:
             views = views[None]
-        if views.ndim != 3 or views.shape[1:] != (self.size, self.size):
+        if views.ndim != 3 or views.shape[1:] != (self.size, self.size) or not len(views):
             raise InputError(f"this model sees views of {self.size} x {self.size} pixels, got an array {views.shape}")
         if not np.isfinite(views).all():
             raise InputError("the view holds NaN or infinity; check the image it came from")

@@ -109,6 +109,13 @@ def test_unknown_labels_are_left_out() -> None:
     assert result.n_train == 160
 
 
+def test_an_unknown_label_is_no_class() -> None:
+    x, y = cohort(50, 1.0, 0)
+    y[0] = -1
+    with pytest.raises(InputError, match="leave unknown ones out"):
+        fit(x, y, label="edema", features="x")
+
+
 def test_one_class_is_refused_in_words() -> None:
     x, y = cohort(50, 1.0, 0)
     with pytest.raises(InputError, match="four of each kind"):

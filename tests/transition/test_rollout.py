@@ -80,6 +80,8 @@ def test_a_jump_beyond_the_arc_is_refused(given, wanted):
 def test_an_angle_that_is_no_number_is_refused(wanted):
     with pytest.raises(InputError, match="cannot reach"):
         roll_out(gpt(), torch.randint(11, (1, 5)), 0.0, [wanted])
+    with pytest.raises(InputError, match="cannot reach"):
+        roll_out(gpt(), torch.randint(11, (1, 5)), wanted, [0.0])
 
 
 def test_no_angles_are_no_question():

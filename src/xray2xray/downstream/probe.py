@@ -129,6 +129,8 @@ def fit(
     """
     from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
+    if not np.isin(y, (0, 1)).all():
+        raise InputError(f"{label}: labels are 0 and 1, got {np.setdiff1d(y, (0, 1))}; leave unknown ones out")
     positives = int(y.sum())
     if min(positives, len(y) - positives) < 4:
         raise InputError(

@@ -59,6 +59,8 @@ def roll_out(
         raise UsageError(f"{samples} samples are asked for: give at least 1, and a generator that draws them")
     if not len(yaw_deg):
         raise UsageError("no angles are asked for")
+    if not all(map(math.isfinite, (input_yaw_deg, *yaw_deg))):
+        raise InputError("M cannot reach an angle that is NaN or infinite")
     if others:
         if isinstance(transition, AutoregressiveTransition) or sampler is None:
             raise UsageError("further given views need the direct form, and a sampler beside it")
