@@ -149,7 +149,12 @@ class PosedTransition(nn.Module):
 
     @torch.no_grad()
     def forward(self, views: Tensor, yaw_deg: Tensor) -> Tensor:
-        """The pictures (m, size, size) at angles (m,) of the patients whose given views are (m, size, size)."""
+        """The pictures (m, size, size) at angles (m,) of the patients whose given views are (m, size, size).
+
+        Raises:
+            InputError: views of another shape, or not finite.
+        """
+        self._check(views, yaw_deg)
         expected = self.expect(views, yaw_deg)
         if not self.members:
             return expected
@@ -169,11 +174,10 @@ class PosedTransition(nn.Module):
         Raises:
             InputError: views of another shape, not finite, or unlike all remembered ones.
         """
-        self._check(views, yaw_deg)
+        predicted, missed = self(views, yaw_deg), self.missed()
         likeness = self.similarity(self.distances(views), yaw_deg)
         if not (likeness.sum(dim=1) > 0).all():
             raise InputError("a view is unlike all remembered ones: is it of mean 0 and SD 1, and at a known angle?")
-        predicted, missed = self(views, yaw_deg), self.missed()
         drawn = [torch.multinomial(likeness, 1, generator=generator)[:, 0] for _ in range(samples or 1)]
         pictures = torch.stack([predicted + missed[cases] for cases in drawn])
         return pictures[0] if samples is None else pictures
