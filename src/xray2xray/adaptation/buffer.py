@@ -39,3 +39,7 @@ class ImageBuffer(nn.Module):
                 shown[i] = self.images[slot]
                 self.images[slot] = fake
         return shown
+
+    def recall(self, chance: Tensor) -> Tensor:
+        """Earlier fakes (n, 1, size, size), drawn by `chance` (n,) uniform in 0..1; there must be one."""
+        return self.images[(chance * self.filled).long().clamp_max(int(self.filled) - 1)]

@@ -1,8 +1,9 @@
 """The generator of the CycleGAN (Zhu et al. 2017, arXiv 1703.10593), laid out for a CPU.
 
 As V's encoder it works on pixels folded 4 x 4 into channels, where a block costs a sixteenth; dilated convolutions give
-it back the reach, so that it can see where a scan would end. It adds to the picture instead of painting a new one, and
-begins at adding nothing: what it does not change stays where it is, sharp.
+it back the reach, so that it can see where a scan would end. It thins out the picture and adds to it instead of painting
+a new one, and begins at neither: what it does not change stays where it is, sharp. Thinning is a factor on the line
+integral, for beside a scan there is air, whatever a film shows there.
 """
 
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from .appearance import AIR
 
 FOLD = 4
 
@@ -19,8 +22,8 @@ class AdapterConfig:
     """`size` is the picture's side, `width` the channels at a quarter of it; one block for each dilation."""
 
     size: int = 128
-    width: int = 32
-    dilations: tuple[int, ...] = (1, 2, 4)
+    width: int = 48
+    dilations: tuple[int, ...] = (1, 2, 4, 8, 1)
 
     def __post_init__(self) -> None:
         if self.size % FOLD or self.width % 8:
@@ -58,12 +61,16 @@ class Generator(nn.Module):
             nn.Upsample(scale_factor=2.0, mode="bilinear"),
             nn.Conv2d(config.width, half, 3, padding=1),
             nn.SiLU(),
-            nn.Upsample(scale_factor=2.0, mode="bilinear"),
         )
+        self.enlarge = nn.Upsample(scale_factor=2.0, mode="bilinear")
+        self.gate = nn.Conv2d(half, 1, 3, padding=1)
         self.last = nn.Conv2d(half + 1, 1, 5, padding=2)  # sees the picture, too
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
+        for layer in (self.gate, self.last):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
-        change = self.last(torch.cat([self.body(x), x], dim=1))
-        return x + change.float()
+        hidden = self.body(x)
+        factor = 2 * torch.sigmoid(self.enlarge(self.gate(hidden)).float())
+        change = self.last(torch.cat([self.enlarge(hidden), x], dim=1)).float()
+        return factor * (x - AIR) + AIR + change

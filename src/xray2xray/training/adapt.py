@@ -24,6 +24,7 @@ from ..data.radiographs import Half, RadiographFile, half_of, list_radiographs
 from ..data.store import ViewStore
 from ..errors import InputError, UsageError
 from ..files import progress
+from ..inputs import UNLIKE_LUNGS
 from ..pretrained import write_part
 from ..projection.geometry import STANDARD_ARC
 from ..radiograph.lung_field import normalise_radiograph
@@ -105,15 +106,19 @@ def train_adapter(
 
 
 def read_normalised(files: Sequence[RadiographFile], size: int) -> np.ndarray:
-    """Radiographs on the networks' frame and scale, float32 (n, size, size) p; what cannot be read is named and left
-    out.
+    """Radiographs on the networks' frame and scale, float32 (n, size, size) p.
+
+    What cannot be read, or shows no lungs where they were looked for, is named and left out.
 
     Raises:
         InputError: none can be used.
     """
 
     def one(file: RadiographFile) -> np.ndarray:
-        return normalise_radiograph(read_radiograph(file.path, 2 * size).gray, size)[0]
+        view_p, field = normalise_radiograph(read_radiograph(file.path, 2 * size).gray, size)
+        if field.likeness < UNLIKE_LUNGS:
+            raise InputError(f"{file.path}: hardly any lungs were found (likeness {field.likeness:.2f})")
+        return view_p
 
     read, _ = each(list(progress(files, "radiographs")), one, lambda file: str(file.path))
     return np.stack(read)

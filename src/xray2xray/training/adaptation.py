@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from ..adaptation.anatomy import gradient_correlation
 from ..adaptation.appearance import Appearance, frame
 from ..adaptation.buffer import ImageBuffer
+from ..adaptation.critic import Critic, distance
 from ..adaptation.generator import AdapterConfig, Generator
 from ..radiograph.lung_field import STANDARD_CENTRE, STANDARD_TOP, STANDARD_WIDTH
-from ..vision.discriminator import Discriminator
 from ..vision.normalise import to_network
 from .objective import Batch, Objective, TrainingStopped, follow
 from .pictures import contact_sheet
@@ -30,15 +30,19 @@ FRAMING = Appearance(shift=0.04, zoom=1.08, ap=0.0)  # few radiographs: the crit
 
 @dataclass(frozen=True)
 class AdaptationLosses:
-    """Weights; `outside` is how much of cycle and anatomy is left away from the lungs."""
+    """Weights; `outside` is how much of cycle and anatomy is left away from the lungs.
 
-    adversarial: float = 1.0
+    A critic is shown `critic_batch` pictures of each kind: the fakes are mostly earlier ones, which cost nothing.
+    """
+
+    adversarial: float = 1.5
     cycle: float = 5.0
-    identity: float = 2.5
+    identity: float = 1.0
     anatomy: float = 2.0
-    outside: float = 0.1
-    buffer: int = 50
-    critic_width: int = 32
+    outside: float = 0.03
+    buffer: int = 100
+    critic_batch: int = 8
+    critic_width: int = 24
     average_decay: float = 0.99
 
 
@@ -56,7 +60,7 @@ class AdaptationObjective(Objective):
         self.losses = losses = losses or AdaptationLosses()
         self.config = config
         self.generators = nn.ModuleDict({"to_simulated": Generator(config), "to_real": Generator(config)})
-        self.critics = nn.ModuleDict({name: Discriminator(losses.critic_width) for name in ("simulated", "real")})
+        self.critics = nn.ModuleDict({name: Critic(losses.critic_width) for name in ("simulated", "real")})
         self.buffers_of = nn.ModuleDict({name: ImageBuffer(losses.buffer, config.size) for name in self.critics})
         # What is kept: adversarial training swings about its goal, the average over its last steps does not.
         self.average = copy.deepcopy(self.generators["to_simulated"]).requires_grad_(False)
@@ -69,21 +73,24 @@ class AdaptationObjective(Objective):
         return self.generators if part == "generators" else self.critics
 
     def draw(self, size: int, progress: float, generator: torch.Generator) -> Batch:
-        real = torch.randint(self._train, (size,), generator=generator).numpy()
-        rendered = torch.randint(len(self._rendered), (size,), generator=generator).numpy()
+        more = max(0, self.losses.critic_batch - size)  # pictures of which only the critics are shown
+        real = torch.randint(self._train, (size + more,), generator=generator).numpy()
+        rendered = torch.randint(len(self._rendered), (size + more,), generator=generator).numpy()
         x, y = self._network(self._real[real]), stored_to_network(self._rendered[rendered])[:, None]
         batch = {"real": frame(x, FRAMING, generator), "simulated": frame(y, FRAMING, generator)}
-        return batch | {"chance": torch.rand(2, size, 2, generator=generator)}
+        chance = {"exchange": torch.rand(2, size, 2, generator=generator)}
+        return batch | chance | {"recall": torch.rand(2, more, generator=generator)}
 
     def forward(self, batch: Batch, part: str, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
         if part == "critics":
             return self._criticise(batch)
-        real, simulated, weights = batch["real"], batch["simulated"], self.losses
+        size, weights = batch["exchange"].shape[1], self.losses
+        real, simulated = batch["real"][:size], batch["simulated"][:size]
         to_simulated, to_real = self.generators["to_simulated"], self.generators["to_real"]
         window = self._window[0].to(real.device)
         like_simulated, like_real = to_simulated(real), to_real(simulated)
         adversarial = sum(
-            (self.critics[name](fake)[0].float() - 1).square().mean()
+            distance(self.critics[name](fake), 1.0)
             for name, fake in (("simulated", like_simulated), ("real", like_real))
         )
         cycle = (window * (to_real(like_simulated) - real).abs()).mean()
@@ -126,12 +133,12 @@ class AdaptationObjective(Objective):
     def _criticise(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         assert self._drawn is not None, "the generators' part comes first in each step"
         loss, figures = batch["real"].new_zeros(()), {}
-        for name, fakes, chance in zip(("simulated", "real"), self._drawn, batch["chance"], strict=True):
+        for i, (name, fakes) in enumerate(zip(("simulated", "real"), self._drawn, strict=True)):
             buffer: Any = self.buffers_of[name]
-            shown = buffer.exchange(fakes, chance)
-            true_score, fake_score = (self.critics[name](x)[0].float() for x in (batch[name], shown))
-            loss = loss + ((true_score - 1).square().mean() + fake_score.square().mean()) / 2
-            figures[f"{name}_told"] = (true_score.mean() - fake_score.mean()).detach()
+            shown = torch.cat([buffer.exchange(fakes, batch["exchange"][i]), buffer.recall(batch["recall"][i])])
+            true, fake = (self.critics[name](x) for x in (batch[name], shown))
+            loss = loss + (distance(true, 1.0) + distance(fake, 0.0)) / 2
+            figures[f"{name}_told"] = (true[1].mean() - fake[1].mean()).detach()
         return loss, figures
 
     def _held_out(self) -> Tensor:
