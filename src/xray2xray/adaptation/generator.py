@@ -1,9 +1,9 @@
 """The generator of the CycleGAN (Zhu et al. 2017, arXiv 1703.10593), laid out for a CPU.
 
 As V's encoder it works on pixels folded 4 x 4 into channels, where a block costs a sixteenth; dilated convolutions give
-it back the reach, so that it can see where a scan would end. It thins out the picture and adds to it instead of painting
-a new one, and begins at neither: what it does not change stays where it is, sharp. Thinning is a factor on the line
-integral, for beside a scan there is air, whatever a film shows there.
+it back the reach, so that it can see where a scan would end. It thins out the picture and adds to it instead of
+painting a new one, and begins at neither: what it does not change stays where it is, sharp. Thinning is a factor on the
+line integral, for beside a scan there is air, whatever a film shows there.
 """
 
 from dataclasses import dataclass
