@@ -1,11 +1,12 @@
 """What an adapter does, on the half of the radiographs that it never saw.
 
-    python -m benchmarks.adaptation DATA --views STORE --adapter DIR --out OUT
+    python -m benchmarks.adaptation DATA --views STORE --adapter DIR --out OUT --learned wingspan nih
 
-DATA holds cxr_ctr/ (JSRT and Wingspan, with masks), STORE is the view store the adapter was trained on: its studies
-after those are used here. OUT gets adaptation.json, adaptation.md and adaptation.png. Three ways of preparing a
-radiograph stand beside each other: `quantiles` (the verbs' default), `lung_field`, and `adapted`, which is the
-adapter on the latter.
+DATA holds cxr_ctr/ (JSRT and Wingspan, with masks) and cxr_nih/ (ChestX-ray14), STORE is the view store the adapter was
+trained on: its studies after those are used here. OUT gets adaptation.json, adaptation.md and adaptation.png. Three
+ways of preparing a radiograph stand beside each other: `quantiles` (the verbs' default), `lung_field`, and `adapted`,
+which is the adapter on the latter. Sets that are not named by --learned come from elsewhere: the adapter knows nothing
+of them, and what it does there is told apart.
 """
 
 import argparse
@@ -30,9 +31,10 @@ from xray2xray.world_model import WorldModel
 from ..realism.report import table
 from .domain import probe, told_apart, train_classifier
 from .findings import erased_and_invented, looks
-from .images import ARMS, HEART, LUNGS, Radiographs, load_half, load_rendered
+from .images import ARMS, HEART, LUNGS, MASKED, SETS, Radiographs, list_entries, load_half, load_rendered
 from .segmentation import dice, ratios, segment, train_segmentation
 
+WORDS = {"learned": "Sets it was trained on", "elsewhere": "Sets it knows nothing of"}
 OTHER: dict[Half, Half] = {"first": "second", "second": "first"}
 
 
@@ -42,6 +44,8 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--views", type=Path, required=True)
     parser.add_argument("--adapter", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--learned", nargs="+", choices=SETS, default=list(SETS), help="sets it was trained on")
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS), help="sets that are looked at")
     parser.add_argument("--steps", type=int, default=400, help="of each domain classifier; twice as many of the U-Net")
     parser.add_argument("--rendered", type=int, default=400, help="frontals, half of them for training classifiers")
     parser.add_argument("--most", type=int, default=1000, help="radiographs of each half")
@@ -56,10 +60,10 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
         raise UsageError(
             f"{options.adapter} was trained on {seen} of the radiographs; nothing unseen is left to judge it"
         )
-    folder = options.data / "cxr_ctr" if (options.data / "cxr_ctr").is_dir() else options.data
     quantiles, split_seed = load_baselines().frontal_quantiles, int(adapter.notes["seed"])
+    entries = list_entries(options.data, options.sets)
     known, unseen = (
-        load_half(folder, part, adapter, split_seed, quantiles, options.most) for part in (half, OTHER[half])
+        load_half(entries, part, adapter, split_seed, quantiles, options.most) for part in (half, OTHER[half])
     )
     store = ViewStore.open(options.views)
     studies = store.studies()[int(adapter.notes["rendered"]) :][: options.rendered]
@@ -70,14 +74,18 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
             "adapter": adapter.notes,
             "known": len(known.masks),
             "unseen": len(unseen.masks),
+            "learned": options.learned,
             "rendered": len(rendered),
             "steps": options.steps,
             "seed": options.seed,
             "threads": torch.get_num_threads(),
             "machine": platform.machine(),
         },
-        "domain": domain(known, unseen, known_p, unseen_p, options.steps, options.seed),
-        "anatomy": anatomy(known, unseen, 2 * options.steps, options.seed),
+        "domain": {
+            name: domain(known.of(sets), unseen.of(sets), known_p, unseen_p, options.steps, options.seed)
+            for name, sets in origins(unseen, options.learned).items()
+        },
+        "anatomy": anatomy(known.of(MASKED), unseen.of(MASKED), 2 * options.steps, options.seed),
         "findings": erased_and_invented(adapter, looks(adapter.size, options.patients)) if options.patients else None,
     }
     options.out.mkdir(parents=True, exist_ok=True)
@@ -89,13 +97,21 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     return results
 
 
+def origins(unseen: Radiographs, learned: Sequence[str]) -> dict[str, list[str]]:
+    """The sets that are there: `learned`, those the adapter was trained on, and `elsewhere`, the others."""
+    there = sorted(set(unseen.datasets.tolist()))
+    parts = {"learned": [s for s in there if s in learned], "elsewhere": [s for s in there if s not in learned]}
+    return {name: sets for name, sets in parts.items() if sets}
+
+
 def domain(
     known: Radiographs, unseen: Radiographs, known_p: np.ndarray, unseen_p: np.ndarray, steps: int, seed: int
 ) -> dict[str, Any]:
     """For each arm: AUROC of a CNN and of a probe on V's features, both trained anew, and V's error over that on
     rendered.
 
-    `frozen` is the CNN that was trained before the adapter came, asked about what the adapter made.
+    `frozen` is the CNN that was trained before the adapter came, asked about what the adapter made. `sets` holds the
+    CNN's figures for each set alone.
     """
     model = WorldModel.from_pretrained()
     rendered_features = model.features(known_p, "vision"), model.features(unseen_p, "vision")
@@ -107,6 +123,10 @@ def domain(
         pairs = list(zip(real_features, rendered_features, strict=True))
         found[arm] = {
             "cnn": told_apart(network, unseen.arms[arm], unseen_p),
+            "sets": {
+                name: told_apart(network, unseen.of([name]).arms[arm], unseen_p)
+                for name in sorted(set(unseen.datasets.tolist()))
+            },
             "v_probe": probe(pairs[0], pairs[1]),
             "v_error_ratio": float(np.median(_v_error(model, unseen.arms[arm])) / usual),
         }
@@ -120,41 +140,66 @@ def _v_error(model: WorldModel, views_p: np.ndarray) -> np.ndarray:
 
 
 def anatomy(known: Radiographs, unseen: Radiographs, steps: int, seed: int) -> dict[str, Any]:
-    """Dice against the given masks and CTR, by one network, before (`lung_field`) and after (`adapted`)."""
+    """Dice against the given masks and CTR, by one network, before (`lung_field`) and after (`adapted`).
+
+    `sets` holds the change of Dice and of CTR for each set alone.
+    """
     network = train_segmentation(known.arms["lung_field"], known.masks, steps, seed)
     given = ratios(unseen.masks)
     found: dict[str, Any] = {}
-    ctr_of = {}
+    per_picture: dict[str, dict[str, np.ndarray]] = {}
     for arm in ("lung_field", "adapted"):
         masks = segment(network, unseen.arms[arm])
-        ctr_of[arm] = ratios(masks)
-        found[arm] = {
-            "dice_lungs": float(dice(masks, unseen.masks, LUNGS).mean()),
-            "dice_heart": float(dice(masks, unseen.masks, HEART).mean()),
-            "ctr_error": float(np.abs(ctr_of[arm] - given).mean()),
+        per_picture[arm] = {
+            "dice_lungs": dice(masks, unseen.masks, LUNGS),
+            "dice_heart": dice(masks, unseen.masks, HEART),
+            "ctr": ratios(masks),
         }
-    change = ctr_of["adapted"] - ctr_of["lung_field"]
-    return found | {"ctr_change": float(np.abs(change).mean()), "ctr_shift": float(change.mean())}
+        found[arm] = {name: float(per_picture[arm][name].mean()) for name in ("dice_lungs", "dice_heart")}
+        found[arm]["ctr_error"] = float(np.abs(per_picture[arm]["ctr"] - given).mean())
+    change = {name: per_picture["adapted"][name] - before for name, before in per_picture["lung_field"].items()}
+    for name in sorted(set(unseen.datasets.tolist())):
+        rows = unseen.datasets == name
+        found.setdefault("sets", {})[name] = {
+            "dice_lungs": float(change["dice_lungs"][rows].mean()),
+            "dice_heart": float(change["dice_heart"][rows].mean()),
+            "ctr_change": float(np.abs(change["ctr"][rows]).mean()),
+        }
+    return found | {"ctr_change": float(np.abs(change["ctr"]).mean()), "ctr_shift": float(change["ctr"].mean())}
 
 
 def markdown(results: dict[str, Any]) -> str:
-    run, found, outlines = results["run"], results["domain"], results["anatomy"]
-    rows = [
-        [arm, _interval(found[arm]["cnn"]), _interval(found[arm]["v_probe"]), f"{found[arm]['v_error_ratio']:.2f}"]
-        for arm in ARMS
-    ]
+    run, outlines = results["run"], results["anatomy"]
     text = (
         f"# Adaptation\n\n{run['unseen']} radiographs of the half that the adapter never saw, {run['rendered'] // 2} "
-        "rendered frontals.\n\n"
-        + table(("", "CNN, AUROC [95 %]", "probe on V, AUROC [95 %]", "V's error over that on rendered"), rows)
-        + f"\nThe CNN trained on `lung_field`, asked about `adapted`: {_interval(found['frozen'])}.\n\n"
+        "rendered frontals.\n"
     )
+    for origin, found in results["domain"].items():
+        sets = sorted(found[ARMS[0]]["sets"])
+        rows = [
+            [arm, *(_interval(found[arm][judge]) for judge in ("cnn", "v_probe"))]
+            + [_interval(found[arm]["sets"][name]) for name in sets]
+            + [f"{found[arm]['v_error_ratio']:.2f}"]
+            for arm in ARMS
+        ]
+        head = ("CNN, AUROC [95 %]", "probe on V, AUROC [95 %]", *(f"CNN, {name}" for name in sets))
+        text += f"\n## {WORDS[origin]}: {', '.join(sets)}\n\n"
+        text += table(("", *head, "V's error over that on rendered"), rows)
+        text += f"\nThe CNN trained on `lung_field`, asked about `adapted`: {_interval(found['frozen'])}.\n"
+    text += "\n## Anatomy\n\n"
     keys = ("dice_lungs", "dice_heart", "ctr_error")
     text += table(
         ("", "Dice, lungs", "Dice, heart", "CTR error"),
         [[arm, *(f"{outlines[arm][key]:.3f}" for key in keys)] for arm in ("lung_field", "adapted")],
     )
-    text += f"\nCTR changes by {outlines['ctr_change']:.3f} (mean absolute; mean {outlines['ctr_shift']:+.3f}).\n"
+    text += f"\nCTR changes by {outlines['ctr_change']:.3f} (mean absolute; mean {outlines['ctr_shift']:+.3f}).\n\n"
+    text += table(
+        ("adapted less lung_field", "Dice, lungs", "Dice, heart", "CTR, absolute"),
+        [
+            [name, f"{one['dice_lungs']:+.3f}", f"{one['dice_heart']:+.3f}", f"{one['ctr_change']:.3f}"]
+            for name, one in outlines["sets"].items()
+        ],
+    )
     f = results["findings"]
     if f is not None and f["visible"]:
         text += (

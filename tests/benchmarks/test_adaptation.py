@@ -51,12 +51,15 @@ def data(tmp_path):
 def test_the_whole_benchmark(data):
     """An untrained adapter changes nothing: every figure after it is the one before."""
     words = [str(data), "--views", str(data / "views"), "--adapter", str(data / "model"), "--out", str(data / "out")]
-    results = benchmark.main([*words, "--steps", "3", "--patients", "0"])
+    words += ["--sets", "jsrt"]
+    results = benchmark.main([*words, "--steps", "3", "--patients", "0", "--learned", "nih"])
     assert json.loads((data / "out" / "adaptation.json").read_text()) == results
     assert results["run"]["known"] + results["run"]["unseen"] == 12
     assert results["run"]["rendered"] == 6
-    before, after = (results["domain"][arm] for arm in ("lung_field", "adapted"))
-    assert after["cnn"] == before["cnn"] == results["domain"]["frozen"]
+    found = results["domain"]["elsewhere"]  # JSRT, for it is said to have learned from another set
+    before, after = (found[arm] for arm in ("lung_field", "adapted"))
+    assert after["cnn"] == before["cnn"] == found["frozen"] == after["sets"]["jsrt"]
+    assert results["anatomy"]["sets"]["jsrt"] == {"dice_lungs": 0, "dice_heart": 0, "ctr_change": 0}
     assert results["anatomy"]["ctr_change"] == 0
     assert results["anatomy"]["adapted"] == results["anatomy"]["lung_field"]
     assert "| adapted |" in (data / "out" / "adaptation.md").read_text()
