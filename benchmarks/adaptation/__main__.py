@@ -92,7 +92,8 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     write_json(options.out / "adaptation.json", results)
     text = markdown(results)
     write_text(options.out / "adaptation.md", text)
-    picture(options.out / "adaptation.png", unseen, unseen_p)
+    shown = next(iter(origins(unseen, options.learned).values()))
+    picture(options.out / "adaptation.png", unseen.of(shown), unseen_p)
     print(text)
     return results
 

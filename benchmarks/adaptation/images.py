@@ -1,4 +1,4 @@
-"""Real radiographs in two halves, before and after the adapter, with masks where there are any; and rendered frontals."""
+"""Real radiographs in two halves, before and after the adapter, some with masks; and rendered frontals."""
 
 import csv
 from collections.abc import Sequence
