@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from xray2xray.evaluation.anatomy import body_width_mm, diaphragm_mm, heart_width_mm, lung_area_cm2
+from xray2xray.evaluation.anatomy import (
+    body_width_mm,
+    diaphragm_mm,
+    heart_width_mm,
+    lung_area_cm2,
+    lung_field,
+    lung_mask,
+)
 from xray2xray.projection.geometry import preset
 
 GEOMETRY = preset("parallel", 128)  # 370 mm over 128 pixels
@@ -44,6 +51,18 @@ def test_lung_area() -> None:
     assert found == pytest.approx(250 * 145 / 100, rel=0.05), "what is 25 mm inside the body"
     smaller = lung_area_cm2(drawing(heart=0.01, diaphragm=-30), GEOMETRY)
     assert found - smaller == pytest.approx(250 * 30 / 100, rel=0.1)
+
+
+def test_lung_field() -> None:
+    """The outline ends at the walls, and thin flanks and shoulders that drain outwards are no lung."""
+    lung = (np.abs(X) < 130) & (Y > -60) & (Y < 85)
+    found = lung_field(drawing(heart=0.01), GEOMETRY, frontal=True)
+    assert np.count_nonzero(found ^ lung) < 0.12 * lung.sum()
+    flanks = drawing(heart=0.01, wall=50)
+    flanks[np.abs(X) > 115] = np.minimum(flanks[np.abs(X) > 115], 2.6)
+    assert lung_mask(flanks, GEOMETRY, 0.25)[np.abs(X) > 110].any(), "they are as thin as lung"
+    assert not lung_field(flanks, GEOMETRY, frontal=True)[np.abs(X) > 110].any()
+    assert not lung_field(np.zeros_like(X), GEOMETRY, frontal=False).any()
 
 
 @pytest.mark.parametrize("width", [60.0, 80.0, 100.0])

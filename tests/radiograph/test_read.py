@@ -184,6 +184,11 @@ def test_dicom_of_another_kind_is_refused(
     assert "Secret" not in str(caught.value)
 
 
+def test_a_lateral_is_read_where_it_is_asked_for(tmp_path: Path, frontal: np.ndarray) -> None:
+    path = _dicom(tmp_path / "a.dcm", np.rint(frontal * 4095), ViewPosition="LL")
+    np.testing.assert_allclose(read_radiograph(path, lateral=True).gray, _reduced(frontal), atol=2e-3)
+
+
 def test_damaged_dicom(tmp_path: Path, frontal: np.ndarray) -> None:
     path = _dicom(tmp_path / "a.dcm", np.rint(frontal * 4095), SOPClassUID=ComputedRadiographyImageStorage)
     path.write_bytes(path.read_bytes()[:-5000])

@@ -9,7 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import binary_fill_holes, distance_transform_edt, gaussian_filter, gaussian_filter1d, label
+from numpy.typing import NDArray
+from scipy.ndimage import (
+    binary_fill_holes,
+    binary_opening,
+    distance_transform_edt,
+    gaussian_filter,
+    gaussian_filter1d,
+    label,
+)
 
 from ..projection.geometry import Geometry
 from .metrics import Array
@@ -19,6 +27,10 @@ BAND_MM = 20.0  # above and below the middle, over which a width is averaged
 RIM_MM = 25.0  # chest wall, where skin is as thin as lung
 RISEN = 0.35
 HEART_P = 0.8
+FIELD = 0.25  # of the way from lung to abdomen
+FIELD_MM = 15.0
+VALLEY_P = 0.1  # a lung is so much thinner than the walls on its left and right
+WALL_MM = 40.0
 
 
 @dataclass(frozen=True)
@@ -59,17 +71,48 @@ def diaphragm_mm(view_p: Array, geometry: Geometry) -> float:
 
 
 def lung_area_cm2(view_p: Array, geometry: Geometry) -> float:
-    """Area, at least 25 mm inside the outline of the body, where p is nearer to lung than to abdomen.
+    """Area of `lung_mask`."""
+    mm = geometry.field_mm / geometry.size
+    return float(np.count_nonzero(lung_mask(view_p, geometry))) * mm**2 / 100
+
+
+def lung_mask(view_p: Array, geometry: Geometry, share: float = 0.5) -> NDArray[np.bool_]:
+    """Where, at least 25 mm inside the outline of the body, p is nearer to lung than to abdomen; (h, w).
 
     Lung is the lower fifth of what lies about the middle of the picture, abdomen the thickest twentieth of the body.
+
+    Args:
+        share: how far from lung to abdomen p may be.
     """
-    mm, third, middle = geometry.field_mm / geometry.size, geometry.size // 3, geometry.size // 2
+    mm = geometry.field_mm / geometry.size
     body = binary_fill_holes(view_p > BODY_P)
     if not body.any():
-        return 0.0
-    lung = np.percentile(view_p[third:middle, third : 2 * third], 20)
+        return np.zeros(view_p.shape, bool)
+    lung = np.percentile(view_p[_about_the_middle(geometry.size)], 20)
     inner = distance_transform_edt(body) * mm > RIM_MM
-    return float(np.count_nonzero(inner & (view_p < (lung + np.percentile(view_p[body], 95)) / 2))) * mm**2 / 100
+    return np.asarray(inner & (view_p < lung + share * (np.percentile(view_p[body], 95) - lung)), bool)
+
+
+def lung_field(view_p: Array, geometry: Geometry, frontal: bool) -> NDArray[np.bool_]:
+    """The lungs as a shape with a clean outline, on a frontal or a lateral; bool (h, w), empty where none are found.
+
+    It is what is distinctly thin (`lung_mask` with a share of `FIELD`) without the slope from either side of the
+    picture up to the chest wall: shoulders and flanks are thin, too, but going inwards p only rises there. On a lateral
+    the wall may hide before the heart, so the slope counts within `WALL_MM` of the body's outline only. What is
+    narrower than 15 mm is left out, what does not reach into the middle of the picture too, and holes are filled.
+    """
+    mm = geometry.field_mm / geometry.size
+    smooth = gaussian_filter(view_p, 1.0)
+    from_left, from_right = (np.maximum.accumulate(side, axis=1) for side in (smooth, smooth[:, ::-1]))
+    slope = np.minimum(from_left, from_right[:, ::-1]) - smooth < VALLEY_P
+    if not frontal:
+        slope &= distance_transform_edt(binary_fill_holes(view_p > BODY_P)) * mm < WALL_MM
+    reach = FIELD_MM / 2 / mm
+    steps = np.arange(-int(reach), int(reach) + 1)
+    disc = steps[:, None] ** 2 + steps**2 <= reach**2
+    parts, _ = label(binary_opening(lung_mask(view_p, geometry, FIELD) & ~slope, disc))
+    kept = np.unique(parts[_about_the_middle(geometry.size)])
+    return np.asarray(binary_fill_holes(np.isin(parts, kept[kept > 0])), bool)
 
 
 def heart_width_mm(view_p: Array, geometry: Geometry) -> float:
@@ -101,6 +144,11 @@ ENDPOINTS = {
     "ap_diameter": Endpoint("AP diameter", "mm", 90.0, body_width_mm),
     "diaphragm_height": Endpoint("diaphragm height", "mm", 90.0, diaphragm_mm),
 }
+
+
+def _about_the_middle(size: int) -> tuple[slice, slice]:
+    """The sixth of the picture's height over its middle row, a third of its width."""
+    return slice(size // 3, size // 2), slice(size // 3, 2 * (size // 3))
 
 
 def _thin_part(row_p: Array) -> float:

@@ -41,7 +41,7 @@ class Radiograph:
     notes: list[str] = field(default_factory=list)
 
 
-def read_radiograph(path: str | Path, size: int = 128, ap: bool = False) -> Radiograph:
+def read_radiograph(path: str | Path, size: int = 128, ap: bool = False, *, lateral: bool = False) -> Radiograph:
     """Read a frontal chest radiograph.
 
     The longer side is cropped about its middle to a square, which keeps the aspect ratio; the square is reduced by area
@@ -53,6 +53,7 @@ def read_radiograph(path: str | Path, size: int = 128, ap: bool = False) -> Radi
         path: PNG (8 or 16 bit), JPEG, or a DICOM radiograph, recognised by content.
         size: side of the result, pixels.
         ap: anterior-posterior; also set by a DICOM's ViewPosition.
+        lateral: a lateral view, to be looked at: it is not refused, and no bright air is looked for.
 
     Raises:
         InputError: no image, damaged, in colour, constant, below 64 pixels, multi-frame, a CT, a lateral view.
@@ -64,7 +65,7 @@ def read_radiograph(path: str | Path, size: int = 128, ap: bool = False) -> Radi
         is_dicom = stream.read(132)[128:] == b"DICM"
     notes: list[str] = []
     if is_dicom:
-        pixels, view = _dicom_pixels(path, notes)
+        pixels, view = _dicom_pixels(path, notes, lateral)
         if view == "AP" and not ap:
             notes.append("the DICOM header says AP")
         if view == "PA" and ap:
@@ -81,7 +82,7 @@ def read_radiograph(path: str | Path, size: int = 128, ap: bool = False) -> Radi
     if float(gray.max() - gray.min()) < 1e-3 * span:
         raise InputError(f"{path}: nothing but one grey value in the middle square; give a chest radiograph")
     gray = (gray - gray.min()) / (gray.max() - gray.min())
-    if looks_inverted(gray):
+    if not lateral and looks_inverted(gray):
         if is_dicom:
             notes.append("air looks bright although the DICOM header says otherwise; left as it is")
         else:
@@ -118,7 +119,7 @@ def _gray_of_colour(rgb: np.ndarray, path: Path) -> np.ndarray:
     return rgb.mean(-1)
 
 
-def _dicom_pixels(path: Path, notes: list[str]) -> tuple[np.ndarray, str]:
+def _dicom_pixels(path: Path, notes: list[str], lateral: bool) -> tuple[np.ndarray, str]:
     """float32 (h, w) for display, dense = bright and upright, and the view position ("" where unknown)."""
     image = decode(lambda: pydicom.dcmread(path), str(path))
     modality = str(image.get("Modality", "")).upper()
@@ -129,7 +130,7 @@ def _dicom_pixels(path: Path, notes: list[str]) -> tuple[np.ndarray, str]:
     if int(image.get("NumberOfFrames", 1) or 1) > 1:
         raise InputError(f"{path}: holds several frames; give a single radiograph")
     view = view_position(image)
-    if view == "lateral":
+    if view == "lateral" and not lateral:
         raise InputError(f"{path}: a lateral view ({_view_tags(image)}); give the frontal one")
     stored = decode(lambda: image.pixel_array, str(path), image)
     if stored.ndim == 3:
