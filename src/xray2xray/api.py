@@ -352,7 +352,7 @@ def rotate(
         form: the form of M that predicts: direct or autoregressive (multiples of 5 degrees only).
         source: the model: tiny, or a folder that `train` made.
         view: how radiographs were taken: pa, ap, or auto (a DICOM says, a picture is taken for PA).
-        adapter: a folder that `training.adapt` made: bring radiographs into the simulated domain with it.
+        adapter: bring radiographs into the simulated domain with it: cyclegan, or a folder that `training.adapt` made.
         series: SeriesInstanceUID, where a DICOM folder holds several.
         remove_couch: replace a CT's couch, cushions and sheets by air first: no frontal shows where they are.
         device: auto, cpu or cuda.
@@ -388,7 +388,7 @@ def reconstruct(
         form: the form of M that predicts: direct or autoregressive.
         source: the model: tiny, or a folder that `train` made.
         view: how radiographs were taken: pa, ap, or auto (a DICOM says, a picture is taken for PA).
-        adapter: a folder that `training.adapt` made: bring radiographs into the simulated domain with it.
+        adapter: bring radiographs into the simulated domain with it: cyclegan, or a folder that `training.adapt` made.
         series: SeriesInstanceUID, where a DICOM folder holds several.
         remove_couch: replace a CT's couch, cushions and sheets by air first: no frontal shows where they are.
         device: auto, cpu or cuda.
@@ -516,7 +516,7 @@ def adapt(
     Args:
         inputs: frontal radiographs (PNG, JPEG, DICOM).
         out: the output folder.
-        adapter: a folder that `python -m xray2xray.training.adapt` made.
+        adapter: cyclegan (packaged), or a folder that `python -m xray2xray.training.adapt` made.
         view: how radiographs were taken: pa, ap, or auto (a DICOM says, a picture is taken for PA).
         device: auto, cpu or cuda.
         overwrite: empty the output folder of an earlier run first.
@@ -572,7 +572,7 @@ def embed(
             latter gathered over imagined angles).
         source: the model: tiny, or a folder that `train` made.
         view: how radiographs were taken: pa, ap, or auto (a DICOM says, a picture is taken for PA).
-        adapter: a folder that `training.adapt` made: bring radiographs into the simulated domain with it.
+        adapter: bring radiographs into the simulated domain with it: cyclegan, or a folder that `training.adapt` made.
         series: SeriesInstanceUID, where a DICOM folder holds several.
         device: auto, cpu or cuda.
         form: the form of M whose hidden states are read: direct or autoregressive (both directions, slower).

@@ -39,7 +39,7 @@ def test_bad_input(tmp_path):
     for bad in (np.zeros((16, 16)), np.full((32, 32), np.nan)):
         with pytest.raises(InputError, match="32 x 32"):
             adapter(bad)
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="neither a packaged"):
         Adapter.from_pretrained(tmp_path)
     write_part(tmp_path, "vision", Generator(CONFIG))
     with pytest.raises(InputError, match="holds no adapter"):

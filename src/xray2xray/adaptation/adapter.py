@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from ..errors import InputError
-from ..pretrained import read_config, read_part
+from ..pretrained import folder_of, read_config, read_part
 from ..vision.normalise import from_network, to_network
 from .generator import AdapterConfig, Generator
 
@@ -23,12 +23,12 @@ class Adapter:
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, device: str = "cpu") -> "Adapter":
-        """The adapter in a folder that `python -m xray2xray.training.adapt` made.
+        """The adapter in a folder that `python -m xray2xray.training.adapt` made, or the packaged one, `cyclegan`.
 
         Raises:
             InputError: there is none, or a file is missing, damaged or has the wrong sha256.
         """
-        folder = Path(folder)
+        folder = folder_of(folder)
         config = read_config(folder)
         if PART not in config:
             raise InputError(f"{folder} holds no adapter; train one with `python -m xray2xray.training.adapt`")
