@@ -49,7 +49,7 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--steps", type=int, default=400, help="of each domain classifier; twice as many of the U-Net")
     parser.add_argument("--rendered", type=int, default=400, help="frontals, half of them for training classifiers")
     parser.add_argument("--most", type=int, default=1000, help="radiographs of each half")
-    parser.add_argument("--patients", type=int, default=60, help="virtual, for erased and invented findings")
+    parser.add_argument("--patients", type=int, default=30, help="virtual, with each finding")
     parser.add_argument("--seed", type=int, default=0, help="of the classifiers and the U-Net")
     options = parser.parse_args(words)
 
@@ -202,11 +202,16 @@ def markdown(results: dict[str, Any]) -> str:
         ],
     )
     f = results["findings"]
-    if f is not None and f["visible"]:
+    if f is not None:
+        rows = [
+            [name, str(one["visible"]), f"{one['contrast_kept']:.2f}", f"{one['erased']:.1%}"]
+            for name, one in f["findings"].items()
+        ]
+        median, high = f["unexplained_p"]
+        text += f"\n## Findings of {f['patients']} virtual patients\n\n"
+        text += table(("", "visible", "contrast kept, median", "erased"), rows)
         text += (
-            f"\n{f['patients']} virtual patients: of {f['visible']} visible findings {f['contrast_kept']:.2f} of the "
-            f"contrast is kept (median), {100 * f['erased']:.1f} % are erased; "
-            f"invented in {100 * f['invented']:.1f} %.\n"
+            f"\nUnexplained shadows: {median:.2f} p (median), {high:.2f} (95 %); above 0.3 in {f['invented']:.1%}.\n"
         )
     return text
 

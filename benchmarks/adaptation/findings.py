@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import count, islice
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from xray2xray.projection.render import render
 from xray2xray.seeds import FIRST_TEST_SEED
 from xray2xray.training.adaptation import lung_window
 from xray2xray.vision.normalise import from_network
-from xray2xray.volume.thorax import Findings, Patient, make_volume, sample_patient
+from xray2xray.volume.thorax import PATHOLOGIES, Findings, Patient, make_volume, sample_patient
 
 from .domain import network_values
 
@@ -27,48 +28,66 @@ ERASED = 0.5  # share of its contrast that a finding must keep
 SMOOTH = 2.0  # pixels: what is finer is noise
 
 
-def with_findings() -> Iterator[Patient]:
-    """Test patients with a consolidation or an effusion, by seed."""
+def having(finding: str) -> Iterator[Patient]:
+    """Test patients with a finding, by seed."""
     patients = map(sample_patient, count(FIRST_TEST_SEED))
-    return (p for p in patients if p.findings.consolidation > 0 or p.findings.pleural_effusion > 0)
+    return (patient for patient in patients if getattr(patient.findings, finding) > 0)
 
 
-def looks(size: int, n: int) -> Iterator[np.ndarray]:
-    """Of n patients the frontal with all findings and the one without any, (2, size, size) p, under one random look."""
+def without(findings: Findings, finding: str) -> Findings:
+    """The same but for one finding."""
+    absent: dict[str, Any] = {"pleural_effusion": {"effusion_right": 0.0, "effusion_left": 0.0}}
+    return replace(findings, **absent.get(finding, {finding: 0.0}))
+
+
+def looks(size: int, n: int) -> Iterator[tuple[str, np.ndarray]]:
+    """Of n patients with each finding: its name, and the frontal with it and without, (2, size, size) p, under one
+    random look."""
     geometry = preset("chest", size)
-    for patient in progress(list(islice(with_findings(), n)), "findings"):
-        healthy = replace(patient, findings=Findings())
-        pair_p = [render(make_volume(one)[0], geometry, (0.0,)) for one in (patient, healthy)]
+    chosen = [(finding, patient) for finding in PATHOLOGIES for patient in islice(having(finding), n)]
+    for finding, patient in progress(chosen, "findings"):
+        twin = replace(patient, findings=without(patient.findings, finding))
+        pair_p = [render(make_volume(one)[0], geometry, (0.0,)) for one in (patient, twin)]
         seeded = (torch.Generator().manual_seed(patient.seed) for _ in pair_p)
         seen = [randomise(network_values(p), LOOK, generator) for p, generator in zip(pair_p, seeded, strict=True)]
-        yield from_network(torch.cat(seen))[:, 0].numpy()
+        yield finding, from_network(torch.cat(seen))[:, 0].numpy()
 
 
-def erased_and_invented(adapter: Adapter, pairs: Iterable[np.ndarray]) -> dict[str, float | None]:
-    """Shares of patients whose finding is erased, and who get one that they have not.
+def erased_and_invented(adapter: Adapter, pairs: Iterable[tuple[str, np.ndarray]]) -> dict[str, Any]:
+    """Shares of patients whose finding is erased, and who get a shadow that they have not.
 
     A finding is erased where the adapter keeps less than half of its contrast (the regression of the difference after
-    on the difference before); invented is a shadow in a patient without findings that no curve of grey values
-    explains: where the adapted picture leaves the best rising curve of its input by more than `VISIBLE_P` about the
-    lungs.
+    on the difference before); invented is a shadow that no curve of grey values explains: where the adapted picture
+    without the finding leaves the best rising curve of its input by more than `VISIBLE_P` about the lungs.
 
     Args:
-        pairs: (2, size, size) p of each patient, as `looks` gives them.
+        pairs: a finding and (2, size, size) p with it and without, as `looks` gives them.
+
+    Returns:
+        `findings`: for each one `visible` patients, the median of `contrast_kept`, and the share `erased`; over all
+        pairs the median and the 95 % quantile of the unexplained shadow in p, and the share `invented`.
     """
-    kept, invented = [], []
+    kept: dict[str, list[float]] = {}
+    unexplained = []
     window = lung_window(adapter.size, 0.0)[0, 0].numpy() > 0.5
-    for before in pairs:
+    for finding, before in pairs:
         after = np.stack([adapter(look) for look in before])
         shadow, left = (gaussian_filter(p[0] - p[1], SMOOTH) for p in (before, after))
         if np.abs(shadow).max() >= VISIBLE_P:
-            kept.append(float((shadow * left).sum() / np.square(shadow).sum()))
+            kept.setdefault(finding, []).append(float((shadow * left).sum() / np.square(shadow).sum()))
         curve = IsotonicRegression(out_of_bounds="clip").fit(before[1][window], after[1][window])
         rest = after[1] - curve.predict(before[1].ravel()).reshape(after[1].shape)
-        invented.append(float(np.abs(gaussian_filter(rest, SMOOTH))[window].max()))
+        unexplained.append(float(np.abs(gaussian_filter(rest, SMOOTH))[window].max()))
     return {
-        "patients": len(invented),
-        "visible": len(kept),
-        "contrast_kept": float(np.median(kept)) if kept else None,
-        "erased": float(np.mean(np.array(kept) < ERASED)) if kept else None,
-        "invented": float(np.mean(np.array(invented) > VISIBLE_P)),
+        "patients": len(unexplained),
+        "findings": {
+            finding: {
+                "visible": len(shares),
+                "contrast_kept": float(np.median(shares)),
+                "erased": float(np.mean(np.array(shares) < ERASED)),
+            }
+            for finding, shares in kept.items()
+        },
+        "unexplained_p": [float(q) for q in np.quantile(unexplained, [0.5, 0.95])],
+        "invented": float(np.mean(np.array(unexplained) > VISIBLE_P)),
     }

@@ -15,6 +15,7 @@ from xray2xray.data.store import ViewStore
 from xray2xray.errors import UsageError
 from xray2xray.pretrained import write_part
 from xray2xray.projection.geometry import STANDARD_ARC, preset
+from xray2xray.volume.thorax import PATHOLOGIES
 
 
 def chest(seed: int, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -104,15 +105,18 @@ def test_findings_kept_and_erased():
     row, column = np.mgrid[:128, :128]
     healthy = random.uniform(1, 4, (3, 128, 128)).astype(np.float32)
     shadow = np.exp(-((row - 60) ** 2 + (column - 45) ** 2) / 100).astype(np.float32)
-    pairs = [np.stack([one + shadow, one]) for one in healthy]
+    pairs = [("edema", np.stack([one + shadow, one])) for one in healthy]
     kept, gone = (findings.erased_and_invented(Adapter(Keeps(blurs)), pairs) for blurs in (False, True))
-    assert kept["contrast_kept"] == pytest.approx(1, abs=1e-4)
-    assert (kept["patients"], kept["visible"], kept["erased"], kept["invented"]) == (3, 3, 0, 0)
-    assert (gone["erased"], gone["invented"]) == (1, 0)
+    assert kept["findings"]["edema"] == {"visible": 3, "contrast_kept": pytest.approx(1, abs=1e-4), "erased": 0}
+    assert (kept["patients"], kept["invented"]) == (3, 0)
+    assert kept["unexplained_p"] == pytest.approx([0, 0], abs=1e-4)
+    assert (gone["findings"]["edema"]["erased"], gone["invented"]) == (1, 0)
 
 
 def test_the_healthy_twin_lacks_the_finding_and_nothing_else():
-    ill, healthy = next(findings.looks(64, 1))
+    found = dict(findings.looks(64, 1))
+    assert list(found) == list(PATHOLOGIES)
+    ill, healthy = found["consolidation"]
     difference = np.abs(ill - healthy)
     assert difference.max() > findings.VISIBLE_P
     assert np.median(difference) < 0.05
