@@ -69,15 +69,15 @@ def _model(folder: Path) -> dict[str, Any]:
         config = read_config(folder)
     except InputError as error:
         return {"ok": False, "problem": str(error)}
-    parts = {}
-    for part in PARTS:
+    parts, known = {}, dict.fromkeys([*PARTS, *config.get("sha256", {})])
+    for part in known:
         path = folder / f"{part}.safetensors"
         if part in config or path.exists():
             found = sha256(path) if path.is_file() else None
             wanted = config.get("sha256", {}).get(part)
             size = round(path.stat().st_size / 2**20, 1) if found else None
             parts[part] = {"sha256": found, "ok": found is not None and found == wanted, "mib": size}
-    card = {key: value for key, value in config.items() if key not in ("format", "version", "sha256", *PARTS)}
+    card = {key: value for key, value in config.items() if key not in ("format", "version", "sha256", *known)}
     text = next((path for path in sorted(folder.glob("*.md"))), None)
     if text is not None:
         card |= {"file": str(text), "title": _title(text)}

@@ -50,6 +50,19 @@ def test_bad_input(tmp_path):
         Adapter.from_pretrained(tmp_path)
 
 
+def test_the_packaged_adapter_keeps_a_view_where_it_is():
+    adapter = Adapter.from_pretrained("cyclegan")
+    row, column = np.mgrid[:128, :128]
+    lungs = ((np.abs(column - 64) - 20) / 14) ** 2 + ((row - 60) / 30) ** 2 < 1
+    view = np.where((np.abs(column - 64) < 50) & (np.abs(row - 64) < 50), np.where(lungs, 2.2, 4.5), 0).astype(
+        np.float32
+    )
+    adapted = adapter(view)
+    assert adapter.notes["half"] == "first"
+    assert 0.01 < np.abs(adapted - view).mean() < 1.0
+    assert np.corrcoef(adapted.ravel(), view.ravel())[0, 1] > 0.9
+
+
 def test_the_buffer_shows_new_fakes_then_by_chance_old_ones():
     buffer = ImageBuffer(2, 4)
     fakes = torch.arange(4.0)[:, None, None, None].expand(4, 1, 4, 4)

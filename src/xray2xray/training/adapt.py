@@ -35,7 +35,7 @@ from .checkpoint import CHECKPOINT
 from .loop import LoopConfig, Machine, fit
 
 # Zhu et al.'s 0.5 for the first moment: with more, generator and critic overrun each other.
-LOOP = LoopConfig(steps=4000, batch=2, rate=1e-3, warm_up=50, weight_decay=0.0, betas=(0.5, 0.99), check_every=250)
+LOOP = LoopConfig(steps=2500, batch=2, rate=1e-3, warm_up=50, weight_decay=0.0, betas=(0.5, 0.99), check_every=250)
 FEWEST = 10
 MOST_RENDERED = 1000
 

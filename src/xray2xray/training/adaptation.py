@@ -38,7 +38,7 @@ class AdaptationLosses:
     adversarial: float = 1.5
     cycle: float = 5.0
     identity: float = 1.0
-    anatomy: float = 2.0
+    anatomy: float = 6.0
     outside: float = 0.03
     buffer: int = 100
     critic_batch: int = 8
