@@ -11,6 +11,7 @@ of them, and what it does there is told apart.
 
 import argparse
 import platform
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ import torch
 from xray2xray.adaptation import Adapter
 from xray2xray.data.radiographs import Half
 from xray2xray.data.store import ViewStore
-from xray2xray.errors import UsageError
+from xray2xray.errors import InputError, UsageError
 from xray2xray.evaluation.ood import reconstruction_error
 from xray2xray.evaluation.views import load_baselines
 from xray2xray.files import write_json, write_text
@@ -53,7 +54,21 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--patients", type=int, default=30, help="virtual, with each finding")
     parser.add_argument("--seed", type=int, default=0, help="of the classifiers and the U-Net")
     options = parser.parse_args(words)
+    try:
+        return judge(options)
+    except (InputError, UsageError) as error:
+        sys.exit(f"benchmarks.adaptation: {error}")
 
+
+def judge(options: argparse.Namespace) -> dict[str, Any]:
+    """Everything that is written, and printed.
+
+    Raises:
+        InputError: adapter, radiographs or views cannot be read, or are too few.
+        UsageError: nothing is left that the adapter has not seen, or no set has masks.
+    """
+    if not set(options.sets) & set(MASKED):
+        raise UsageError(f"--sets: one of {' and '.join(MASKED)} is needed, for the masks")
     adapter = Adapter.from_pretrained(options.adapter)
     half = next((half for half in OTHER if half == adapter.notes.get("half")), None)
     if half is None:

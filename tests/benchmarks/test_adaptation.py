@@ -12,7 +12,6 @@ from benchmarks.adaptation import __main__ as benchmark
 from benchmarks.adaptation import domain, findings, segmentation
 from xray2xray.adaptation import Adapter, AdapterConfig, Generator
 from xray2xray.data.store import ViewStore
-from xray2xray.errors import UsageError
 from xray2xray.pretrained import write_part
 from xray2xray.projection.geometry import STANDARD_ARC, preset
 from xray2xray.volume.thorax import PATHOLOGIES
@@ -67,8 +66,9 @@ def test_the_whole_benchmark(data):
     assert Image.open(data / "out" / "adaptation.png").size == (3 * 128, 4 * 128)
 
     write_part(data / "model", "adapter", Generator(AdapterConfig(width=8)), {"adaptation": {"half": "all"}})
-    with pytest.raises(UsageError, match="nothing unseen"):
-        benchmark.main(words)
+    for more, said in (((), "nothing unseen"), (("--sets", "nih"), "for the masks")):
+        with pytest.raises(SystemExit, match=said):
+            benchmark.main([*words, *more])
 
 
 def test_overlap_and_ratio_of_known_masks():
