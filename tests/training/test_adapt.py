@@ -100,6 +100,13 @@ def test_it_learns_the_simulated_domain_and_keeps_the_anatomy(tmp_path):
     assert objective.validate()["anatomy"] > 0.9
 
 
+def test_fewer_rendered_frontals_than_held_out_radiographs_are_a_smaller_picture():
+    pictures = np.stack([chest(seed, SIZE) for seed in range(50)]).astype(np.float32) / 255 * 5
+    rendered = (pictures[:3] * 4096).astype(np.uint16)
+    picture = AdaptationObjective(CONFIG, pictures, rendered, LOSSES).picture()
+    assert picture.shape[:2] == (3 * SIZE, 3 * SIZE)
+
+
 def test_the_window_is_about_the_lungs():
     window = lung_window(64, 0.1)
     assert float(window[0, 0, 30, 32]) == 1

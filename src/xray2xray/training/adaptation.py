@@ -121,10 +121,11 @@ class AdaptationObjective(Objective):
             raise TrainingStopped(f"{self.stage}: the anatomy is being lost at step {step}; raise its weight")
 
     def picture(self) -> np.ndarray:
-        """Six held-out radiographs, what is made of them, and six rendered frontals."""
-        real = self._held_out()[:6]
-        rendered = stored_to_network(self._rendered[:6])[:, None].to(real.device)
-        return contact_sheet([real, self.average(real), rendered[: len(real)]])
+        """Up to six held-out radiographs, what is made of them, and as many rendered frontals."""
+        held = self._held_out()
+        shown = min(6, len(held), len(self._rendered))
+        rendered = stored_to_network(self._rendered[:shown])[:, None].to(held.device)
+        return contact_sheet([held[:shown], self.average(held[:shown]), rendered])
 
     def configuration(self) -> dict[str, Any]:
         sizes = {"real": len(self._real), "rendered": len(self._rendered)}
