@@ -34,7 +34,7 @@ from xray2xray.evaluation.pictures import contact_sheet
 from xray2xray.evaluation.tables import interval, table
 from xray2xray.evaluation.views import load_baselines
 from xray2xray.files import atomic_path, write_json, write_text
-from xray2xray.inputs import Study, open_input
+from xray2xray.inputs import open_input
 from xray2xray.projection.geometry import STANDARD_ARC, Geometry
 from xray2xray.radiograph import read_radiograph, to_gray
 from xray2xray.radiograph.lung_field import normalise_radiograph
@@ -45,7 +45,7 @@ from .outlines import Mask, compare, place_pair, placed
 
 Array = NDArray[np.floating]
 
-OURS, CEILING = "ours", "from the CT's frontal"
+OURS, MEAN, CEILING = "ours", "mean_view", "from the CT's frontal"
 PAIR_DEG = (0.0, 90.0)
 PREPARATIONS = ("quantiles", "lung_field")
 SHOWN, SIDE = 6, 384
@@ -149,12 +149,12 @@ def open_bench(source: str, preparations: Sequence[str], adapter: Path | None, t
     if train is not None:
         store = ViewStore.open(train)
         geometry, fitted = store.geometry, fit_on_store(training_views(store)[:, at], 0)
-        predictors = {name: fitted[name] for name in ("mean_view", "knn10", "ridge_pca")}
+        predictors = {name: fitted[name] for name in (MEAN, "knn10", "ridge_pca")}
     else:
         shipped = load_baselines()
         geometry = shipped.geometry
         pair = replace(shipped, yaw_deg=shipped.yaw_deg[at], mean_views=shipped.mean_views[at])
-        predictors = {"mean_view": pair.predictors(0)["mean_view"]}
+        predictors = {MEAN: pair.predictors(0)[MEAN]}
     if geometry.size != model.size:
         raise InputError(
             f"the baselines' views have {geometry.size} pixels a side, the model's {model.size}; "
@@ -208,36 +208,34 @@ def score(pair: Pair, bench: Bench) -> Scored:
     truth_p = ct.truth_p(PAIR_DEG)
     if truth_p is None:
         raise InputError(f"{pair.ct.path}: no CT, though the table says so")
-    shared = {
-        name: predict(predictor, truth_p[0]) for name, predictor in bench.predictors.items() if name == "mean_view"
-    }
-    shared[CEILING] = bench.model.imagine(truth_p[0], yaw_deg=PAIR_DEG)
     truth = fields(truth_p, bench.geometry)
     pixel_mm = bench.geometry.field_mm / bench.geometry.size
-    same = {name: compare(fields(views_p, bench.geometry), truth, pixel_mm) for name, views_p in shared.items()}
+
+    def compared(views: Mapping[str, Array]) -> dict[str, dict[str, float]]:
+        return {name: compare(fields(views_p, bench.geometry), truth, pixel_mm) for name, views_p in views.items()}
+
+    ceiling_p = bench.model.imagine(truth_p[0], yaw_deg=PAIR_DEG)
+    same = compared({MEAN: predict(bench.predictors[MEAN], truth_p[0]), CEILING: ceiling_p})  # for any radiograph
     scores: dict[str, dict[str, dict[str, float]]] = {}
     notes: list[str] = []
     shown: list[Array] = []
     for way in bench.preparations:
-        study = prepared(pair.frontal.path, way, bench)
-        notes += [f"{way}: {note}" for note in study.notes]
-        views = {OURS: bench.model.imagine(study.view_p, yaw_deg=PAIR_DEG)}
-        views |= {name: predict(one, study.view_p) for name, one in bench.predictors.items() if name not in shared}
-        own = {name: compare(fields(views_p, bench.geometry), truth, pixel_mm) for name, views_p in views.items()}
-        scores[way] = {**own, **same}
-        shown = shown or [study.view_p, *views[OURS], *truth_p]
+        view_p, said = prepared(pair.frontal.path, way, bench)
+        notes += [f"{way}: {note}" for note in said]
+        views = {OURS: bench.model.imagine(view_p, yaw_deg=PAIR_DEG)}
+        views |= {name: predict(one, view_p) for name, one in bench.predictors.items() if name not in same}
+        scores[way] = compared(views) | same
+        shown = shown or [view_p, *views[OURS], *truth_p]
     return Scored(pair, tuple(notes), scores, np.stack(shown))
 
 
-def prepared(path: Path, way: str, bench: Bench) -> Study:
-    """A frontal radiograph as the model meets it."""
-    if way == "adapted":
-        return open_input(path, bench.geometry, adapter=bench.adapter)
-    study = open_input(path, bench.geometry)
+def prepared(path: Path, way: str, bench: Bench) -> tuple[Array, tuple[str, ...]]:
+    """A frontal radiograph as the model meets it, (h, w) p, and what has to be said of it."""
     if way == "lung_field":
         view_p, field = normalise_radiograph(read_radiograph(path, 2 * bench.geometry.size).gray, bench.geometry.size)
-        return replace(study, view_p=view_p.copy(), notes=(f"likeness of the lung field {field.likeness:.2f}",))
-    return study
+        return view_p.copy(), (f"likeness of the lung field {field.likeness:.2f}",)
+    study = open_input(path, bench.geometry, adapter=bench.adapter if way == "adapted" else None)
+    return study.view_p, study.notes
 
 
 def predict(predictor: Predictor, view_p: Array) -> Array:

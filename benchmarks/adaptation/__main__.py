@@ -13,6 +13,7 @@ import argparse
 import platform
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from xray2xray.radiograph import save_png, to_gray
 from xray2xray.world_model import WorldModel
 
 from ..realism.report import table
-from .domain import probe, told_apart, train_classifier
+from .domain import answers, probe, told_apart, train_classifier
 from .findings import erased_and_invented, looks
 from .images import ARMS, HEART, LUNGS, MASKED, SETS, Radiographs, list_entries, load_half, load_rendered
 from .segmentation import dice, ratios, segment, train_segmentation
@@ -85,6 +86,7 @@ def judge(options: argparse.Namespace) -> dict[str, Any]:
     studies = store.studies()[int(adapter.notes["rendered"]) :][: options.rendered]
     rendered = load_rendered(store, studies)
     known_p, unseen_p = rendered[: len(rendered) // 2], rendered[len(rendered) // 2 :]
+    reference, parts = read_rendered(known_p, unseen_p), origins(unseen, options.learned)
     results = {
         "run": {
             "adapter": adapter.notes,
@@ -98,8 +100,8 @@ def judge(options: argparse.Namespace) -> dict[str, Any]:
             "machine": platform.machine(),
         },
         "domain": {
-            name: domain(known.of(sets), unseen.of(sets), known_p, unseen_p, options.steps, options.seed)
-            for name, sets in origins(unseen, options.learned).items()
+            name: domain(known.of(sets), unseen.of(sets), reference, options.steps, options.seed)
+            for name, sets in parts.items()
         },
         "anatomy": anatomy(known.of(MASKED), unseen.of(MASKED), 2 * options.steps, options.seed),
         "findings": erased_and_invented(adapter, looks(adapter.size, options.patients)) if options.patients else None,
@@ -108,52 +110,65 @@ def judge(options: argparse.Namespace) -> dict[str, Any]:
     write_json(options.out / "adaptation.json", results)
     text = markdown(results)
     write_text(options.out / "adaptation.md", text)
-    shown = next(iter(origins(unseen, options.learned).values()))
-    picture(options.out / "adaptation.png", unseen.of(shown), unseen_p)
+    picture(options.out / "adaptation.png", unseen.of(next(iter(parts.values()))), unseen_p)
     print(text)
     return results
 
 
 def origins(unseen: Radiographs, learned: Sequence[str]) -> dict[str, list[str]]:
     """The sets that are there: `learned`, those the adapter was trained on, and `elsewhere`, the others."""
-    there = sorted(set(unseen.datasets.tolist()))
-    parts = {"learned": [s for s in there if s in learned], "elsewhere": [s for s in there if s not in learned]}
+    parts = {
+        "learned": [s for s in unseen.sets if s in learned],
+        "elsewhere": [s for s in unseen.sets if s not in learned],
+    }
     return {name: sets for name, sets in parts.items() if sets}
 
 
-def domain(
-    known: Radiographs, unseen: Radiographs, known_p: np.ndarray, unseen_p: np.ndarray, steps: int, seed: int
-) -> dict[str, Any]:
+@dataclass(frozen=True, eq=False)
+class Rendered:
+    """Rendered frontals (n, size, size) p of two halves, V's features of both, and its median error on the second."""
+
+    model: WorldModel
+    known_p: np.ndarray
+    unseen_p: np.ndarray
+    features: tuple[np.ndarray, np.ndarray]
+    v_error: float
+
+
+def read_rendered(known_p: np.ndarray, unseen_p: np.ndarray) -> Rendered:
+    model = WorldModel.from_pretrained()
+    features = model.features(known_p, "vision"), model.features(unseen_p, "vision")
+    return Rendered(model, known_p, unseen_p, features, _v_error(model, unseen_p))
+
+
+def domain(known: Radiographs, unseen: Radiographs, rendered: Rendered, steps: int, seed: int) -> dict[str, Any]:
     """For each arm: AUROC of a CNN and of a probe on V's features, both trained anew, and V's error over that on
     rendered.
 
     `frozen` is the CNN that was trained before the adapter came, asked about what the adapter made. `sets` holds the
     CNN's figures for each set alone.
     """
-    model = WorldModel.from_pretrained()
-    rendered_features = model.features(known_p, "vision"), model.features(unseen_p, "vision")
-    usual = np.median(_v_error(model, unseen_p))
+    model = rendered.model
     found: dict[str, Any] = {}
     for arm in ARMS:
-        network = train_classifier(known.arms[arm], known_p, steps, seed)
+        network = train_classifier(known.arms[arm], rendered.known_p, steps, seed)
+        real, simulated = answers(network, unseen.arms[arm]), answers(network, rendered.unseen_p)
         real_features = (model.features(half.arms[arm], "vision") for half in (known, unseen))
-        pairs = list(zip(real_features, rendered_features, strict=True))
+        pairs = list(zip(real_features, rendered.features, strict=True))
         found[arm] = {
-            "cnn": told_apart(network, unseen.arms[arm], unseen_p),
-            "sets": {
-                name: told_apart(network, unseen.of([name]).arms[arm], unseen_p)
-                for name in sorted(set(unseen.datasets.tolist()))
-            },
+            "cnn": told_apart(real, simulated),
+            "sets": {name: told_apart(real[unseen.datasets == name], simulated) for name in unseen.sets},
             "v_probe": probe(pairs[0], pairs[1]),
-            "v_error_ratio": float(np.median(_v_error(model, unseen.arms[arm])) / usual),
+            "v_error_ratio": _v_error(model, unseen.arms[arm]) / rendered.v_error,
         }
         if arm == "lung_field":
-            found["frozen"] = told_apart(network, unseen.arms["adapted"], unseen_p)
+            found["frozen"] = told_apart(answers(network, unseen.arms["adapted"]), simulated)
     return found
 
 
-def _v_error(model: WorldModel, views_p: np.ndarray) -> np.ndarray:
-    return reconstruction_error(views_p, model.reconstruct_views(views_p, quantised=False))
+def _v_error(model: WorldModel, views_p: np.ndarray) -> float:
+    """Median over the views."""
+    return float(np.median(reconstruction_error(views_p, model.reconstruct_views(views_p, quantised=False))))
 
 
 def anatomy(known: Radiographs, unseen: Radiographs, steps: int, seed: int) -> dict[str, Any]:
@@ -178,7 +193,7 @@ def anatomy(known: Radiographs, unseen: Radiographs, steps: int, seed: int) -> d
         found[arm] = {name: float(per_picture[arm][name].mean()) for name in ("dice_lungs", "dice_heart")}
         found[arm]["ctr_error"] = float(np.abs(per_picture[arm]["ctr"] - given).mean())
     change = {name: per_picture["adapted"][name] - before for name, before in per_picture["lung_field"].items()}
-    for name in sorted(set(unseen.datasets.tolist())):
+    for name in unseen.sets:
         rows = unseen.datasets == name
         found.setdefault("sets", {})[name] = {
             "dice_lungs": float(change["dice_lungs"][rows].mean()),

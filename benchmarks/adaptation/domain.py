@@ -41,24 +41,24 @@ def train_classifier(real: np.ndarray, rendered: np.ndarray, steps: int, seed: i
 
 
 @torch.no_grad()
-def told_apart(network: nn.Module, real: np.ndarray, rendered: np.ndarray) -> dict[str, float]:
-    """AUROC with DeLong's interval on unseen pictures, one of a patient."""
-    scores = [torch.cat([network(x)[:, 0] for x in network_values(p).split(64)]).numpy() for p in (real, rendered)]
-    return _auroc(*scores)
+def answers(network: nn.Module, views_p: np.ndarray) -> np.ndarray:
+    """Logits (n,) that views (n, size, size) p are real."""
+    return torch.cat([network(x)[:, 0] for x in network_values(views_p).split(64)]).numpy()
 
 
 def probe(known: tuple[np.ndarray, np.ndarray], unseen: tuple[np.ndarray, np.ndarray]) -> dict[str, float]:
     """The same by logistic regression on V's features; pairs of (real, rendered), each (n, d)."""
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=2000))
     model.fit(np.concatenate(known), np.repeat([1, 0], [len(part) for part in known]))
-    return _auroc(*(model.decision_function(part) for part in unseen))
+    return told_apart(*(model.decision_function(part) for part in unseen))
 
 
 def network_values(views_p: np.ndarray) -> Tensor:
     return to_network(torch.from_numpy(np.asarray(views_p, np.float32)))[:, None]
 
 
-def _auroc(real: np.ndarray, rendered: np.ndarray) -> dict[str, float]:
+def told_apart(real: np.ndarray, rendered: np.ndarray) -> dict[str, float]:
+    """AUROC with DeLong's interval of a judge's answers (n,) to unseen pictures, one of a patient."""
     labels = np.repeat([1, 0], [len(real), len(rendered)])
     value, (low, high) = delong_interval(labels, np.concatenate([real, rendered]))
     return {"auroc": float(value), "low": float(low), "high": float(high)}

@@ -13,7 +13,6 @@ from xray2xray.data.radiographs import Half, half_of, list_radiographs
 from xray2xray.data.store import ViewStore
 from xray2xray.errors import InputError
 from xray2xray.files import progress
-from xray2xray.inputs import UNLIKE_LUNGS
 from xray2xray.projection.geometry import STANDARD_ARC
 from xray2xray.radiograph import match_quantiles, read_radiograph
 from xray2xray.radiograph.lung_field import normalise_radiograph, standard_frame
@@ -42,6 +41,11 @@ class Radiographs:
     arms: dict[str, np.ndarray]
     masks: np.ndarray
     datasets: np.ndarray
+
+    @property
+    def sets(self) -> list[str]:
+        """Names of the sets that are there."""
+        return sorted(set(self.datasets.tolist()))
 
     def of(self, sets: Sequence[str]) -> "Radiographs":
         """Those of some sets."""
@@ -85,7 +89,7 @@ def load_half(
     masks, datasets = [], []
     for entry in progress(chosen, f"{half} half"):
         normalised, field = normalise_radiograph(read_radiograph(entry.path, 2 * size).gray, size)
-        if field.likeness < UNLIKE_LUNGS:  # the verbs warn, and training leaves such a one out
+        if not field.certain:  # the verbs warn, and training leaves such a one out
             continue
         found["quantiles"].append(match_quantiles(read_radiograph(entry.path, size).gray, quantiles))
         found["lung_field"].append(normalised)

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from .adaptation import Adapter
 
 View = Literal["pa", "ap", "auto"]
-UNLIKE_LUNGS = 0.35  # likeness of a lung field: none of JSRT, 2 % of Wingspan, 11 % of ChestX-ray14 lie below
 _ENDINGS = (".nii.gz", ".nii", ".zip", ".dcm", ".dicom", ".png", ".jpg", ".jpeg")
 
 
@@ -194,7 +193,7 @@ def adapted(path: str | Path, adapter: "Adapter", view: View = "auto") -> Adapte
     radiograph = read_radiograph(path, 2 * adapter.size, ap=view == "ap")  # halved where the lungs are put in place
     input_p, field = normalise_radiograph(radiograph.gray, adapter.size)
     notes = ["uncalibrated: a network made it look like a simulated frontal, and may have changed what it shows"]
-    if field.likeness < UNLIKE_LUNGS:
+    if not field.certain:
         notes.append("no lungs were found with certainty: its place and size in the frame are a guess")
     return Adapted(input_p, adapter(input_p), (*notes, *radiograph.notes, *_taken(radiograph.ap, path, view)))
 

@@ -24,7 +24,6 @@ from ..data.radiographs import Half, RadiographFile, half_of, list_radiographs
 from ..data.store import ViewStore
 from ..errors import InputError, UsageError
 from ..files import progress
-from ..inputs import UNLIKE_LUNGS
 from ..pretrained import write_part
 from ..projection.geometry import STANDARD_ARC
 from ..radiograph.lung_field import normalise_radiograph
@@ -116,7 +115,7 @@ def read_normalised(files: Sequence[RadiographFile], size: int) -> np.ndarray:
 
     def one(file: RadiographFile) -> np.ndarray:
         view_p, field = normalise_radiograph(read_radiograph(file.path, 2 * size).gray, size)
-        if field.likeness < UNLIKE_LUNGS:
+        if not field.certain:
             raise InputError(f"{file.path}: hardly any lungs were found (likeness {field.likeness:.2f})")
         return view_p
 

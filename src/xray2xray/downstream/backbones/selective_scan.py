@@ -76,7 +76,7 @@ class _StepByStep(torch.autograd.Function):
         driven, delta, rates, write, read = ctx.saved_tensors
         given, rates = gradients[0], rates.T.contiguous()
         of_driven, of_delta, of_write, of_read = (torch.zeros_like(x) for x in (driven, delta, write, read))
-        of_rates, g = torch.zeros_like(rates), torch.zeros_like(write[:, 0, :, None] * driven[:, 0, None])
+        of_rates, g = torch.zeros_like(rates), driven.new_zeros(len(driven), *rates.shape)
         states, passing = [state.clone() for state in _states(driven, delta, rates, write)], torch.empty_like(g)
         for t in range(len(states) - 1, -1, -1):
             torch.sum(states[t] * given[:, t, None], dim=2, out=of_read[:, t])
