@@ -8,14 +8,14 @@ import argparse
 import numpy as np
 from scipy.stats import spearmanr
 
+from xray2xray.core.seeds import FIRST_PROBE_SEED
 from xray2xray.evaluation.anatomy import ENDPOINTS
-from xray2xray.evaluation.tables import table
-from xray2xray.files import progress
+from xray2xray.io.files import progress
+from xray2xray.phantoms import TISSUES, make_volume, sample_patient
 from xray2xray.projection.forward import project
 from xray2xray.projection.geometry import Geometry, preset
-from xray2xray.seeds import FIRST_PROBE_SEED
+from xray2xray.reporting.tables import table
 from xray2xray.volume.attenuation import hu_to_mu
-from xray2xray.volume.thorax import TISSUES, make_volume, sample_patient
 from xray2xray.volume.volume import body_mask, isocentre_mm
 
 TISSUE_OF = {

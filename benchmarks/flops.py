@@ -4,10 +4,10 @@ Only matrix products, convolutions and attention count, which is nearly all; att
 as is usual. `tests/benchmarks/test_training.py` holds these sums to torch's own counter.
 """
 
+from xray2xray.models.transitions import AutoregressiveConfig, DirectConfig
+from xray2xray.models.transitions.direct import ARC_DEG
+from xray2xray.models.vision.vqgan import FOLD, VisionConfig
 from xray2xray.training.presets import Preset
-from xray2xray.transition import AutoregressiveConfig, DirectConfig
-from xray2xray.transition.direct import ARC_DEG
-from xray2xray.vision.vqgan import FOLD, VisionConfig
 
 
 def linear(rows: int, before: int, after: int) -> int:

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from xray2xray.core.seeds import FIRST_TEST_SEED
+from xray2xray.phantoms import patient_volume
 from xray2xray.projection import NAMED_VIEWS, STANDARD_ARC, Geometry, preset, render
 from xray2xray.projection.geometry import rays_mm, source_mm
 from xray2xray.radiograph import radiograph, save_png
-from xray2xray.seeds import FIRST_TEST_SEED
 from xray2xray.volume import Volume, canonical, isocentre_mm, read_volume, remove_couch
-from xray2xray.volume.thorax import patient_volume
 
 DRAWN_YAW = 30.0  # the view whose fan is drawn
 TITLES = {

@@ -16,12 +16,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from xray2xray.files import write_json
+from benchmarks.engines import Case, Engine, installed
+from xray2xray.io.files import write_json
 from xray2xray.projection import preset
 from xray2xray.projection.ellipsoids import Ellipsoid, exact_views, voxelise
-from xray2xray.projection.reconstruct import centred_affine
-
-from .engines import Case, Engine, installed
+from xray2xray.reconstruction.reconstruct import centred_affine
 
 WATER = 0.0206  # per mm
 EXTENT_MM = 384.0

@@ -16,10 +16,10 @@ import numpy as np
 from scipy import ndimage
 
 from xray2xray.evaluation.volumes import HU_RANGE, lungs, resample
-from xray2xray.files import write_json
+from xray2xray.io.files import write_json
 from xray2xray.projection.forward import project
 from xray2xray.projection.geometry import STANDARD_ARC, Geometry, preset
-from xray2xray.projection.reconstruct import Reconstruction, centred_affine, reconstruct
+from xray2xray.reconstruction.reconstruct import Reconstruction, centred_affine, reconstruct
 from xray2xray.volume.attenuation import hu_to_mu
 from xray2xray.volume.nifti import read_nifti
 from xray2xray.volume.volume import Volume, body_mask, canonical, isocentre_mm

@@ -24,18 +24,17 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.timing import taking_turns
 from xray2xray.evaluation.cases import sources
-from xray2xray.files import write_json
+from xray2xray.io.files import write_json
+from xray2xray.models.transitions import AutoregressiveTransition
+from xray2xray.models.transitions.direct import ARC_DEG
+from xray2xray.models.transitions.rollout import STEP_DEG, in_turn, roll_out
+from xray2xray.models.world_model import WorldModel
 from xray2xray.projection import preset as geometry_preset
 from xray2xray.projection import render
 from xray2xray.training.precision import bfloat16_speedup
 from xray2xray.training.presets import preset
-from xray2xray.transition import AutoregressiveTransition
-from xray2xray.transition.direct import ARC_DEG
-from xray2xray.transition.rollout import STEP_DEG, in_turn, roll_out
-from xray2xray.world_model import WorldModel
-
-from .timing import taking_turns
 
 WAYS = 2  # -5 and +5 degrees, one batch
 

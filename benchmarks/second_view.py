@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from xray2xray.errors import InputError, UsageError
+from xray2xray.core.errors import InputError, UsageError
 from xray2xray.evaluation.cases import rendered, sources
 from xray2xray.evaluation.metrics import mean_interval, psnr, unit
-from xray2xray.evaluation.tables import interval, table
-from xray2xray.files import write_json, write_text
+from xray2xray.io.files import write_json, write_text
+from xray2xray.models.world_model import WorldModel
 from xray2xray.projection import STANDARD_ARC, preset
-from xray2xray.world_model import WorldModel
+from xray2xray.reporting.tables import interval, table
 
 SECOND_DEG = (-90.0, 45.0, 90.0)
 FAR_DEG = 30.0

@@ -20,21 +20,20 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from xray2xray.files import write_json
-from xray2xray.pretrained import PARTS
-from xray2xray.training.autoregressive import AutoregressiveObjective
-from xray2xray.training.direct import DirectObjective
+from benchmarks import flops
+from benchmarks.timing import taking_turns
+from xray2xray.io.files import write_json
+from xray2xray.io.model_folder import PARTS
+from xray2xray.models.transitions import AutoregressiveTransition, DirectTransition
+from xray2xray.models.transitions.direct import ARC_DEG
+from xray2xray.models.vision import VisionModel
 from xray2xray.training.objective import Objective
+from xray2xray.training.objectives.autoregressive import AutoregressiveObjective
+from xray2xray.training.objectives.direct import DirectObjective
+from xray2xray.training.objectives.vision import VisionObjective
 from xray2xray.training.precision import resolve_precision
 from xray2xray.training.presets import Preset, preset, with_width
 from xray2xray.training.steps import LoopConfig, Machine, Steps
-from xray2xray.training.vision import VisionObjective
-from xray2xray.transition import AutoregressiveTransition, DirectTransition
-from xray2xray.transition.direct import ARC_DEG
-from xray2xray.vision import VisionModel
-
-from . import flops
-from .timing import taking_turns
 
 SIZES = ("tiny", "small", "base", "large")
 BATCHES = {"tiny": 12, "small": 4, "base": 1, "large": 1}

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from xray2xray import api, cli
-from xray2xray.pretrained import folder_of
+from xray2xray.commands import api, cli
+from xray2xray.io.model_folder import folder_of
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import (
+    from .commands.api import (
         cohort,
         demo,
         embed,
@@ -24,28 +24,28 @@ if TYPE_CHECKING:
         rotate,
         train,
     )
+    from .core.errors import InputError, UsageError
     from .data.store import ViewStore
-    from .errors import InputError, UsageError
-    from .inputs import Study, open_input
+    from .models.world_model import WorldModel
     from .projection.geometry import STANDARD_ARC, Geometry
+    from .session.study import Study, open_input
     from .volume.read import read_volume
     from .volume.volume import Volume
-    from .world_model import WorldModel
 
-__version__ = "0.1.0"
+from .core.version import VERSION as __version__
 
 _HOME = {
-    "api": (
+    "commands.api": (
         "cohort demo embed evaluate_baselines evaluate_controls evaluate_probes evaluate_uncertainty "
         "evaluate_views info phantom reconstruct render rotate train"
     ),
     "data.store": "ViewStore",
-    "errors": "InputError UsageError",
-    "inputs": "Study open_input",
+    "core.errors": "InputError UsageError",
+    "session.study": "Study open_input",
     "projection.geometry": "Geometry STANDARD_ARC",
     "volume.read": "read_volume",
     "volume.volume": "Volume",
-    "world_model": "WorldModel",
+    "models.world_model": "WorldModel",
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names.split()}
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from benchmarks import rollout
-from xray2xray.transition import AutoregressiveConfig, AutoregressiveTransition
+from xray2xray.models.transitions import AutoregressiveConfig, AutoregressiveTransition
 
 SMALL = AutoregressiveConfig(tokens=6, codebook_size=50, dim=32, heads=4, layers=2)
 

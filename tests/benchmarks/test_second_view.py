@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from benchmarks.second_view import gains, main, markdown, scored, summary
+from xray2xray.models.world_model import WorldModel
+from xray2xray.phantoms import patient_volume
 from xray2xray.projection import STANDARD_ARC, preset, render
-from xray2xray.volume.thorax import patient_volume
-from xray2xray.world_model import WorldModel
 
 
 def test_scored_angles_are_far_from_both_views_and_the_mirror_image():

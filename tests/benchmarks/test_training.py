@@ -11,10 +11,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import flops, training
+from xray2xray.models.transitions import AutoregressiveTransition, DirectTransition
+from xray2xray.models.vision import VisionModel
 from xray2xray.training.presets import preset, with_width
 from xray2xray.training.steps import Machine, Steps
-from xray2xray.transition import AutoregressiveTransition, DirectTransition
-from xray2xray.vision import VisionModel
 
 
 def counted(run: Callable[[], object]) -> int:

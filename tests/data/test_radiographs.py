@@ -2,8 +2,8 @@
 
 import pytest
 
+from xray2xray.core.errors import InputError
 from xray2xray.data.radiographs import half_of, list_radiographs
-from xray2xray.errors import InputError
 
 
 def test_folders_files_and_tables(tmp_path):

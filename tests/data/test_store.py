@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
+from xray2xray.core.errors import InputError, UsageError
 from xray2xray.data.store import StudyViews, ViewStore
-from xray2xray.errors import InputError, UsageError
 from xray2xray.projection.geometry import STANDARD_ARC, preset
 
 GEOMETRY = preset(size=12)

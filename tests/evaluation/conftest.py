@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from xray2xray.projection.geometry import STANDARD_ARC
-from xray2xray.transition import (
+from xray2xray.models.transitions import (
     AutoregressiveConfig,
     AutoregressiveTransition,
     DirectConfig,
@@ -15,8 +14,9 @@ from xray2xray.transition import (
     DirectTransition,
     SamplerConfig,
 )
-from xray2xray.vision import VisionConfig, VisionModel
-from xray2xray.world_model import WorldModel
+from xray2xray.models.vision import VisionConfig, VisionModel
+from xray2xray.models.world_model import WorldModel
+from xray2xray.projection.geometry import STANDARD_ARC
 
 EllipsoidViews = Callable[..., np.ndarray]
 

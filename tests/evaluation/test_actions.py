@@ -7,8 +7,8 @@ import pytest
 
 from xray2xray.evaluation.actions import AS_IT_IS, CONTROLS, TARGETS, controls, score_controls
 from xray2xray.evaluation.metrics import PSNR_CAP_DB, unit
+from xray2xray.models.world_model import WorldModel
 from xray2xray.projection.geometry import STANDARD_ARC
-from xray2xray.world_model import WorldModel
 
 Cohort = Callable[..., np.ndarray]
 FRONTAL = STANDARD_ARC.index(0.0)

@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from xray2xray.core.errors import InputError
 from xray2xray.data.store import ViewStore
-from xray2xray.errors import InputError
 from xray2xray.evaluation import baselines, metrics
 from xray2xray.projection.geometry import STANDARD_ARC, preset
 from xray2xray.radiograph.quantiles import quantiles_of

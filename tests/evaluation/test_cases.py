@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from xray2xray.core.seeds import FIRST_TEST_SEED
 from xray2xray.evaluation.cases import rendered, sources
+from xray2xray.phantoms import patient_volume
 from xray2xray.projection.geometry import preset
-from xray2xray.seeds import FIRST_TEST_SEED
 from xray2xray.volume import remove_couch
 from xray2xray.volume.nifti import write_nifti
-from xray2xray.volume.thorax import patient_volume
 
 
 @pytest.fixture(scope="module")

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from xray2xray.core.evidence import VIRTUAL
 from xray2xray.evaluation import metrics
 from xray2xray.evaluation.drift import AHEAD_DEG, free_running, measure_drift, routes
 from xray2xray.evaluation.metrics import unit
+from xray2xray.models.transitions.action import Action
+from xray2xray.models.world_model import WorldModel
 from xray2xray.projection.geometry import STANDARD_ARC
-from xray2xray.rungs import VIRTUAL
-from xray2xray.transition.action import Action
-from xray2xray.world_model import WorldModel
 
 Cohort = Callable[..., np.ndarray]
 

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from xray2xray.errors import UsageError
+from xray2xray.core.errors import UsageError
+from xray2xray.core.evidence import FROM_CT, VIRTUAL
 from xray2xray.evaluation import metrics
 from xray2xray.evaluation.actions import CONTROLS
 from xray2xray.evaluation.cases import Case
 from xray2xray.evaluation.controls import evaluate_controls, measure
-from xray2xray.evaluation.controls_report import controls_markdown, write_controls
 from xray2xray.evaluation.metrics import unit
+from xray2xray.models.world_model import WorldModel
 from xray2xray.projection.geometry import STANDARD_ARC
-from xray2xray.rungs import FROM_CT, VIRTUAL
-from xray2xray.world_model import WorldModel
+from xray2xray.reporting.controls import controls_markdown, write_controls
 
 Cohort = Callable[..., np.ndarray]
 FAR = [i for i, yaw in enumerate(STANDARD_ARC) if abs(yaw) >= 30]

@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from xray2xray.core.errors import InputError, UsageError
+from xray2xray.core.evidence import FROM_CT, VIRTUAL
 from xray2xray.data.store import ViewStore
-from xray2xray.errors import InputError, UsageError
 from xray2xray.evaluation import views as views_module
 from xray2xray.evaluation.baselines import RidgePCA, build_baselines, fit_on_store, training_views
 from xray2xray.evaluation.metrics import unit
 from xray2xray.evaluation.scoring import case_rows, summarise
 from xray2xray.evaluation.views import Case, evaluate_cases, evaluate_views, markdown
 from xray2xray.projection.geometry import STANDARD_ARC, preset
-from xray2xray.rungs import FROM_CT, VIRTUAL
 
 FRONTAL = STANDARD_ARC.index(0.0)
 Cohort = Callable[..., np.ndarray]

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from xray2xray.core.errors import InputError, UsageError
 from xray2xray.data.store import ViewStore
-from xray2xray.downstream.probe import load_probes
-from xray2xray.errors import InputError, UsageError
 from xray2xray.evaluation.probes import evaluate_probes, frontal_views
-from xray2xray.evaluation.report import _probe_table
+from xray2xray.phantoms import patient_labels
+from xray2xray.probing.probe import load_probes
 from xray2xray.projection.geometry import preset
-from xray2xray.volume.thorax import patient_labels
+from xray2xray.reporting.report import _probe_table
 
 N_TRAIN, N_TEST = 80, 60
 

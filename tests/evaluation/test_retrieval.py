@@ -5,7 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from xray2xray.errors import InputError
+from xray2xray.core.errors import InputError
+from xray2xray.core.evidence import VIRTUAL
 from xray2xray.evaluation.cases import Case
 from xray2xray.evaluation.metrics import unit
 from xray2xray.evaluation.retrieval import (
@@ -15,9 +16,8 @@ from xray2xray.evaluation.retrieval import (
     ranks,
     summarise_retrieval,
 )
+from xray2xray.models.world_model import WorldModel
 from xray2xray.projection.geometry import STANDARD_ARC
-from xray2xray.rungs import VIRTUAL
-from xray2xray.world_model import WorldModel
 
 Cohort = Callable[..., np.ndarray]
 N = 12

@@ -8,10 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from xray2xray.errors import UsageError
+from xray2xray.core.errors import UsageError
+from xray2xray.core.evidence import FROM_CT, VIRTUAL
 from xray2xray.evaluation.anatomy import ENDPOINTS
 from xray2xray.evaluation.cases import Case
-from xray2xray.evaluation.statistics.ensembles import crps, energy_score
 from xray2xray.evaluation.uncertainty import (
     FRONTAL,
     REGIONS,
@@ -24,10 +24,10 @@ from xray2xray.evaluation.uncertainty import (
     told,
     variances,
 )
-from xray2xray.evaluation.uncertainty_report import uncertainty_markdown, write_uncertainty
+from xray2xray.models.world_model import WorldModel
 from xray2xray.projection.geometry import STANDARD_ARC, preset
-from xray2xray.rungs import FROM_CT, VIRTUAL
-from xray2xray.world_model import WorldModel
+from xray2xray.reporting.uncertainty import uncertainty_markdown, write_uncertainty
+from xray2xray.statistics.ensembles import crps, energy_score
 
 GEOMETRY, SAMPLES = preset("chest", 16), 6
 AT = [STANDARD_ARC.index(yaw) for yaw in SCORED_DEG]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from xray2xray.projection.ellipsoids import Ellipsoid, voxelise
-from xray2xray.projection.reconstruct import centred_affine
+from xray2xray.reconstruction.reconstruct import centred_affine
 
 WATER = 0.0206  # per mm
 

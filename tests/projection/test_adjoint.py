@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from xray2xray.errors import InputError
+from xray2xray.core.errors import InputError
 from xray2xray.projection.forward import backproject, project
 from xray2xray.projection.geometry import Pose, preset
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from xray2xray.errors import InputError
+from xray2xray.core.errors import InputError
 from xray2xray.projection.detector import detect
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from xray2xray.errors import InputError
+from xray2xray.core.errors import InputError
 from xray2xray.projection.differentiable import backproject_tensor, project_tensor
 from xray2xray.projection.forward import backproject, project
 from xray2xray.projection.geometry import Pose, preset

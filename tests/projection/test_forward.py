@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from xray2xray.errors import InputError
+from xray2xray.core.errors import InputError
 from xray2xray.projection.ellipsoids import Ellipsoid, exact_views, voxelise
 from xray2xray.projection.forward import project
 from xray2xray.projection.geometry import NAMED_VIEWS, Geometry, Pose, preset, rays_mm
-from xray2xray.projection.reconstruct import centred_affine
+from xray2xray.reconstruction.reconstruct import centred_affine
 
 ORIGIN = (0.0, 0.0, 0.0)
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from xray2xray.errors import InputError
+from xray2xray.core.errors import InputError
 from xray2xray.projection.forward import project
 from xray2xray.projection.geometry import Pose, preset
 from xray2xray.projection.grid import attenuating_box, axis_aligned, axis_order

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from xray2xray.errors import InputError
+from xray2xray.core.errors import InputError
 from xray2xray.radiograph import radiograph, save_png, to_gray
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from xray2xray.errors import InputError
+from xray2xray.core.errors import InputError
 from xray2xray.radiograph import read_radiograph
 from xray2xray.radiograph.lung_field import (
     LEVELS,

@@ -12,7 +12,7 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from xray2xray.errors import InputError
+from xray2xray.core.errors import InputError
 from xray2xray.radiograph import read_radiograph
 from xray2xray.radiograph.read import _resize
 

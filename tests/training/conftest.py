@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 
 from xray2xray.data.store import ViewStore
+from xray2xray.models.transitions import AutoregressiveConfig, DirectConfig, SamplerConfig
+from xray2xray.models.vision import VisionConfig
 from xray2xray.projection.geometry import STANDARD_ARC
 from xray2xray.projection.geometry import preset as geometry_preset
-from xray2xray.training.autoregressive import AutoregressiveTraining
-from xray2xray.training.direct import DirectTraining
 from xray2xray.training.loop import LoopConfig
+from xray2xray.training.objectives.autoregressive import AutoregressiveTraining
+from xray2xray.training.objectives.direct import DirectTraining
+from xray2xray.training.objectives.sampler import SamplerTraining
+from xray2xray.training.objectives.vision import VisionLosses
 from xray2xray.training.presets import Preset, preset
-from xray2xray.training.sampler import SamplerTraining
 from xray2xray.training.train import train
-from xray2xray.training.vision import VisionLosses
-from xray2xray.transition import AutoregressiveConfig, DirectConfig, SamplerConfig
-from xray2xray.vision import VisionConfig
 
 SIZE, PATIENTS = 32, 8
 

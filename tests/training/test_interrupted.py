@@ -19,10 +19,10 @@ STEPS_DONE = 8  # of 12, when the signal comes; the last checkpoint is of step 6
 # Trains once for each signal, in a fork, as importing torch takes longer than the trainings do.
 SCRIPT = """
 import os, signal, sys, torch
-from xray2xray.errors import InputError
+from xray2xray.core.errors import InputError
 from xray2xray.training.presets import *
 from xray2xray.training.train import train
-from xray2xray.training.vision import VisionObjective
+from xray2xray.training.objectives.vision import VisionObjective
 
 draw, name = VisionObjective.draw, ""
 

@@ -4,15 +4,15 @@ import pytest
 import torch
 from torch import nn
 
-from xray2xray.errors import UsageError
+from xray2xray.core.errors import UsageError
+from xray2xray.models.transitions import AutoregressiveTransition, DirectTransition
+from xray2xray.models.vision import VisionModel
 from xray2xray.training import loop
 from xray2xray.training.loop import LoopConfig, Machine, fit, learning_rate
 from xray2xray.training.objective import Objective, TrainingStopped, step_generator
 from xray2xray.training.precision import resolve_precision
 from xray2xray.training.presets import preset, with_steps, with_width
 from xray2xray.training.steps import Steps
-from xray2xray.transition import AutoregressiveTransition, DirectTransition
-from xray2xray.vision import VisionModel
 
 
 class Line(Objective):

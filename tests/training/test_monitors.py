@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from xray2xray.training.autoregressive import AutoregressiveObjective, AutoregressiveTraining
-from xray2xray.training.direct import DirectObjective, DirectTraining
+from xray2xray.models.transitions import AutoregressiveTransition, DirectTransition
+from xray2xray.models.vision import VisionModel
 from xray2xray.training.loop import CHECKPOINT, LoopConfig, Machine, fit
 from xray2xray.training.objective import Objective, TrainingStopped
+from xray2xray.training.objectives.autoregressive import AutoregressiveObjective, AutoregressiveTraining
+from xray2xray.training.objectives.direct import DirectObjective, DirectTraining
+from xray2xray.training.objectives.vision import VisionLosses, VisionObjective
 from xray2xray.training.presets import Preset
-from xray2xray.training.vision import VisionLosses, VisionObjective
-from xray2xray.transition import AutoregressiveTransition, DirectTransition
-from xray2xray.vision import VisionModel
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from xray2xray.core.errors import InputError, UsageError
 from xray2xray.data.groups import SOURCE_CT
 from xray2xray.data.store import ViewStore
-from xray2xray.errors import InputError, UsageError
 from xray2xray.projection.geometry import STANDARD_ARC
 from xray2xray.projection.geometry import preset as geometry_preset
 from xray2xray.training.objective import draw_rows

@@ -11,22 +11,22 @@ import torch
 import yaml
 from PIL import Image
 
+from xray2xray.core.errors import InputError, UsageError
 from xray2xray.data.store import ViewStore
-from xray2xray.errors import InputError, UsageError
-from xray2xray.pretrained import PARTS, folder_of, read_config, read_part
+from xray2xray.io.model_folder import PARTS, folder_of, read_config, read_part
+from xray2xray.models.transitions import DirectTransition
+from xray2xray.models.vision import VisionModel
+from xray2xray.models.world_model import WorldModel
 from xray2xray.projection.geometry import mirror_arc
 from xray2xray.training import loop
 from xray2xray.training import train as train_module
-from xray2xray.training.autoregressive import AutoregressiveTraining
 from xray2xray.training.cache import encode_all
-from xray2xray.training.direct import DirectObjective
 from xray2xray.training.objective import step_generator
+from xray2xray.training.objectives.autoregressive import AutoregressiveTraining
+from xray2xray.training.objectives.direct import DirectObjective
+from xray2xray.training.objectives.vision import stored_to_network
 from xray2xray.training.presets import preset, read_recipe
 from xray2xray.training.train import train
-from xray2xray.training.vision import stored_to_network
-from xray2xray.transition import DirectTransition
-from xray2xray.vision import VisionModel
-from xray2xray.world_model import WorldModel
 
 FLOAT32 = "32-true"
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation, binary_fill_holes, label
 
+from xray2xray.phantoms import make_volume, sample_patient
+from xray2xray.phantoms.tissues import COUCH
 from xray2xray.projection import preset, project, render
 from xray2xray.volume import Volume, body_mask, canonical, isocentre_mm, read_volume
 from xray2xray.volume.couch import remove_couch
-from xray2xray.volume.thorax import make_volume, sample_patient
-from xray2xray.volume.thorax.tissues import COUCH
 from xray2xray.volume.volume import BODY_HU
 
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from pydicom.uid import EnhancedCTImageStorage, JPEG2000Lossless, JPEGLSLossless, MRImageStorage
 
-from xray2xray.errors import InputError
+from xray2xray.core.errors import InputError
 from xray2xray.volume import Volume, canonical, read_dicom_series, read_volume
 from xray2xray.volume import dicom as dicom_module
 

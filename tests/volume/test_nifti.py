@@ -5,7 +5,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from xray2xray.errors import InputError
+from xray2xray.core.errors import InputError
 from xray2xray.volume import Volume, read_nifti, read_volume, write_nifti
 from xray2xray.volume.nifti import VIRTUAL_PATIENT, is_virtual_patient
 

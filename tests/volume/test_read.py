@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from xray2xray.errors import InputError
+from xray2xray.core.errors import InputError
 from xray2xray.volume import Volume, body_mask, canonical, is_volume, isocentre_mm, read_volume, write_nifti
 
 Chest = Callable[..., Volume]

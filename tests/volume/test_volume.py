@@ -5,7 +5,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from xray2xray.errors import InputError
+from xray2xray.core.errors import InputError
 from xray2xray.volume import Volume, body_mask, canonical, isocentre_mm
 
 Chest = Callable[..., Volume]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import InputError
+from ..core.errors import InputError
 
 SOURCE_CT = "source_ct"  # the label that names the CT a study was warped from
 

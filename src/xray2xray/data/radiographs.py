@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ..errors import InputError
+from ..core.errors import InputError
 from .cohorts.plain import read_plain
 
 Half = Literal["first", "second"]

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, UsageError
-from ..files import atomic_path, prepare_out, write_json
+from ..core.errors import InputError, UsageError
+from ..io.files import atomic_path, prepare_out, write_json
 from ..projection.geometry import STANDARD_ARC, Geometry
 from ..projection.threads import on_threads
 

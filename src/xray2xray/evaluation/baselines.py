@@ -15,9 +15,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.errors import InputError
 from ..data.store import SCALE, ViewStore
-from ..errors import InputError
-from ..files import atomic_path, progress
+from ..io.files import atomic_path, progress
 from ..projection.geometry import STANDARD_ARC, Geometry
 from .metrics import P_MAX, Array, unit
 
@@ -262,8 +262,8 @@ class Baselines:
 
     def _rendered_again(self) -> Callable[[int], Array]:
         """Training case -> its views, rendered from its seed; remembered, as good neighbours are asked for often."""
+        from ..phantoms import patient_volume
         from ..projection.render import render
-        from ..volume.thorax import patient_volume
 
         known: dict[int, Views] = {}
 

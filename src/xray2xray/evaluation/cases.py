@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import InputError
-from ..files import progress
+from ..core.errors import InputError
+from ..core.evidence import FROM_CT, VIRTUAL
+from ..core.seeds import FIRST_TEST_SEED
+from ..io.files import progress
 from ..projection.forward import project
 from ..projection.geometry import STANDARD_ARC, Geometry
 from ..projection.render import render
-from ..rungs import FROM_CT, VIRTUAL
-from ..seeds import FIRST_TEST_SEED
 from ..volume.volume import Volume, isocentre_mm
 from .metrics import Array
 from .volumes import lungs
@@ -53,10 +53,10 @@ def sources(
 
     `without_couch`: couch, cushions and sheets become air, as in a radiograph taken upright.
     """
+    from ..phantoms import patient_volume
     from ..volume.couch import remove_couch
     from ..volume.nifti import is_virtual_patient
     from ..volume.read import read_volume
-    from ..volume.thorax import patient_volume
 
     def bare(read: Callable[[], Volume]) -> Callable[[], Volume]:
         return (lambda: remove_couch(read())) if without_couch else read

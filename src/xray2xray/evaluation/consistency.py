@@ -9,7 +9,7 @@ third up to the grid: the same numbers of the true views are the floor.
 import numpy as np
 
 from ..projection.geometry import STANDARD_ARC, Geometry
-from ..projection.reconstruct import reconstruct
+from ..reconstruction.reconstruct import reconstruct
 from .metrics import Array
 
 GRID = 48  # voxels along an edge, and CGLS steps, of the volume that is to explain the views

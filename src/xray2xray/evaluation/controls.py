@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import InputError, UsageError
-from ..files import progress
+from ..core.errors import InputError, UsageError
+from ..io.files import progress
 from ..projection.geometry import STANDARD_ARC
+from ..reporting.controls import write_controls
 from .actions import AS_IT_IS, CONTROLS, INPUT_YAW_DEG, score_controls
 from .baselines import CopyInput, MeanView, Predictor
 from .cases import Case, rendered, sources
-from .controls_report import write_controls
 from .drift import measure_drift
 from .metrics import DATA_RANGE, P_MAX, Array, unit
 from .retrieval import RENDERED_YAW_DEG, embed_candidates, summarise_retrieval
@@ -20,7 +20,7 @@ from .scoring import Cohort, Scores, block, gain, score, stack
 from .views import load_models, open_bench
 
 if TYPE_CHECKING:
-    from ..world_model import WorldModel
+    from ..models.world_model import WorldModel
 
 FRONTAL = STANDARD_ARC.index(INPUT_YAW_DEG)
 BATCH = 4

@@ -8,16 +8,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..files import progress
+from ..io.files import progress
+from ..models.transitions.action import Action
+from ..models.transitions.autoregressive import AutoregressiveTransition
 from ..projection.geometry import STANDARD_ARC
-from ..transition.action import Action
-from ..transition.autoregressive import AutoregressiveTransition
 from .baselines import CopyInput, MeanView
 from .metrics import Array, unit
 from .scoring import Cohort, Scores, block, score, stack
 
 if TYPE_CHECKING:
-    from ..world_model import WorldModel
+    from ..models.world_model import WorldModel
 
 START_DEG, AHEAD_DEG = STANDARD_ARC[0], STANDARD_ARC[1:]
 STRIDES_DEG = (5, 30)

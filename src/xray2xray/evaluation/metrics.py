@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .statistics.resampling import draw_patients, interval
+from ..statistics.resampling import draw_patients, interval
 
 Array = NDArray[np.floating]
 

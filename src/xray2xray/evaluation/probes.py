@@ -15,13 +15,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ..core.errors import InputError, UsageError
+from ..core.evidence import VIRTUAL
+from ..core.seeds import FIRST_PROBE_SEED, FIRST_TEST_SEED
 from ..data.store import ViewStore
-from ..downstream.probe import Comparison, Difference, compare_probes, pixel_features, save_probes
-from ..errors import InputError, UsageError
-from ..files import progress, write_json, write_text
+from ..io.files import progress, write_json, write_text
+from ..probing.probe import Comparison, Difference, compare_probes, pixel_features, save_probes
 from ..projection.geometry import Geometry, preset
-from ..rungs import VIRTUAL
-from ..seeds import FIRST_PROBE_SEED, FIRST_TEST_SEED
 from .metrics import Array
 
 FEATURES = ("volumetric", "vision", "pixels")
@@ -70,10 +70,10 @@ def evaluate_probes(
         raise UsageError(f"probes need at least 20 training and 10 test patients, got {n_train} and {n_test}")
     if seed < 0 or FIRST_PROBE_SEED + seed + n_train > FIRST_TEST_SEED:
         raise UsageError(f"--n-train {n_train} with --seed {seed} would reach the test patients (seeds from 1,000,000)")
-    from ..volume.thorax import LABELS, patient_labels
+    from ..phantoms import LABELS, patient_labels
 
     if model is None:
-        from ..world_model import WorldModel
+        from ..models.world_model import WorldModel
 
         model = WorldModel.from_pretrained(source, form="direct", device=device)
     geometry = preset("chest", model.size)
@@ -155,8 +155,8 @@ def _rendered(seeds: Sequence[int], geometry: Geometry, workers: int | None) -> 
 
 
 def _frontal(seed: int, geometry: Geometry, threads: int | None) -> Array:
+    from ..phantoms import patient_volume
     from ..projection.render import render
-    from ..volume.thorax import patient_volume
 
     return render(patient_volume(seed), geometry, [0.0], threads=threads)[0]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..core.errors import InputError
 from ..projection.geometry import STANDARD_ARC
 from . import metrics
 from .baselines import Predictor
@@ -20,7 +20,7 @@ from .cases import Case, batches
 from .metrics import Array, unit
 
 if TYPE_CHECKING:
-    from ..world_model import WorldModel
+    from ..models.world_model import WorldModel
 
 RETRIEVAL_YAW_DEG = (-90.0, -60.0, -30.0, 30.0, 60.0, 90.0)
 RENDERED_YAW_DEG = (0.0, *RETRIEVAL_YAW_DEG)

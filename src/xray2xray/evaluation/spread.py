@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from ..statistics.ensembles import central_interval, crps, crps_normal, pit
 from . import metrics
 from .metrics import Array
-from .statistics.ensembles import central_interval, crps, crps_normal, pit
 
 LEVELS = (0.5, 0.8, 0.95)
 BINS = 10

@@ -16,18 +16,18 @@ import numpy as np
 import torch
 from scipy.ndimage import distance_transform_edt
 
-from ..files import progress
+from ..core.seeds import FIRST_TEST_SEED
+from ..io.files import progress
+from ..phantoms import TISSUES, make_volume, sample_patient
 from ..projection.detector import detect
 from ..projection.forward import project
 from ..projection.geometry import Geometry
-from ..seeds import FIRST_TEST_SEED
 from ..volume.attenuation import hu_to_mu
-from ..volume.thorax import TISSUES, make_volume, sample_patient
 from ..volume.volume import Volume, body_mask, isocentre_mm
 from .metrics import Array, mean_interval
 
 if TYPE_CHECKING:
-    from ..world_model import WorldModel
+    from ..models.world_model import WorldModel
 
 Kind = Literal["hidden", "visible"]
 KINDS: tuple[Kind, ...] = ("hidden", "visible")

@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ..errors import InputError, UsageError
+from ..core.errors import InputError, UsageError
+from ..core.evidence import VIRTUAL
+from ..core.seeds import FIRST_PROBE_SEED, FIRST_TEST_SEED
 from ..projection.geometry import STANDARD_ARC, Geometry
 from ..projection.geometry import preset as geometry_preset
-from ..rungs import VIRTUAL
-from ..seeds import FIRST_PROBE_SEED, FIRST_TEST_SEED
+from ..reporting.uncertainty import Shown, write_uncertainty
+from ..statistics.ensembles import energy_score
 from .anatomy import BODY_P, ENDPOINTS
 from .cases import Case, Source, rendered, sources
 from .consistency import consistency
 from .metrics import Array, mean_interval
 from .spread import LEVELS, Marginals, of_normal, of_samples, summarise_endpoint, summarise_marginals
-from .statistics.ensembles import energy_score
 from .twins import evaluate_twins
-from .uncertainty_report import Shown, write_uncertainty
 
 if TYPE_CHECKING:
-    from ..world_model import WorldModel
+    from ..models.world_model import WorldModel
 
 SCORED_DEG = (-90.0, -60.0, -30.0, -10.0, 10.0, 30.0, 60.0, 90.0)
 REGIONS = ("body", "lung field", "outside the lungs")
@@ -142,7 +142,7 @@ def fit_residuals(
     model: "WorldModel", geometry: Geometry, patients: int, seed: int, failed: list[dict[str, str]]
 ) -> Residuals | None:
     """The prediction's errors on virtual patients that nothing else here is measured on; None for fewer than two."""
-    from ..volume.thorax import patient_volume
+    from ..phantoms import patient_volume
 
     first = FIRST_PROBE_SEED + seed
     chosen = [Source(f"thorax-{n}", VIRTUAL, partial(patient_volume, n)) for n in range(first, first + patients)]
@@ -299,7 +299,7 @@ def _add(named: dict[str, list[Any]], name: str, value: Any) -> None:
 
 
 def _with_sampler(source: str | Path, device: str) -> "WorldModel":
-    from ..world_model import WorldModel
+    from ..models.world_model import WorldModel
 
     model = WorldModel.from_pretrained(source, device=device)
     if model.sampler is None:

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from ..core.errors import InputError, UsageError
+from ..core.seeds import FIRST_TEST_SEED
 from ..data.store import ViewStore
-from ..errors import InputError, UsageError
-from ..files import atomic_path, write_json, write_text
+from ..io.files import atomic_path, write_json, write_text
 from ..projection.geometry import STANDARD_ARC, Geometry
-from ..seeds import FIRST_TEST_SEED
+from ..reporting.tables import heading, interval, table
 from .baselines import Baselines, Predictor, fit_on_store, training_views
 from .cases import Case, batches, rendered, sources
 from .metrics import DATA_RANGE, P_MAX, Array, unit
 from .scoring import Cohort, Scores, case_rows, score, stack, summarise
-from .tables import heading, interval, table
 
 if TYPE_CHECKING:
-    from ..world_model import WorldModel
+    from ..models.world_model import WorldModel
 
 FORMS, MIRRORED = ("direct", "autoregressive"), "+mirrored"
 PICTURE_YAW_DEG = (-90.0, -45.0, 0.0, 45.0, 90.0)
@@ -231,7 +231,7 @@ class Mirrored:
 
 def load_models(source: str | Path, forms: Sequence[str], device: str = "cpu") -> dict[str, "WorldModel"]:
     """A world model for each form of the transition, all on the same V."""
-    from ..world_model import WorldModel
+    from ..models.world_model import WorldModel
 
     return {form: WorldModel.from_pretrained(source, form=form, device=device) for form in forms}
 
@@ -252,7 +252,7 @@ def view_models(source: str | Path, names: Sequence[str], device: str = "cpu") -
 
 
 def _write(out: Path, result: dict[str, Any], cohort: Cohort, examples: Sequence[Example]) -> None:
-    from .pictures import case_picture, metric_curves
+    from ..reporting.pictures import case_picture, metric_curves
 
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "views.json", result)

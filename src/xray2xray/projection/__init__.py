@@ -1,4 +1,4 @@
-"""A volume and a pose to an X-ray view, and views back to a volume.
+"""A volume and a pose to an X-ray view.
 
 What needs torch is left out here, so that projecting does not import it: `differentiable.project_tensor` for gradients,
 `reference.project_torch` for other devices.
@@ -7,7 +7,6 @@ What needs torch is left out here, so that projecting does not import it: `diffe
 from .detector import detect
 from .forward import backproject, project
 from .geometry import NAMED_VIEWS, PRESETS, STANDARD_ARC, Geometry, Pose, preset
-from .reconstruct import Reconstruction, reconstruct
 from .render import render
 from .valid import valid_rays
 
@@ -17,12 +16,10 @@ __all__ = [
     "STANDARD_ARC",
     "Geometry",
     "Pose",
-    "Reconstruction",
     "backproject",
     "detect",
     "preset",
     "project",
-    "reconstruct",
     "render",
     "valid_rays",
 ]

@@ -7,7 +7,7 @@ them.
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from ..errors import InputError
+from ..core.errors import InputError
 
 MAX_PHOTONS = 1e15  # relative noise of 3e-8, less than float32 resolves; numpy's Poisson ends at 9e18
 

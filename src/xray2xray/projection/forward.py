@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from ..errors import InputError
+from ..core.errors import InputError
 from .geometry import Geometry, Pose, Poses, as_poses
 from .grid import axis_order
 

@@ -18,7 +18,7 @@ from typing import Literal
 
 import numpy as np
 
-from ..errors import InputError
+from ..core.errors import InputError
 
 STANDARD_ARC: tuple[float, ...] = tuple(float(yaw) for yaw in range(-90, 91, 5))
 """The 37 views of the paper, from right lateral over PA (index 18) to left lateral, in degrees."""

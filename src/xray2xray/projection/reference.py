@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from ..errors import InputError
+from ..core.errors import InputError
 from .geometry import Geometry, Pose, Poses, as_poses
 from .grid import axis_order
 

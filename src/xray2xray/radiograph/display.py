@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from ..errors import InputError
-from ..files import atomic_path
+from ..core.errors import InputError
+from ..io.files import atomic_path
 
 WINDOW = (0.0, 7.0)  # line integral p: air is black, a frontal abdomen nearly white
 DETAIL_FRACTION = 0.03  # of the picture's width, about a rib: what is finer counts as detail

@@ -16,7 +16,7 @@ from scipy.ndimage import gaussian_filter, uniform_filter
 from scipy.signal import fftconvolve
 from scipy.stats import rankdata
 
-from ..errors import InputError
+from ..core.errors import InputError
 
 LEVELS = (0.1, 0.5, 0.9)  # quantiles of the lung field: lungs, their borders, mediastinum and diaphragm
 

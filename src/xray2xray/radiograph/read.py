@@ -10,7 +10,7 @@ import pydicom
 from PIL import Image, ImageOps, UnidentifiedImageError
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 
-from ..errors import InputError
+from ..core.errors import InputError
 from ..volume.dicom import decode
 from .polarity import looks_inverted
 

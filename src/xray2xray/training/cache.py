@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..files import atomic_path
-from ..vision.vqgan import VisionModel
-from .vision import stored_to_network
+from ..io.files import atomic_path
+from ..models.vision.vqgan import VisionModel
+from .objectives.vision import stored_to_network
 
 PATIENTS_AT_ONCE = 16  # on a GPU: 592 views
 

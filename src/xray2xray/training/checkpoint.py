@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 
-from ..errors import InputError
-from ..files import atomic_path
+from ..core.errors import InputError
+from ..io.files import atomic_path
 
 CHECKPOINT = "checkpoint.pt"
 

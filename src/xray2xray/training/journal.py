@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ..files import write_text
+from ..io.files import write_text
 
 
 class Journal:

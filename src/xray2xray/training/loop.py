@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from PIL import Image
 
-from ..errors import InputError
-from ..files import atomic_path
+from ..core.errors import InputError
+from ..io.files import atomic_path
 from .checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from .journal import Journal
 from .objective import Objective, TrainingStopped

@@ -3,7 +3,7 @@
 import numpy as np
 from torch import Tensor
 
-from ..vision.normalise import from_network
+from ..models.vision.normalise import from_network
 
 WINDOW = 7.0  # line integrals from 0 to here span black to white
 

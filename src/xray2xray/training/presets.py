@@ -7,18 +7,18 @@ from typing import Any
 
 import yaml
 
-from ..errors import InputError, UsageError
-from ..pretrained import with_tuples
-from ..transition.autoregressive import AutoregressiveConfig
-from ..transition.direct import DirectConfig
-from ..transition.sampler import SamplerConfig
-from ..vision.vqgan import VisionConfig
-from .autoregressive import AutoregressiveTraining
-from .direct import DirectTraining
+from ..core.errors import InputError, UsageError
+from ..io.model_folder import with_tuples
+from ..models.transitions.autoregressive import AutoregressiveConfig
+from ..models.transitions.direct import DirectConfig
+from ..models.transitions.sampler import SamplerConfig
+from ..models.vision.vqgan import VisionConfig
 from .loop import LoopConfig
 from .objective import require
-from .sampler import SamplerTraining
-from .vision import VisionLosses
+from .objectives.autoregressive import AutoregressiveTraining
+from .objectives.direct import DirectTraining
+from .objectives.sampler import SamplerTraining
+from .objectives.vision import VisionLosses
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..core.errors import InputError, UsageError
 from ..data.groups import check_patients, group_of
 from ..data.store import ViewStore
-from ..errors import InputError, UsageError
 
 
 @dataclass(frozen=True)

@@ -19,23 +19,23 @@ import torch
 import yaml
 from torch import nn
 
-from ..errors import InputError, UsageError
-from ..files import write_text
-from ..pretrained import PARTS, SAMPLER_OF, folder_of, read_config, read_part, sha256, with_tuples, write_part
+from ..core.errors import InputError, UsageError
+from ..io.files import write_text
+from ..io.model_folder import PARTS, SAMPLER_OF, folder_of, read_config, read_part, sha256, with_tuples, write_part
+from ..models.transitions.autoregressive import AutoregressiveTransition
+from ..models.transitions.direct import DirectTransition
+from ..models.transitions.sampler import DirectSampler
+from ..models.vision.vqgan import VisionModel
 from ..projection.geometry import mirror_arc
-from ..transition.autoregressive import AutoregressiveTransition
-from ..transition.direct import DirectTransition
-from ..transition.sampler import DirectSampler
-from ..vision.vqgan import VisionModel
-from .autoregressive import AutoregressiveObjective
 from .cache import cached_latents
 from .checkpoint import CHECKPOINT
-from .direct import DirectObjective
 from .loop import Machine, fit
+from .objectives.autoregressive import AutoregressiveObjective
+from .objectives.direct import DirectObjective
+from .objectives.sampler import SamplerObjective
+from .objectives.vision import VisionObjective
 from .presets import Preset, preset, read_recipe, with_steps
-from .sampler import SamplerObjective
 from .sources import Studies, read_studies
-from .vision import VisionObjective
 
 STAGES = PARTS
 RECIPE = "recipe.yaml"

@@ -16,7 +16,7 @@ import pydicom
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID, CTImageStorage, EnhancedCTImageStorage
 
-from ..errors import InputError
+from ..core.errors import InputError
 from .volume import Volume, check_affine
 
 MAX_ZIP_BYTES = 4 * 2**30  # unpacked; a whole-body CT is about 1 GiB, more than this is a mistake or a bomb

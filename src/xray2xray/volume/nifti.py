@@ -11,8 +11,8 @@ from nibabel.imageglobals import LoggingOutputSuppressor
 from nibabel.openers import ImageOpener
 from nibabel.spatialimages import HeaderDataError
 
-from ..errors import InputError
-from ..files import atomic_path
+from ..core.errors import InputError
+from ..io.files import atomic_path
 from .volume import Volume, check_affine
 
 AIR_HU = -1024.0  # what a voxel that was not measured (NaN) is taken for

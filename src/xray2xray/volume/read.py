@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import InputError
+from ..core.errors import InputError
 from .dicom import read_dicom_series
 from .nifti import read_nifti
 from .volume import Volume, canonical

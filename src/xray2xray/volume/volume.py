@@ -7,7 +7,7 @@ import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
-from ..errors import InputError
+from ..core.errors import InputError
 
 BODY_HU = -500.0  # halfway between air and soft tissue: the border of the body, and of the lung inside it
 ANALYSIS_MM = 5.0  # body and lungs are found on a grid about this coarse: they are large, and it is 20x faster

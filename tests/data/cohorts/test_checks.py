@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from xray2xray.core.errors import InputError
 from xray2xray.data import cohorts
 from xray2xray.data.cohorts import Cohort, Sample, fingerprint
 from xray2xray.data.cohorts.fingerprint import NEAR, difference_hash, near_pairs
-from xray2xray.errors import InputError
 
 
 def made(**changes: tuple[str, ...]) -> Cohort:

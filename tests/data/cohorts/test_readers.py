@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from xray2xray.core.errors import InputError
 from xray2xray.data.cohorts import Cohort, Policy, read_cohort, summary, write_table
-from xray2xray.errors import InputError
 
 from .conftest import save_dicom
 

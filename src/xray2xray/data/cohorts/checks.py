@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from ...errors import InputError
+from ...core.errors import InputError
 from ..groups import check_patients
 from .fingerprint import Fingerprint, near_pairs
 from .table import Cohort

@@ -8,7 +8,7 @@ columns for the view: the file's name says frontal or lateral.
 
 from pathlib import Path, PurePosixPath
 
-from ...errors import InputError
+from ...core.errors import InputError
 from .labels import CHEXPERT_LABELS, Policy
 from .rows import one_file, read_rows
 from .table import Cohort, Sample, View

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ...errors import InputError
+from ...core.errors import InputError
 from ...radiograph.read import read_radiograph
 from .table import Sample
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from ...errors import InputError
+from ...core.errors import InputError
 
 Uncertain = Literal["ignore", "zeros", "ones"]
 Unmentioned = Literal["ignore", "zeros"]

@@ -6,8 +6,8 @@ often holds a frontal and a lateral. No labels of the five pathologies and no sp
 
 from pathlib import Path
 
-from ...errors import InputError
-from ...files import told_apart
+from ...core.errors import InputError
+from ...io.files import told_apart
 from ...radiograph.read import view_position
 from .table import Cohort, Sample, View
 from .tcia import Series, read_header, series_below

@@ -7,7 +7,7 @@ pictures of the official split; no patient is in both. Copies keep the pictures 
 
 from pathlib import Path
 
-from ...errors import InputError
+from ...core.errors import InputError
 from .labels import label_name
 from .rows import one_file, read_rows
 from .table import Cohort, Sample, View

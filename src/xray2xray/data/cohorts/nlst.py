@@ -12,8 +12,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...errors import InputError
-from ...files import told_apart
+from ...core.errors import InputError
+from ...io.files import told_apart
 from .labels import as_number
 from .rows import one_file, read_rows
 from .table import Cohort, Sample

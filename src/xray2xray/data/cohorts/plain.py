@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import cast, get_args
 
-from ...errors import InputError
+from ...core.errors import InputError
 from ...volume.read import is_volume
 from .labels import Policy, as_number, is_blank
 from .rows import PATHS, path_column, read_rows

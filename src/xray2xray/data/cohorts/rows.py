@@ -5,7 +5,7 @@ import gzip
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from ...errors import InputError
+from ...core.errors import InputError
 
 PATHS = ("image", "path", "volume")
 

@@ -11,9 +11,9 @@ from typing import Literal
 
 import numpy as np
 
-from ...errors import InputError
-from ...files import atomic_path
-from ...seeds import deal
+from ...core.errors import InputError
+from ...core.seeds import deal
+from ...io.files import atomic_path
 
 # "frontal": PA or AP, unknown which; "": the files do not say. A CT's frontal is rendered.
 View = Literal["PA", "AP", "frontal", "lateral", "CT", ""]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pydicom
 
-from ...errors import InputError
+from ...core.errors import InputError
 from ...volume.dicom import decode
 
 _TAGS = [

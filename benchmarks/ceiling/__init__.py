@@ -1,1 +1,0 @@
-"""What a frontal view can know of each label, and what no frontal can: `python -m benchmarks.ceiling --help`."""

@@ -1,1 +1,0 @@
-"""Is the virtual cohort like real chests? `python -m benchmarks.realism --help`."""

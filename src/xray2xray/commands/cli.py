@@ -1,0 +1,287 @@
+"""The command line: one verb, one function of `xray2xray.commands.api`, the same keyword names.
+
+The options of a verb are its function's keyword arguments and their help is its docstring, so there is one place to
+write them. Exit codes: 0 done, 1 failed (the input cannot be used), 2 wrong usage or refused, 130 interrupted.
+A failure is one line on stderr; XRAY2XRAY_DEBUG=1 shows the traceback.
+"""
+
+import argparse
+import inspect
+import os
+import re
+import sys
+import types
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin
+
+from ..core.errors import InputError, UsageError
+from ..core.version import VERSION
+from . import api
+
+VERBS: dict[str, Callable[..., Any]] = {
+    "demo": api.demo,
+    "info": api.info,
+    "phantom": api.phantom,
+    "render": api.render,
+    "train": api.train,
+    "rotate": api.rotate,
+    "reconstruct": api.reconstruct,
+    "cohort": api.cohort,
+    "adapt": api.adapt,
+    "embed": api.embed,
+    "evaluate views": api.evaluate_views,
+    "evaluate controls": api.evaluate_controls,
+    "evaluate uncertainty": api.evaluate_uncertainty,
+    "evaluate probes": api.evaluate_probes,
+    "evaluate downstream": api.evaluate_downstream,
+    "evaluate baselines": api.evaluate_baselines,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:
+        print("xray2xray: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone, as in `xray2xray info | head -1`
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (it has to stay open until the interpreter has flushed)
+        return 1
+    except Exception as error:
+        if os.environ.get("XRAY2XRAY_DEBUG", "") not in ("", "0"):
+            raise
+        print(f"xray2xray: error: {_one_line(error)}", file=sys.stderr)
+        return 2 if isinstance(error, UsageError | argparse.ArgumentError) else 1
+
+
+def _run(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_overview(), end="")
+        return 0 if arguments else 2
+    if arguments[0] in ("-V", "--version"):
+        print(f"xray2xray {VERSION}")
+        return 0
+    verb, rest = _split_verb(arguments)
+    if verb == "evaluate":  # reached by `evaluate --help` only
+        print(_overview("evaluate "), end="")
+        return 0
+    options = _parse(verb, rest)
+    code = VERBS[verb](**options)
+    return code if isinstance(code, int) and not isinstance(code, bool) else 0
+
+
+def _split_verb(arguments: list[str]) -> tuple[str, list[str]]:
+    if arguments[0] == "evaluate":
+        whats = [verb.split()[1] for verb in VERBS if verb.startswith("evaluate ")]
+        if len(arguments) > 1 and arguments[1] in whats:
+            return f"evaluate {arguments[1]}", arguments[2:]
+        if len(arguments) > 1 and arguments[1] in ("-h", "--help"):
+            return "evaluate", []
+        raise UsageError(f"evaluate what? One of: {', '.join(whats)}")
+    if arguments[0] in VERBS:
+        return arguments[0], arguments[1:]
+    from difflib import get_close_matches
+
+    near = get_close_matches(arguments[0], list(VERBS), n=1)
+    hint = f"did you mean {near[0]}?" if near else f"one of: {', '.join(VERBS)}"
+    raise UsageError(f"no verb {arguments[0]!r}; {hint} (xray2xray --help says more)")
+
+
+def _overview(prefix: str = "") -> str:
+    width = max(map(len, VERBS)) + 2
+    lines = [
+        f"usage: xray2xray {prefix}VERB [OPTIONS]",
+        "",
+        "A world model of the chest: one radiograph in, the views from other angles and a volume out.",
+        "Research use only, not a medical device.",
+        "",
+    ]
+    lines += [f"  {verb:<{width}}{_summary(VERBS[verb])}" for verb in VERBS if verb.startswith(prefix)]
+    lines += ["", "xray2xray VERB --help lists the options of a verb; the first thing to try is `xray2xray demo`."]
+    return "\n".join(lines) + "\n"
+
+
+def _parse(verb: str, arguments: list[str]) -> dict[str, Any]:
+    """Options of a verb from the command line, over those of `--config FILE`, over the defaults."""
+    parser = _parser(verb, VERBS[verb])
+    # Python says yaw_deg, a shell says yaw-deg: both are understood.
+    arguments = [_dashed(word) for word in arguments]
+    options = parser.parse_args(_config_first(arguments)).as_dict()
+    options.pop("config", None)
+    return options
+
+
+def _parser(verb: str, function: Callable[..., Any]) -> Any:
+    """A parser whose options are the keyword arguments of `function`."""
+    import jsonargparse
+
+    parser = jsonargparse.ArgumentParser(
+        prog=f"xray2xray {verb}",
+        description=_description(function),
+        formatter_class=_HelpFormatter,
+        exit_on_error=False,
+        allow_abbrev=False,
+        print_config=None,
+    )
+    helps = _argument_help(function)
+    parser.add_argument(
+        "--config",
+        action=jsonargparse.ActionConfigFile,
+        metavar="FILE",
+        help="options from a YAML file, such as the config.yaml of an earlier run; the command line overrides it",
+    )
+    for name, parameter in inspect.signature(function).parameters.items():
+        kind, default = parameter.annotation, parameter.default
+        required = default is inspect.Parameter.empty
+        item = _list_item(kind)
+        metavar = name.rsplit("_", 1)[-1].upper()
+        if name == "inputs":
+            many: dict[str, Any] = {"nargs": "+"} if required else {"nargs": "*", "default": argparse.SUPPRESS}
+            parser.add_argument(name, type=str, metavar="INPUT", help=helps.get(name), **many)
+        elif name == "folder":
+            parser.add_argument(name, type=str, metavar="FOLDER", help=helps.get(name))
+        elif kind is bool:
+            action = jsonargparse.ActionYesNo if default else "store_true"
+            parser.add_argument(_flag(name), action=action, default=default, help=helps.get(name))
+        else:
+            settings: dict[str, Any] = {"required": True} if required else {"default": default}
+            if item is not None:
+                settings |= {"nargs": "+", "type": _shell_type(item)}
+                if not required and default is not None:
+                    settings["default"] = list(default)
+            else:
+                settings["type"] = _shell_type(kind)
+            if get_origin(kind) is not Literal:
+                settings["metavar"] = metavar
+            parser.add_argument(_flag(name), help=helps.get(name), **settings)
+    return parser
+
+
+class _HelpFormatter(argparse.HelpFormatter):
+    """Plain help: the text and the default, without type names that say nothing to a reader."""
+
+    def __init__(self, prog: str, **settings: Any) -> None:
+        super().__init__(prog, max_help_position=30, width=110, **settings)
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        text, default = action.help or "", action.default
+        if not action.option_strings or action.dest in ("help", "config"):
+            return text
+        if action.required:
+            return f"{text} (required)"
+        if default is None or default is False:
+            return text
+        return f"{text} (default: {' '.join(map(str, default)) if isinstance(default, list) else default})"
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _dashed(word: str) -> str:
+    if not re.match(r"--[A-Za-z]\w*", word):
+        return word
+    option, equals, value = word.partition("=")
+    return option.replace("_", "-") + equals + value
+
+
+def _config_first(arguments: list[str]) -> list[str]:
+    """Move `--config FILE` to the front: jsonargparse lets the later one win, and that should be the command line."""
+    first: list[str] = []
+    rest: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        if word == "--config" and (value := next(words, None)) is not None:
+            first += [word, _checked_config(value)]
+        elif word.startswith("--config="):
+            first += ["--config", _checked_config(word.removeprefix("--config="))]
+        else:
+            rest.append(word)
+    return first + rest
+
+
+def _checked_config(path: str) -> str:
+    """The path, or UsageError with the file's name and not its content, unless it is YAML of options."""
+    import yaml
+
+    try:
+        options = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
+        raise UsageError(f"--config {path}: cannot be read as YAML ({reason})") from None
+    if not isinstance(options, dict):
+        raise UsageError(f"--config {path}: no options in it; give the config.yaml of an earlier run")
+    return path
+
+
+def _list_item(kind: Any) -> Any:
+    """The type of the items if `kind` is a sequence (or a sequence or None), else None."""
+    for option in _alternatives(kind):
+        if get_origin(option) in (list, tuple, Sequence):
+            return get_args(option)[0]
+    return None
+
+
+def _shell_type(kind: Any) -> Any:
+    """`str | Path` is one string on the command line."""
+    options = [option for option in _alternatives(kind) if option is not Path]
+    return options[0] if len(options) == 1 else Union[tuple(options)]  # noqa: UP007 (built at run time)
+
+
+def _alternatives(kind: Any) -> tuple[Any, ...]:
+    return get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
+
+
+def _summary(function: Callable[..., Any]) -> str:
+    return (inspect.getdoc(function) or "").split("\n", 1)[0]
+
+
+def _description(function: Callable[..., Any]) -> str:
+    text = re.split(r"^(?:Args|Returns|Raises|Example):", inspect.getdoc(function) or "", maxsplit=1, flags=re.M)[0]
+    return " ".join(text.split()).replace("%", "%%")
+
+
+def _argument_help(function: Callable[..., Any]) -> dict[str, str]:
+    """What the `Args:` section of a docstring says about each argument."""
+    found = re.search(r"^Args:\n(.*?)(?=^\S|\Z)", inspect.getdoc(function) or "", flags=re.M | re.S)
+    entries = re.split(r"^ {4}(\w+): ", found.group(1), flags=re.M)[1:] if found else []
+    return {
+        name: " ".join(text.split()).replace("%", "%%") for name, text in zip(entries[::2], entries[1::2], strict=True)
+    }
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, argparse.ArgumentError):
+        return _one_usage_line(str(error))
+    if isinstance(error, InputError | UsageError):
+        return " ".join(str(error).split())
+    if isinstance(error, MemoryError):
+        return "out of memory; a smaller --size or fewer inputs at once may help"
+    if isinstance(error, PermissionError | FileNotFoundError) and error.filename:
+        return f"{error.filename}: {error.strerror}; check the path and its permissions"
+    if isinstance(error, OSError):
+        return " ".join(str(error).split())
+    note = " ".join(str(error).split())
+    return f"{type(error).__name__}: {note} (this should not happen; XRAY2XRAY_DEBUG=1 shows where)"
+
+
+def _one_usage_line(text: str) -> str:
+    """jsonargparse tells a story over several lines; the option and what is wrong with it are enough."""
+    key = re.match(r'Parser key "(\w+)"[^:]*:\s*(.*)', text, flags=re.S)
+    if not key:
+        return re.sub(r"^the following arguments are required: (.+)$", _required, " ".join(text.split()))
+    given = re.search(r"(?:Got value|Given value): (.*)", key.group(2), flags=re.S)
+    name = key.group(1) if key.group(1) == "inputs" else _flag(key.group(1))
+    if given:
+        wanted = re.findall(r"Expected an? (?:<class '(\w+)'>|typing\.Literal\[([^\]]+)\])", key.group(2))
+        kinds = " or ".join(kind or choices.replace("'", "") for kind, choices in wanted) or "another value"
+        return f"{name} {' '.join(given.group(1).split())}: expected {kinds}"
+    return f"{name}: {' '.join(key.group(2).split())}"
+
+
+def _required(match: re.Match[str]) -> str:
+    said = {"inputs": "no input file given", "folder": "no FOLDER given"}
+    return ", ".join(said.get(name, f"{_flag(name)} is required") for name in match.group(1).split(", "))

@@ -1,0 +1,1 @@
+"""What reproduces the comparisons of the paper. Nothing in the library imports this package."""

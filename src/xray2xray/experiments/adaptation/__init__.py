@@ -1,0 +1,1 @@
+"""What an adapter does to real radiographs: `python -m xray2xray.experiments.adaptation --help`."""

@@ -1,0 +1,217 @@
+"""What is compared: a name says what a method reads and how. Each is given labels, and answers for the test patients.
+
+vision            a linear probe of these features
+age_sex+measured  of both sets side by side, which weigh alike however many numbers each has
+hidden@3          of the hidden states after three blocks
+attentive:vision  an attentive probe of the features as tokens
+resnet50          a network trained from scratch on the labelled pictures
+NAME              a linear probe of what the encoder given as --encoders NAME=FOLDER says
+grid:NAME         a linear probe of its tokens, averaged over 4 x 4 cells of the picture
+glori:NAME        CheXFound's head on that encoder's features and tokens
+finetuned:NAME    all weights of that encoder, of the world model (volumetric), or of its V alone (vision) learn on
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...core.errors import InputError, UsageError
+from ...probing.attentive import AttentiveProbe
+from ...probing.cox import CoxHead
+from ...probing.endpoints import Endpoints
+from ...probing.head import Array
+from ...probing.probe import block_means, fit
+from ...probing.survival import MINIMUM
+from ...training.checkpoint import CHECKPOINT
+from ..pretraining.glori import GloriHead
+from ..supervised.finetuning import ENCODER, VISION, VOLUMETRIC, FineTunedNetwork
+from ..supervised.supervised import SupervisedNetwork
+from .cohort import TIME_TASK, Rows
+from .features import PRETRAINED, Bench, feature_set, format_of
+
+Scores = dict[str, Array]
+"""Task -> (n_test,): probabilities of a finding, a log hazard of `cvd_time`."""
+
+NETWORKS = {"resnet50": "resnet", "vit": "vit", "convnext": "convnext", "bi_mamba": "bi_mamba"}
+RATES = {"resnet50": 2e-3}  # where the default was worse on training patients without a given label
+ATTENTIVE, GRID, GLORI, FINETUNED = KINDS = ("attentive", "grid", "glori", "finetuned")
+OURS = "volumetric"
+METHODS = (
+    "age_sex", "age_sex+measured", "pixels", "vision", "hidden", OURS, "attentive:vision", "attentive:hidden",
+    "vision+lateral", "age_sex+factors", "finetuned:vision", "finetuned:volumetric", *NETWORKS,
+)  # fmt: skip
+ABOUT = {
+    ATTENTIVE: "attentive probe: ",
+    GRID: "tokens of 4 x 4 cells: ",
+    GLORI: "GLoRI head: ",
+    FINETUNED: "fine-tuned: ",
+}
+CELLS = 4  # along a side: where a finding lies matters, and a class token may not know
+HELD_OUT = 0.25  # share of the labelled patients who stop an attentive probe or a network
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method's name, taken apart.
+
+    Attributes:
+        kind: linear, network, or of `KINDS`.
+        sets: names of the features it reads; empty for a network from scratch.
+        about: in words.
+        frontal_only: whether it sees the frontal and, of what no picture shows, age and sex at most.
+        knows_age: whether it is told age and sex.
+    """
+
+    name: str
+    kind: str
+    sets: tuple[str, ...]
+    about: str
+    frontal_only: bool
+    knows_age: bool
+
+    @property
+    def trained(self) -> bool:
+        """Whether it takes its budget: a network, not a probe."""
+        return self.kind in ("network", GLORI, FINETUNED)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a network may take: its size, as `build_backbone` has it, seconds, and passes over its pictures."""
+
+    size: str = "paper"
+    seconds: float = 900.0
+    passes: int = 40
+
+
+def method(name: str, encoders: Mapping[str, Path] = MappingProxyType({})) -> Method:
+    """A method by its name.
+
+    Raises:
+        UsageError: the name means nothing.
+        InputError: the folder of an encoder holds none.
+    """
+    if name in NETWORKS:
+        return Method(name, "network", (), f"{name}, from scratch", True, False)
+    before, colon, after = name.partition(":")
+    kind, sets = (before, after) if colon and before in KINDS else ("linear", name)
+    parts = tuple(sets.split("+"))
+    if kind in (GRID, GLORI) and (sets not in encoders or format_of(encoders[sets]) != PRETRAINED):
+        raise UsageError(f"--methods {name}: this head reads one of --encoders that training.pretrain made")
+    if kind == FINETUNED and sets not in (*encoders, VISION, VOLUMETRIC):
+        raise UsageError(f"--methods {name}: volumetric, vision, or one of --encoders is fine-tuned")
+    try:
+        found = [feature_set(part) for part in parts if part not in encoders]
+    except UsageError as error:
+        raise UsageError(f"--methods {name}: {error}; networks are {', '.join(NETWORKS)}") from None
+    if kind == ATTENTIVE and (len(parts) > 1 or not found or found[0].model not in ("vision", "hidden")):
+        raise UsageError(f"--methods {name}: an attentive probe reads the tokens of vision, lateral or hidden")
+    said = [part if part in encoders else feature_set(part).about for part in parts]
+    sees = any(part in encoders for part in parts) or any(one.picture for one in found)
+    about = ABOUT.get(kind, "") + " + ".join(said)
+    return Method(name, kind, parts, about, sees and not any(one.privileged for one in found), "age_sex" in parts)
+
+
+def answer(method: Method, bench: Bench, rows: Rows, seed: int, budget: Budget, run: Path) -> Scores:
+    """Learn from the labelled patients `rows`, and answer for the test patients.
+
+    Args:
+        run: folder of a network's checkpoint, from which it goes on.
+
+    Raises:
+        InputError: too few of the labelled patients are positive, or negative.
+    """
+    cohort = bench.cohort
+    truth, test = cohort.truth.take(rows), cohort.rows("test")
+    if method.kind == GRID:
+        x = np.asarray(cells(bench.encoded(method.sets[0])[:, 1:]), np.float64)
+        return _linear(x[rows], truth, x[test], method.name, seed)
+    if method.kind == "linear":
+        x, blocks = bench.joined(method.sets)
+        return _linear(x[rows], truth, x[test], method.name, seed, blocks)
+    labels, held = dict(zip(truth.names, truth.findings.T)), held_out(truth, seed)
+    probability: Array
+    risk: Array | None
+    if method.kind == ATTENTIVE:
+        (name,) = method.sets
+        seen, width = bench.features(name), bench.model.width(feature_set(name).model)
+        probe = AttentiveProbe(width, name, cohort.rung, seed, device=bench.device)
+        probe.fit(seen[rows], labels, truth.time, truth.event, validation=held)
+        probability = probe.predict_proba(seen[test])
+        risk = probe.predict_risk(seen[test]) if probe.event_ else None
+    else:
+        seen = bench.encoded(method.sets[0]) if method.kind == GLORI else bench.frontals
+        network, resume = _network(method, bench, seed, budget), (run / CHECKPOINT).is_file()
+        network.fit(seen[rows], labels, truth.time, truth.event, validation=held, out=run, resume=resume)
+        probability, risk = network.predict(seen[test])
+    scores = dict(zip(cohort.findings, np.asarray(probability, np.float64).T))
+    return scores if risk is None else {**scores, TIME_TASK: risk}
+
+
+def _network(method: Method, bench: Bench, seed: int, budget: Budget) -> SupervisedNetwork:
+    """Untrained, or trained without labels."""
+    settings: dict[str, Any] = {
+        "seconds": budget.seconds, "passes": budget.passes, "seed": seed, "rung": bench.cohort.rung,
+        "device": bench.device,
+    }  # fmt: skip
+    if method.kind == "network":
+        rate = RATES.get(method.name, SupervisedNetwork.rate)
+        return SupervisedNetwork(NETWORKS[method.name], budget.size, rate=rate, **settings)
+    (name,) = method.sets
+    if method.kind == GLORI:
+        return GloriHead(width=bench.encoded(name).shape[2], **settings)
+    if name not in bench.encoders:
+        return FineTunedNetwork(name, source=str(bench.source), **settings)
+    folder = bench.encoders[name]
+    begun = ENCODER if format_of(folder) == PRETRAINED else VOLUMETRIC
+    return FineTunedNetwork(begun, source=str(folder), **settings)
+
+
+def cells(tokens: Array) -> Array:
+    """Tokens of a square grid (n, t, width), averaged over `CELLS` x `CELLS` cells: (n, width * CELLS * CELLS)."""
+    n, t, width = tokens.shape
+    side = math.isqrt(t)
+    return block_means(tokens.swapaxes(1, 2).reshape(n * width, side, side), CELLS).reshape(n, -1)
+
+
+def held_out(truth: Endpoints, seed: int) -> NDArray[np.bool_]:
+    """Who of the labelled patients stops the training: (n,), a quarter of those with the event and of the others.
+
+    Drawn anew until both classes of every finding are on both sides.
+
+    Raises:
+        InputError: no draw has them.
+    """
+    n = len(truth.findings)
+    had = np.zeros(n, bool) if truth.event is None else truth.event == 1
+    rng = np.random.default_rng([seed, 2])
+    for _ in range(200):
+        held = np.zeros(n, bool)
+        for group, least in ((np.flatnonzero(had), MINIMUM), (np.flatnonzero(~had), 1)):
+            held[rng.permutation(group)[: max(least, round(HELD_OUT * len(group)))]] = True
+        sides = [truth.take(np.flatnonzero(side)) for side in (held, ~held)]
+        followed = truth.event is None or bool((had & ~held).any())
+        if followed and all((side.findings == value).any(axis=0).all() for side in sides for value in (0, 1)):
+            return held
+    raise InputError(f"{n} labelled patients cannot be split so that both sides know both classes; raise --labels")
+
+
+def _linear(x: Array, truth: Endpoints, x_test: Array, name: str, seed: int, blocks: Sequence[int] = ()) -> Scores:
+    """A logistic regression for each finding and a Cox regression for the event, each with its own penalty."""
+    scores: Scores = {}
+    for task, column in zip(truth.names, truth.findings.T):
+        known = ~np.isnan(column)
+        probe = fit(x[known], column[known].astype(np.int64), label=task, features=name, seed=seed, blocks=blocks)
+        scores[task] = probe.probability(x_test)
+    if truth.time is not None and truth.event is not None:
+        followed = ~np.isnan(truth.time)
+        head = CoxHead(TIME_TASK, name, seed=seed)
+        head.fit(x[followed], truth.time[followed], truth.event[followed], blocks=blocks)
+        scores[TIME_TASK] = head.predict_risk(x_test)
+    return scores

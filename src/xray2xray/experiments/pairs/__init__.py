@@ -1,0 +1,1 @@
+"""A transition between real pairs of a frontal and a lateral (docs/pairs.md)."""

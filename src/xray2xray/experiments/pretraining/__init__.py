@@ -1,0 +1,1 @@
+"""Self-supervised comparators (docs/pretraining.md)."""

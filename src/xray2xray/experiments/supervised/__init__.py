@@ -1,0 +1,1 @@
+"""Supervised comparators (docs/downstream.md)."""

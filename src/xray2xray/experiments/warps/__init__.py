@@ -1,0 +1,1 @@
+"""CTs warped to the outlines of other patients (docs/cohort.md)."""

@@ -1,0 +1,132 @@
+"""Writing files so that nothing is lost, and saying how far a long job is."""
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sized
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ..core.errors import UsageError
+
+T = TypeVar("T")
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path` with the same suffix; it replaces `path` only if the block succeeds."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    suffix = "".join(path.suffixes[-2:]) if path.name.endswith(".nii.gz") else path.suffix
+    handle, name = tempfile.mkstemp(prefix=".part-", suffix=suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    temporary.chmod(0o666 & ~_umask())  # mkstemp makes private files; the result should be an ordinary one
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Write strict JSON (no NaN or infinity: a reader in another language must be able to open it)."""
+    write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write UTF-8, all of it or nothing."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_npz(path: str | Path, arrays: Mapping[str, Any]) -> None:
+    """Write arrays as a compressed .npz, whatever the name ends in (numpy appends .npz to a name without it)."""
+    import numpy as np
+
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)
+
+
+def told_apart(names: Iterable[str]) -> list[str]:
+    """The names in their order, the second that is called alike as name-2, and so on."""
+    taken: dict[str, None] = {}
+    for base in names:
+        name, number = base, 2
+        while name in taken:
+            name = f"{base}-{number}"
+            number += 1
+        taken[name] = None
+    return list(taken)
+
+
+def check_out(out: str | Path, overwrite: bool = False) -> Path:
+    """Say whether `prepare_out` would take the output folder, and touch nothing.
+
+    Raises:
+        UsageError: `out` or what it lies in is a file, or it is not empty and `overwrite` was not asked for.
+    """
+    out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file; --out wants a folder")
+    if not out.exists():
+        check_place(out)
+    if out.is_dir() and any(out.iterdir()):
+        if not overwrite:
+            raise UsageError(f"output folder {out} is not empty; choose another --out or pass --overwrite")
+        _refuse_precious(out)
+    return out
+
+
+def prepare_out(out: str | Path, overwrite: bool = False) -> Path:
+    """Make the output folder, or empty that of an earlier run. Raises as `check_out`."""
+    out = check_out(out, overwrite)
+    if out.is_dir() and any(out.iterdir()):
+        shutil.rmtree(out)
+    out.mkdir(parents=True, exist_ok=True)
+    return out
+
+
+def check_place(out: Path) -> None:
+    """Raise UsageError if `out` would lie in a file, or where we may not write, before anything is done for it."""
+    there = next(place for place in out.absolute().parents if place.exists())
+    if not there.is_dir():
+        raise UsageError(f"--out {out}: {there} is a file, not a folder; choose another --out")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UsageError(f"--out {out}: no permission to write into {there}; choose another --out")
+
+
+def _refuse_precious(out: Path) -> None:
+    """Overwriting empties the folder, so it must be one that a run of ours made."""
+    if not any((out / marker).exists() for marker in ("config.yaml", "config.json", "store.json", "report.json")):
+        raise UsageError(f"{out} was not written by xray2xray (no config.yaml in it); --overwrite will not empty it")
+
+
+def progress(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
+    """Pass `items` on, showing a bar with the time left on a terminal and a plain line now and then elsewhere."""
+    if total is None and isinstance(items, Sized):
+        total = len(items)
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import track
+
+        yield from track(items, description, total=total, console=Console(stderr=True))
+        return
+    start = last = time.monotonic()
+    for done, item in enumerate(items, start=1):
+        yield item
+        now = time.monotonic()
+        if now - last > 10 or (done == total and now - start > 10):
+            last = now
+            left = f", {(now - start) / done * (total - done):.0f} s left" if total else ""
+            print(f"{description}: {done}/{total or '?'} after {now - start:.0f} s{left}", file=sys.stderr, flush=True)

@@ -1,0 +1,112 @@
+"""A trained model as a folder: config.json, and one safetensors file of float16 numbers for each part.
+
+No pickles: reading a folder from a stranger runs none of their code. The sha256 of each file stands in config.json.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from ..core.errors import InputError
+from .files import atomic_path, write_json
+
+FORMAT, VERSION = "xray2xray-world-model", 1
+PARTS = ("vision", "direct", "sampler", "autoregressive")
+SAMPLER_OF = "sampler_of"  # in config.json: the sha256 of the direct form whose residuals the sampler has learned
+TRAINING_ONLY = ("codebook.counts", "codebook.sums")  # running averages that only further training would need
+
+
+def folder_of(source: str | Path) -> Path:
+    """Where a model is: one that ships with the package by name, any other by its folder.
+
+    Raises:
+        InputError: neither exists.
+    """
+    packaged = Path(str(resources.files("xray2xray"))) / "weights" / str(source)
+    # A bare name is a packaged model; a path with a slash is always a folder.
+    for folder in (packaged, Path(source)) if Path(source).name == str(source) else (Path(source),):
+        if (folder / "config.json").is_file():
+            return folder
+    raise InputError(
+        f"{source} is neither a packaged model nor a folder with a config.json; train one or check the path"
+    )
+
+
+def read_config(folder: Path, form: str = FORMAT) -> dict[str, Any]:
+    """config.json of a model's folder; `form` says which kind of model, by default a world model.
+
+    Raises:
+        InputError: it cannot be read, or is no model of this version.
+    """
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        kind = config["format"], config["version"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} cannot be read as a model's configuration ({error})") from None
+    if kind != (form, VERSION):
+        raise InputError(f"{path} is of format {kind}, expected {(form, VERSION)}; update xray2xray or the model")
+    return config
+
+
+def write_part(
+    folder: Path, part: str, module: nn.Module, notes: dict[str, Any] | None = None, form: str = FORMAT
+) -> str:
+    """Write one part's weights as float16 and enter it in config.json; other parts stay. Returns its sha256."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: _compact(t) for name, t in module.state_dict().items() if name not in TRAINING_ONLY}
+    path = folder / f"{part}.safetensors"
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(save(tensors))  # save_file would make the file private
+    config: dict[str, Any] = {"format": form, "version": VERSION}
+    if (folder / "config.json").exists():
+        config = read_config(folder, form)
+    config[part] = asdict(module.config)  # type: ignore[call-overload]
+    config["sha256"] = {**config.get("sha256", {}), part: sha256(path)}
+    write_json(folder / "config.json", config | (notes or {}))
+    return config["sha256"][part]
+
+
+def read_part(folder: Path, part: str, module: nn.Module, form: str = FORMAT) -> None:
+    """Fill `module` with one part's weights, as float32.
+
+    Raises:
+        InputError: the file is missing, does not have the sha256 of config.json, or does not fit.
+    """
+    path = folder / f"{part}.safetensors"
+    if not path.is_file():
+        raise InputError(f"{path} is missing; copy the whole model folder or train this part")
+    wanted = read_config(folder, form).get("sha256", {}).get(part)
+    if sha256(path) != wanted:
+        raise InputError(f"{path} does not have the sha256 that config.json gives; it is damaged, copy it again")
+    try:
+        tensors = {name: t.float() if t.is_floating_point() else t for name, t in load_file(path).items()}
+        missing, unexpected = module.load_state_dict(tensors, strict=False)
+    except (SafetensorError, RuntimeError) as error:
+        raise InputError(f"{path} does not fit its config.json ({str(error).splitlines()[0]})") from None
+    if unexpected or set(missing) - set(TRAINING_ONLY):
+        raise InputError(
+            f"{path} does not fit its config.json ({len(missing)} tensors missing, {len(unexpected)} unknown)"
+        )
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _compact(tensor: Tensor) -> Tensor:
+    compact = tensor.to(torch.float16) if tensor.is_floating_point() else tensor
+    return compact.detach().cpu().contiguous()
+
+
+def with_tuples(values: dict[str, Any]) -> dict[str, Any]:
+    """JSON has lists where a configuration has tuples."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}

@@ -1,0 +1,1 @@
+"""The networks: V, the forms of M, and both together."""

@@ -1,0 +1,1 @@
+"""Many items at once: on processes, with progress."""

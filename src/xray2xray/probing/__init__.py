@@ -1,0 +1,1 @@
+"""Probes and survival heads on frozen features."""

@@ -1,0 +1,1 @@
+"""One study through the model."""

@@ -1,0 +1,177 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from xray2xray.core.errors import InputError, UsageError
+from xray2xray.models.transitions import (
+    Action,
+    AutoregressiveConfig,
+    AutoregressiveTransition,
+    DirectConfig,
+    DirectTransition,
+)
+from xray2xray.models.transitions.direct import ARC_DEG
+from xray2xray.models.transitions.hidden import hidden_states
+from xray2xray.models.vision import VisionConfig, VisionModel
+from xray2xray.models.world_model import WorldModel, across, mirror_image
+from xray2xray.projection.geometry import STANDARD_ARC
+
+SIZE = 32
+
+
+def test_the_models_arc_is_the_projectors():
+    assert ARC_DEG == STANDARD_ARC
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Both forms of a small untrained model, saved."""
+    torch.manual_seed(0)
+    vision = VisionModel(
+        VisionConfig(size=SIZE, widths=(8, 16), blocks=(1, 1), head_width=8, latent_dim=8, codebook_size=32)
+    )
+    direct = DirectTransition(
+        DirectConfig(tokens=16, latent_dim=8, dim=32, heads=4, trunk=1, head=1, condition_dim=16, prior_inputs=4)
+    )
+    gpt = AutoregressiveTransition(AutoregressiveConfig(tokens=16, codebook_size=32, dim=32, heads=4, layers=1))
+    WorldModel(vision, direct, {"preset": "test"}).save_pretrained(tmp_path / "model")
+    WorldModel(vision, gpt, {"preset": "test"}).save_pretrained(tmp_path / "model")
+    return tmp_path / "model"
+
+
+@pytest.fixture
+def view():
+    return np.random.default_rng(0).uniform(0, 6, (SIZE, SIZE)).astype(np.float32)
+
+
+@pytest.mark.parametrize("form", ["direct", "autoregressive"])
+def test_imagine_gives_line_integrals_for_one_and_for_many(folder, view, form):
+    model = WorldModel.from_pretrained(folder, form)
+    one = model.imagine(view, yaw_deg=(-10.0, 0.0, 15.0))
+    many = model.imagine(np.stack([view, view[::-1]]), yaw_deg=(-10.0, 0.0, 15.0))
+    assert one.shape == (3, SIZE, SIZE)
+    assert many.shape == (2, 3, SIZE, SIZE)
+    assert one.dtype == many.dtype == np.float32
+    assert 0.0 <= one.min() <= one.max() <= 10.0
+    np.testing.assert_allclose(one, many[0], atol=1e-4)
+    np.testing.assert_allclose(one[1], model.reconstruct_views(view[None])[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("form", ["direct", "autoregressive"])
+def test_the_mirrored_patient_from_the_other_side_is_the_same_picture_mirrored(folder, view, form):
+    model = WorldModel.from_pretrained(folder, form=form)
+    angles = [-90.0, -30.0, 0.0, 30.0]
+    both = model.imagine(view, yaw_deg=angles, mirrored=True)
+    other = model.imagine(mirror_image(view), yaw_deg=[-yaw for yaw in angles], mirrored=True)
+    assert np.allclose(both, mirror_image(other), atol=1e-5)
+    assert np.allclose(
+        2 * both,
+        model.imagine(view, yaw_deg=angles)
+        + mirror_image(model.imagine(mirror_image(view), yaw_deg=[-yaw for yaw in angles])),
+        atol=1e-5,
+    )
+    with pytest.raises(UsageError, match="leave samples and others out"):
+        model.imagine(view, samples=2, generator=torch.Generator(), mirrored=True)
+
+
+def test_saving_and_loading_changes_no_more_than_float16_does(folder, view, tmp_path):
+    model = WorldModel.from_pretrained(folder)
+    model.save_pretrained(tmp_path / "again")
+    again = WorldModel.from_pretrained(tmp_path / "again")
+    np.testing.assert_array_equal(model.imagine(view), again.imagine(view))
+    assert again.config == model.config
+
+
+def test_a_direct_step_is_what_a_roll_out_gives(folder, view):
+    model = WorldModel.from_pretrained(folder)
+    latents, tokens = model.encode(view)
+    assert latents.shape == (1, 16, 8)
+    assert tokens.shape == (1, 16)
+    stepped = model.step(latents, Action.between(0.0, 40.0, 1, latents.device))
+    torch.testing.assert_close(stepped, model.roll_out(latents, 0.0, [40.0])[:, 0])
+
+
+def test_features(folder, view):
+    model = WorldModel.from_pretrained(folder)
+    views = np.stack([view, view * 0.5, view + 1])
+    assert model.features(views, "vision").shape == (3, 16 * 8)
+    assert model.features(views).shape == (3, 16 * 8 + 4 * 32)
+    assert model.features(views, "vision", pool=1).shape == (3, 8)
+    np.testing.assert_array_equal(model.features(views)[:, 128:], model.features(views, "hidden"))
+    with pytest.raises(UsageError, match="features"):
+        model.features(views, "anatomical")
+    with pytest.raises(UsageError, match="does not divide"):
+        model.features(views, "vision", pool=3)
+
+
+def test_hidden_states_of_the_direct_form_at_every_depth(folder, view):
+    model = WorldModel.from_pretrained(folder)
+    views = np.stack([view, view * 0.5])
+    looked_at = [-90.0, 0.0, 90.0]
+    by_depth = [model.features(views, "hidden", depth=depth, yaw_deg=looked_at) for depth in range(3)]
+    assert [f.shape[1] for f in by_depth] == [4 * 32, 4 * 32, 3 * 4 * 32], "the trunk knows no target"
+    latents, _ = model.encode(views)
+    embedded = model.transition.embed(latents) + model.transition.place
+    quarters = torch.nn.functional.layer_norm(embedded, (32,)).unflatten(1, (2, 2, 2, 2)).mean(dim=(2, 4))
+    np.testing.assert_allclose(by_depth[0], quarters.flatten(1).detach().numpy(), atol=1e-5)
+    np.testing.assert_allclose(by_depth[2][:, -4 * 32 :], model.features(views, "hidden"), atol=1e-6)
+    assert (across(0.0), across(90.0), across(-90.0), across(-30.0)) == (90.0, 0.0, 0.0, 60.0)
+    for depth in (-1, 3):
+        with pytest.raises(UsageError, match=f"no depth {depth}"):
+            model.features(views, "hidden", depth=depth)
+    with pytest.raises(UsageError, match="vision"):
+        model.features(views, "vision", depth=1)
+
+
+def test_hidden_states_of_the_walk_are_those_that_write_the_views(folder, view):
+    model = WorldModel.from_pretrained(folder, "autoregressive")
+    views = np.stack([view, view[::-1]])
+    _, tokens = model.encode(views)
+    assert model.features(views, "hidden", depth=0).shape == (2, 2 * 4 * 32), "both directions"
+    assert model.features(views, yaw_deg=[-10.0]).shape == (2, 16 * 8 + 4 * 32)
+    # the token that the last hidden states make likeliest is the one that the roll-out wrote
+    found = hidden_states(model.transition, tokens, 0.0, [-10.0, 5.0])
+    likeliest = (found @ model.transition.embed.weight.T).argmax(dim=-1)
+    torch.testing.assert_close(likeliest, model.roll_out(tokens, 0.0, [-10.0, 5.0]))
+    with pytest.raises(UsageError, match="own angle"):
+        model.features(views, "hidden", yaw_deg=[0.0])
+
+
+def test_a_changed_weight_file_is_refused(folder):
+    path = folder / "direct.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(bytes(content))
+    with pytest.raises(InputError, match="sha256"):
+        WorldModel.from_pretrained(folder)
+    assert WorldModel.from_pretrained(folder, "autoregressive").config.form == "autoregressive"
+
+
+def test_missing_parts_are_named(folder, tmp_path):
+    (folder / "vision.safetensors").unlink()
+    with pytest.raises(InputError, match=r"vision\.safetensors is missing"):
+        WorldModel.from_pretrained(folder)
+    with pytest.raises(InputError, match="neither a packaged model nor a folder"):
+        WorldModel.from_pretrained(tmp_path / "nowhere")
+    with pytest.raises(UsageError, match="form"):
+        WorldModel.from_pretrained(folder, "both")
+
+
+def test_a_form_that_was_not_trained(folder):
+    config = json.loads((folder / "config.json").read_text())
+    del config["direct"]
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match="no trained direct"):
+        WorldModel.from_pretrained(folder)
+
+
+def test_views_of_the_wrong_kind_are_refused(folder, view):
+    model = WorldModel.from_pretrained(folder)
+    with pytest.raises(InputError, match="32 x 32"):
+        model.imagine(np.zeros((SIZE, SIZE + 1), np.float32))
+    with pytest.raises(InputError, match="NaN"):
+        model.imagine(np.full_like(view, np.nan))
+    with pytest.raises(InputError, match="32 x 32"):
+        model.imagine(view[None][:0])
