@@ -1,7 +1,7 @@
 """The shape of a body: the numbers that outline, cage and organs are built from, drawn with their correlations.
 
 The joint distribution is a Gaussian with limits, kept in `joint_shape.json`. Its means, spreads and correlations were
-fitted to real chests by analysis-by-synthesis (`python -m xray2xray.experiments.realism.fit_shape`); what two projections cannot tell
+fitted to real chests by analysis-by-synthesis (`experiments.realism.fit_shape`); what two projections cannot tell
 keeps the ranges of textbook anatomy.
 """
 

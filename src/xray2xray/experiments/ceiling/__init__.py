@@ -1,1 +1,1 @@
-"""What a frontal view can know of each label, and what no frontal can: `python -m xray2xray.experiments.ceiling --help`."""
+"""What a frontal view can know of each label: `python -m xray2xray.experiments.ceiling --help`."""

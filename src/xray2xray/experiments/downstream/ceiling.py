@@ -1,4 +1,4 @@
-"""The frontal-only ceiling of each task, as `python -m xray2xray.experiments.ceiling` measured it, and who is above it."""
+"""The frontal-only ceiling of each task (`xray2xray.experiments.ceiling`), and who is above it."""
 
 import json
 from collections.abc import Mapping, Sequence

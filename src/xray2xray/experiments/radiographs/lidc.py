@@ -6,7 +6,7 @@
 Of each patient with a CT and a frontal radiograph, the radiograph is prepared as the verbs do, and its frontal and its
 left lateral are imagined. The CT, without its couch, is rendered from both sides. Breath, arms and magnification
 differ, so no grey values are compared but outlines of the lungs, found by one function on all views
-(`evaluation.anatomy.lung_field`) and aligned on the frontals only (`xray2xray.experiments.radiographs.outlines`). In the same way are scored
+(`evaluation.anatomy.lung_field`) and aligned on the frontals only (`outlines.py`). In the same way are scored
 the mean training views, with --train ridge regression and ten neighbours, and as a ceiling what is imagined from the
 CT's own frontal. A patient that cannot be used is listed with the reason. OUT gets lidc.json, lidc.md and lidc.png.
 """

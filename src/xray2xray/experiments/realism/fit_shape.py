@@ -1,4 +1,6 @@
-"""Fit the joint shape of virtual patients to real two-view cases: `python -m xray2xray.experiments.realism.fit_shape PAIRS --out DIR`.
+"""Fit the joint shape of virtual patients to real two-view cases.
+
+    python -m xray2xray.experiments.realism.fit_shape PAIRS --out DIR
 
 Analysis by synthesis for a population, as approximate Bayesian computation by population Monte Carlo (Beaumont et al.,
 Biometrika 96:983, 2009). Bodies are drawn, their frontal and lateral synthesised, and every real case takes the bodies

@@ -1,4 +1,6 @@
-"""What each part of the virtual cohort is worth for real chests: `python -m xray2xray.experiments.warps.ablation CT... --out DIR`.
+"""What each part of the virtual cohort is worth for real chests.
+
+    python -m xray2xray.experiments.warps.ablation CT... --out DIR
 
 Each lever is taken out of the cohort, everything else left as it is, and `ridge_pca`, fitted on what remains, predicts
 the views of real CTs that had no part in the cohort. Ridge regression has no seed and no training time of its own, so

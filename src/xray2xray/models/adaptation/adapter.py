@@ -23,7 +23,7 @@ class Adapter:
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, device: str = "cpu") -> "Adapter":
-        """The adapter in a folder that `python -m xray2xray.experiments.adaptation.train` made, or the packaged one, `cyclegan`.
+        """The adapter in a folder that `experiments.adaptation.train` made, or the packaged one, `cyclegan`.
 
         Raises:
             InputError: there is none, or a file is missing, damaged or has the wrong sha256.
@@ -32,7 +32,7 @@ class Adapter:
         config = read_config(folder)
         if PART not in config:
             raise InputError(
-                f"{folder} holds no adapter; train one with `python -m xray2xray.experiments.adaptation.train`"
+                f"{folder} holds no adapter; train one with python -m xray2xray.experiments.adaptation.train"
             )
         try:
             settings = config[PART] | {"dilations": tuple(config[PART]["dilations"])}
