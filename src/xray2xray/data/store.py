@@ -18,8 +18,8 @@ import numpy as np
 
 from ..core.errors import InputError, UsageError
 from ..io.files import atomic_path, prepare_out, write_json
+from ..parallel.threads import on_threads
 from ..projection.geometry import STANDARD_ARC, Geometry
-from ..projection.threads import on_threads
 
 FORMAT, VERSION = "xray2xray-views", 1
 SCALE = 4096  # uint16 steps of p: 0 to 16 in steps of 0.00024; the densest chest seen reaches 8.4

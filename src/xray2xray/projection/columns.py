@@ -5,82 +5,69 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..parallel.threads import on_threads, workers
 from . import column_kernels as kernels
 from .geometry import Geometry, Pose, fan_mm
-from .grid import Grid, attenuating_box, axis_aligned
-from .threads import on_threads, workers
+from .grid import Grid, attenuating_box
+from .request import Request
 
 
-def unsupported(affine: np.ndarray, geometry: Geometry, poses: Sequence[Pose]) -> str | None:
+def unsupported(request: Request) -> str | None:
     """Why this backend cannot serve a request, None if it can."""
-    if not all(pose.upright for pose in poses):
+    if not all(pose.upright for pose in request.poses):
         return "poses with pitch or roll"
-    return "a grid that is oblique to the body axes" if axis_aligned(affine) is None else None
+    return "a grid that is oblique to the body axes" if request.grid is None else None
 
 
-def project(
-    mu: np.ndarray,
-    affine: np.ndarray,
-    geometry: Geometry,
-    poses: Sequence[Pose],
-    isocentre_mm: np.ndarray,
-    threads: int | None,
-) -> np.ndarray:
+def project(mu: np.ndarray, request: Request) -> np.ndarray:
     """See `forward.project`."""
-    grid = axis_aligned(affine)
-    assert grid is not None
-    mu = mu.transpose(grid.order)
+    mu = request.ordered(mu)
     box = attenuating_box(mu)
     volume = np.ascontiguousarray(mu[box], np.float32)
-    views = np.zeros((len(poses), geometry.size, geometry.size), np.float32)
-    if volume.size == 0 or len(poses) == 0:
+    views = np.zeros(request.views_shape, np.float32)
+    if volume.size == 0 or len(views) == 0:
         return views
-    rows = _rows(grid, geometry)
+    size, rows = request.geometry.size, _rows(request)
     start = np.array([part.start for part in box])
 
     def share(some: np.ndarray) -> None:
-        rays = _rays(grid, start, isocentre_mm, geometry, [poses[v] for v in some], rows)
-        sums = np.zeros((len(some), geometry.size, rows.phases, rows.padded), np.float32)
+        rays = _rays(request, [request.poses[v] for v in some], rows, start)
+        sums = np.zeros((len(some), size, rows.phases, rows.padded), np.float32)
         for axis in (0, 1):
             kernels.forward_columns(volume, sums, rays, axis)
-        upwards = sums.transpose(0, 3, 2, 1).reshape(len(some), -1, geometry.size)[:, : geometry.size]
-        views[some] = rows.hung(upwards) * _sample_mm(geometry, rays)
+        upwards = sums.transpose(0, 3, 2, 1).reshape(len(some), -1, size)[:, :size]
+        views[some] = rows.turned(upwards) * _sample_mm(request.geometry, rays)
 
-    on_threads(share, np.array_split(np.arange(len(poses)), min(workers(threads), len(poses))), threads)
+    parts = np.array_split(np.arange(len(views)), min(workers(request.threads), len(views)))
+    on_threads(share, parts, request.threads)
     return views
 
 
-def backproject(
-    views: np.ndarray,
-    shape: tuple[int, int, int],
-    affine: np.ndarray,
-    geometry: Geometry,
-    poses: Sequence[Pose],
-    isocentre_mm: np.ndarray,
-    threads: int | None,
-) -> np.ndarray:
+def backproject(views: np.ndarray, request: Request) -> np.ndarray:
     """See `forward.backproject`."""
-    grid = axis_aligned(affine)
-    assert grid is not None
-    if len(poses) == 0:
-        return np.zeros(shape, np.float32)
-    volume = np.zeros([shape[axis] for axis in grid.order], np.float32)
-    rows = _rows(grid, geometry)
-    rays = _rays(grid, np.zeros(3), isocentre_mm, geometry, poses, rows)
-    values = np.zeros((len(poses), geometry.size, rows.phases, rows.padded + 2 * kernels.MARGIN), np.float32)
-    given = np.zeros((len(poses), rows.phases * rows.padded, geometry.size), np.float32)
-    given[:, : geometry.size] = rows.hung(views * _sample_mm(geometry, rays))
-    values[..., kernels.MARGIN : -kernels.MARGIN] = given.reshape(
-        len(poses), rows.padded, rows.phases, geometry.size
-    ).transpose(0, 3, 2, 1)
+    if len(views) == 0:
+        return np.zeros(request.shape, np.float32)
+    volume = np.zeros(request.ordered_shape, np.float32)
+    (count, size, _), rows = views.shape, _rows(request)
+    rays = _rays(request, request.poses, rows, np.zeros(3))
+    values = np.zeros((count, size, rows.phases, rows.padded + 2 * kernels.MARGIN), np.float32)
+    given = np.zeros((count, rows.padded * rows.phases, size), np.float32)
+    given[:, :size] = rows.turned(views * _sample_mm(request.geometry, rays))
+    inner = values[..., kernels.MARGIN : -kernels.MARGIN]
+    inner[...] = given.reshape(count, rows.padded, rows.phases, size).transpose(0, 3, 2, 1)
     for axis in (0, 1):
 
         def fill(planes: np.ndarray, axis: int = axis) -> None:
             kernels.adjoint_columns(volume, values, rays, axis, int(planes[0]), int(planes[-1]) + 1)
 
         planes = np.arange(volume.shape[axis])
-        on_threads(fill, np.array_split(planes, min(4 * workers(threads), len(planes))), threads)
-    return np.ascontiguousarray(volume.transpose(np.argsort(grid.order)))
+        on_threads(fill, np.array_split(planes, min(4 * workers(request.threads), len(planes))), request.threads)
+    return request.restored(volume)
+
+
+def _grid(request: Request) -> Grid:
+    assert request.grid is not None  # see `unsupported`
+    return request.grid
 
 
 @dataclass(frozen=True)
@@ -94,27 +81,27 @@ class _Rows:
     phases: int
     padded: int
 
-    def hung(self, views: np.ndarray) -> np.ndarray:
+    def turned(self, views: np.ndarray) -> np.ndarray:
         """(n, rows, columns) the other way up where z grows against the rows; its own inverse."""
         return views if self.in_order else views[:, ::-1]
 
 
-def _rows(grid: Grid, geometry: Geometry) -> _Rows:
+def _rows(request: Request) -> _Rows:
+    grid, geometry = _grid(request), request.geometry
     pitch = geometry.pixel_mm / geometry.magnification / abs(grid.step_mm[2])
     phases = max(1, round(1 / pitch))
     blocks = -(-geometry.size // (phases * kernels.LANES))
     return _Rows(in_order=bool(grid.step_mm[2] < 0), phases=phases, padded=blocks * kernels.LANES)
 
 
-def _rays(
-    grid: Grid, start: np.ndarray, isocentre_mm: np.ndarray, geometry: Geometry, poses: Sequence[Pose], rows: _Rows
-) -> kernels.ColumnRays:
+def _rays(request: Request, poses: Sequence[Pose], rows: _Rows, start: np.ndarray) -> kernels.ColumnRays:
     """The rays in voxels of the box that begins at voxel `start`; see `ColumnRays`.
 
     A column steps through planes of the axis, x or y, along which it crosses more voxels.
     """
+    grid, geometry = _grid(request), request.geometry
     fans = [fan_mm(geometry, pose) for pose in poses]
-    isocentre = (isocentre_mm - grid.origin_mm) / grid.step_mm - start
+    isocentre = (request.isocentre_mm - grid.origin_mm) / grid.step_mm - start
     starts = np.stack([fan.start_xy for fan in fans]) / grid.step_mm[:2] + isocentre[:2]
     runs = np.stack([fan.end_xy - fan.start_xy for fan in fans]) / grid.step_mm[:2]
     across_x = np.abs(runs[..., 0]) >= np.abs(runs[..., 1])

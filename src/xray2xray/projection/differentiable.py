@@ -1,16 +1,21 @@
-"""The projectors inside a torch graph: the fast kernels where they can serve, else the torch reference."""
+"""The projectors inside a torch graph, for one volume or a batch: the fast kernels where they can serve, else torch."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from .forward import Backend, backproject, project
-from .geometry import Geometry, Poses
-from .reference import project_torch
+from ..core.errors import InputError
+from ..parallel.threads import on_threads, workers
+from .forward import Backend, backproject_request, project_request
+from .geometry import Geometry, Pose, Poses
+from .reference import backproject_batch, pose_tensor, project_batch
+from .request import Request
 
 Vector = Sequence[float] | np.ndarray
+Apply = Callable[[np.ndarray], np.ndarray]
 
 
 def project_tensor(
@@ -22,51 +27,112 @@ def project_tensor(
     backend: Backend = "auto",
     threads: int | None = None,
 ) -> torch.Tensor:
-    """`project` of a tensor: line integrals (n, size, size) of its dtype and on its device, with gradients.
+    """`project` of a tensor or a batch: line integrals of its dtype and on its device, with gradients.
 
     Args:
-        mu: (nx, ny, nz) attenuation per mm.
-        poses: as in `project`, or an (n, 6) tensor of yaw, pitch, roll (degrees) and translation (mm), to which
-            gradients flow as well.
-        backend: as in `project`. `auto` is `torch` where poses are a tensor, in float64 and away from the CPU. All
-            others compute in float32 on the CPU; their gradient is their exact transpose, which can be differentiated
-            again.
+        mu: (nx, ny, nz) attenuation per mm, or a batch (b, c, nx, ny, nz) on one grid.
+        poses: as in `project`, or a tensor (n, 6) of yaw, pitch, roll (degrees) and translation (mm). A batch takes
+            one set of poses for all, or a tensor (b, n, 6). Patients with isocentres of their own have them here: a
+            translation moves the X-ray set as another isocentre does.
+        backend: as in `project`. `auto` is `torch` in float64, away from the CPU, and for poses that need gradients.
+            All others compute in float32 on the CPU; their gradient is their exact transpose, which can be
+            differentiated again. In a batch, `auto` decides for each set of poses.
+        threads: all cores by default; they share out the batch first, then the views. `torch` has its own.
+
+    Returns:
+        (n, size, size), of a batch (b, c, n, size, size).
 
     Raises:
-        InputError: as `project`.
+        InputError: as `project`; `mu` or a tensor of poses has another shape; a backend other than `torch` is asked for
+            gradients to the poses.
     """
-    for_torch = isinstance(poses, torch.Tensor) or mu.dtype == torch.float64 or mu.device.type != "cpu"
-    if backend == "torch" or (backend == "auto" and for_torch):
-        return project_torch(mu, affine, geometry, poses, isocentre_mm)
-    forward, transpose = _pair(tuple(mu.shape), affine, geometry, poses, isocentre_mm, backend, threads)
-    return _Linear.apply(mu, forward, transpose)
+    if mu.ndim == 3:
+        return project_tensor(mu[None, None], affine, geometry, poses, isocentre_mm, backend, threads)[0, 0]
+    shape = mu.shape[2:] if mu.ndim == 5 else mu.shape
+    request, table = Request.of(shape, affine, geometry, [], isocentre_mm, threads), _table(poses, len(mu))
+    if _needs_torch(mu, table, backend):
+        return project_batch(mu, request, table)
+    return _Linear.apply(mu, *_pair(mu.shape[0] * mu.shape[1], request, table, backend))
 
 
 def backproject_tensor(
     views: torch.Tensor,
-    shape: tuple[int, ...],
+    shape: Sequence[int],
     affine: np.ndarray,
     geometry: Geometry,
-    poses: Poses,
+    poses: Poses | torch.Tensor,
     isocentre_mm: Vector = (0.0, 0.0, 0.0),
     backend: Backend = "auto",
     threads: int | None = None,
 ) -> torch.Tensor:
-    """`backproject` of a tensor of views (n, size, size), in float32 on the CPU; its gradient is `project`."""
-    forward, transpose = _pair(shape, affine, geometry, poses, isocentre_mm, backend, threads)
-    return _Linear.apply(views, transpose, forward)
+    """`backproject` of views (n, size, size) or a batch (b, c, n, size, size): (nx, ny, nz) or (b, c, nx, ny, nz).
+
+    The transpose of `project_tensor`, whose other arguments it takes; its gradient is `project_tensor`.
+    """
+    if views.ndim == 3:
+        more = (shape, affine, geometry, poses, isocentre_mm, backend, threads)
+        return backproject_tensor(views[None, None], *more)[0, 0]
+    request, table = Request.of(shape, affine, geometry, [], isocentre_mm, threads), _table(poses, len(views))
+    if views.ndim != 5 or views.shape[2:] != (table.shape[1], geometry.size, geometry.size):
+        raise InputError(
+            f"{table.shape[1]} poses need as many views of {geometry.size} x {geometry.size} pixels, "
+            f"got a tensor of shape {tuple(views.shape)}"
+        )
+    if _needs_torch(views, table, backend):
+        return backproject_batch(views, request, table)
+    return _Linear.apply(views, *_pair(views.shape[0] * views.shape[1], request, table, backend)[::-1])
 
 
-def _pair(shape: tuple[int, ...], affine: np.ndarray, *request: Any) -> tuple[Callable, Callable]:
-    """A and its transpose as functions of arrays."""
-    return lambda x: project(x, affine, *request), lambda y: backproject(y, shape, affine, *request)
+def _table(poses: Poses | torch.Tensor, batch: int) -> torch.Tensor:
+    """(1 or batch, n, 6): the poses as a tensor."""
+    table = poses if isinstance(poses, torch.Tensor) else pose_tensor(poses)
+    table = table[None] if table.ndim == 2 else table
+    if table.ndim != 3 or table.shape[2] != 6 or len(table) not in (1, batch):
+        raise InputError(
+            f"a batch of {batch} needs poses of shape (n, 6) or ({batch}, n, 6), got {tuple(table.shape)}: "
+            "yaw, pitch, roll in degrees, translation in mm"
+        )
+    return table
+
+
+def _needs_torch(x: torch.Tensor, poses: torch.Tensor, backend: Backend) -> bool:
+    if backend == "auto":
+        return poses.requires_grad or x.dtype == torch.float64 or x.device.type != "cpu"
+    if poses.requires_grad and backend != "torch":
+        raise InputError(f"the projector {backend!r} has no gradients to poses; use backend='torch' or 'auto'")
+    return backend == "torch"
+
+
+def _pair(items: int, request: Request, poses: torch.Tensor, backend: Backend) -> tuple[Apply, Apply]:
+    """A and its transpose as functions of arrays (b, c, ...), where b times c is `items`."""
+    cores = workers(request.threads)
+    for_each = max(1, cores // max(1, items))
+    requests = [
+        replace(request, poses=tuple(Pose(*row[:3], tuple(row[3:])) for row in some), threads=for_each)
+        for some in poses.detach().to("cpu", torch.float64).tolist()
+    ]
+
+    def batched(apply: Callable[..., np.ndarray], shape: tuple[int, ...]) -> Apply:
+        def on_all(given: np.ndarray) -> np.ndarray:
+            made = np.empty((*given.shape[:2], *shape), np.float32)
+
+            def on_one(at: tuple[int, ...]) -> None:
+                made[at] = apply(given[at], requests[at[0] % len(requests)], backend)
+
+            on_threads(on_one, np.ndindex(*given.shape[:2]), cores)
+            return made
+
+        return on_all
+
+    views_shape = (poses.shape[1], request.geometry.size, request.geometry.size)
+    return batched(project_request, views_shape), batched(backproject_request, request.shape)
 
 
 class _Linear(torch.autograd.Function):
     """y = A x, whose gradient is A^T, whose gradient is A again."""
 
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, apply: Callable, transpose: Callable) -> torch.Tensor:
+    def forward(ctx: Any, x: torch.Tensor, apply: Apply, transpose: Apply) -> torch.Tensor:
         ctx.pair = apply, transpose
         return torch.from_numpy(apply(x.detach().to("cpu", torch.float32).numpy())).to(x)
 

@@ -1,6 +1,7 @@
 """Volume to views, and views to volume by the exact transpose: one pair of functions, four ways to compute it.
 
-Every backend is a module with the same two functions and the same quadrature (see `column_kernels`):
+A backend is a module with `unsupported(request)`, `project(mu, request)` and `backproject(views, request)`; all use
+the same quadrature (see `column_kernels`):
 
     columns     numba; upright poses, grids along the body axes                the fast path
     sparse      one sparse matrix; the same, parallel beam only                for few rows, and for linear algebra
@@ -10,17 +11,29 @@ Every backend is a module with the same two functions and the same quadrature (s
 
 from collections.abc import Sequence
 from importlib import import_module
-from types import ModuleType
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
 from ..core.errors import InputError
-from .geometry import Geometry, Pose, Poses, as_poses
-from .grid import axis_order
+from .geometry import Geometry, Poses
+from .request import Request
 
 Backend = Literal["auto", "columns", "sparse", "rays", "torch"]
 _MODULES = {"columns": ".columns", "sparse": ".sparse", "rays": ".rays", "torch": ".reference"}
+
+
+class Projector(Protocol):
+    """What the module of a backend has."""
+
+    def unsupported(self, request: Request) -> str | None:
+        """Why this backend cannot serve the request; None if it can."""
+
+    def project(self, mu: np.ndarray, request: Request) -> np.ndarray:
+        """Line integrals, float32 of `request.views_shape`."""
+
+    def backproject(self, views: np.ndarray, request: Request) -> np.ndarray:
+        """The transpose, float32 of `request.shape`."""
 
 
 def project(
@@ -49,15 +62,12 @@ def project(
             cannot serve the request.
     """
     mu = np.asarray(mu)
-    _, affine, posed, isocentre = _checked(mu.shape, affine, poses, isocentre_mm)
-    if not np.isfinite(mu.sum()):
-        raise InputError("the attenuation has values that are not finite; replace them before projecting")
-    return _choose(backend, affine, geometry, posed).project(mu, affine, geometry, posed, isocentre, threads)
+    return project_request(mu, Request.of(mu.shape, affine, geometry, poses, isocentre_mm, threads), backend)
 
 
 def backproject(
     views: np.ndarray,
-    shape: tuple[int, ...],
+    shape: Sequence[int],
     affine: np.ndarray,
     geometry: Geometry,
     poses: Poses,
@@ -70,38 +80,38 @@ def backproject(
     It uses the very weights of `project`, so <project(x), y> = <x, backproject(y)> up to float32 rounding. The other
     arguments and the errors are those of `project`.
     """
-    views = np.asarray(views, np.float32)
-    box, affine, posed, isocentre = _checked(shape, affine, poses, isocentre_mm)
-    if views.shape != (len(posed), geometry.size, geometry.size):
+    request = Request.of(shape, affine, geometry, poses, isocentre_mm, threads)
+    return backproject_request(np.asarray(views, np.float32), request, backend)
+
+
+def project_request(mu: np.ndarray, request: Request, backend: Backend = "auto") -> np.ndarray:
+    """`project` for a request that was made before, for callers that repeat it."""
+    if not np.isfinite(mu.sum()):
+        raise InputError("the attenuation has values that are not finite; replace them before projecting")
+    return choose(backend, request).project(mu, request)
+
+
+def backproject_request(views: np.ndarray, request: Request, backend: Backend = "auto") -> np.ndarray:
+    """`backproject` of float32 views for a request that was made before."""
+    if views.shape != request.views_shape:
+        count, size, _ = request.views_shape
         raise InputError(
-            f"{len(posed)} poses need as many views of {geometry.size} x {geometry.size} pixels, "
-            f"got an array of shape {views.shape}"
+            f"{count} poses need as many views of {size} x {size} pixels, got an array of shape {views.shape}"
         )
-    module = _choose(backend, affine, geometry, posed)
-    return module.backproject(views, box, affine, geometry, posed, isocentre, threads)
+    return choose(backend, request).backproject(views, request)
 
 
-def _checked(
-    shape: tuple[int, ...], affine: np.ndarray, poses: Poses, isocentre_mm: Sequence[float] | np.ndarray
-) -> tuple[tuple[int, int, int], np.ndarray, list[Pose], np.ndarray]:
-    if len(shape) != 3 or 0 in shape:
-        raise InputError(f"a volume has three axes of at least one voxel each, got shape {tuple(shape)}")
-    axis_order(affine)
-    isocentre = np.asarray(isocentre_mm, np.float64)
-    if isocentre.shape != (3,) or not np.isfinite(isocentre).all():
-        raise InputError(f"the isocentre is three finite millimetres, got {isocentre_mm!r}")
-    return (shape[0], shape[1], shape[2]), np.asarray(affine, np.float64), as_poses(poses), isocentre
-
-
-def _choose(backend: str, affine: np.ndarray, geometry: Geometry, poses: Sequence[Pose]) -> ModuleType:
-    """The module of a backend; `torch` is only imported where it is asked for."""
+def choose(backend: str, request: Request) -> Projector:
+    """The module of a backend; torch is imported only for `torch`. Raises InputError where it cannot serve."""
     if backend == "auto":
-        columns = import_module(_MODULES["columns"], __package__)
-        backend = "rays" if columns.unsupported(affine, geometry, poses) else "columns"
+        backend = "rays" if _module("columns").unsupported(request) else "columns"
     if backend not in _MODULES:
         raise InputError(f"no projector {backend!r}; choose auto, {', '.join(_MODULES)}")
-    module = import_module(_MODULES[backend], __package__)
-    reason = module.unsupported(affine, geometry, poses)
+    reason = _module(backend).unsupported(request)
     if reason:
         raise InputError(f"the projector {backend!r} does not take {reason}; backend='auto' finds one that does")
-    return module
+    return _module(backend)
+
+
+def _module(backend: str) -> Projector:
+    return import_module(_MODULES[backend], __package__)  # type: ignore[return-value]

@@ -1,6 +1,6 @@
 """Rays of any pose through a grid of any orientation, one by one, and the exact transpose.
 
-The quadrature is that of `column_kernels`; only nothing is shared between rays. A detector column is walked through
+The quadrature is that of `column_kernels`; only nothing is shared between rays. A detector column is stepped through
 plane by plane, all its rays together: they lie near one another, so what one ray has loaded serves the next.
 
 Both kernels live in one file on purpose: numba's cache does not notice changes of callees in other files. They are
@@ -50,7 +50,7 @@ def _inside(at, step, size, first, last):
 
 
 @njit(nogil=True, cache=True, inline="always")
-def _prepare(padded, nz, start, run, axes, axis, u, v, walk, planes):
+def _prepare(padded, nz, start, run, axes, axis, u, v, track, planes):
     """Where the rays of a column that cross `axis` are in plane 0, how far they move per plane, which planes they meet.
 
     Returns the first and the last + 1 plane that any of them meets.
@@ -72,16 +72,16 @@ def _prepare(padded, nz, start, run, axes, axis, u, v, walk, planes):
         first, last = _inside(at_u, du, sizes[u], first, last)
         first, last = _inside(at_v, dv, sizes[v], first, last)
         if first < last:
-            walk[r, 0], walk[r, 1], walk[r, 2], walk[r, 3] = at_u, du, at_v, dv
+            track[r, 0], track[r, 1], track[r, 2], track[r, 3] = at_u, du, at_v, dv
             planes[r, 0], planes[r, 1] = first, last
             earliest, latest = min(earliest, first), max(latest, last)
     return earliest, latest
 
 
 @njit(nogil=True, fastmath=True, cache=True, inline="always")
-def _cell(walk, r, plane, plane_stride, u_stride, v_stride):
+def _cell(track, r, plane, plane_stride, u_stride, v_stride):
     """Where ray r meets a plane: the index of the voxel before it, and how far it is on the way to the next ones."""
-    at_u, at_v = walk[r, 0] + plane * walk[r, 1], walk[r, 2] + plane * walk[r, 3]
+    at_u, at_v = track[r, 0] + plane * track[r, 1], track[r, 2] + plane * track[r, 3]
     u, v = int(at_u), int(at_v)
     corner = np.uint64(plane * plane_stride + u * u_stride + v * v_stride)
     return corner, np.float32(at_u - u), np.float32(at_v - v)
@@ -101,17 +101,17 @@ def forward_rays(padded, nz, sums, start, run, axes):
     columns, rows = sums.shape
     strides = (padded.shape[1] * padded.shape[2], padded.shape[2], 1)
     flat = padded.reshape(-1)
-    walk, planes = np.empty((rows, 4)), np.empty((rows, 2), np.int64)
+    track, planes = np.empty((rows, 4)), np.empty((rows, 2), np.int64)
     for axis in range(3):
         u, v = (1 if axis == 0 else 0), (1 if axis == 2 else 2)
         u_stride, v_stride = np.uint64(strides[u]), np.uint64(strides[v])
         for c in range(columns):
-            first, last = _prepare(padded, nz, start[c], run[c], axes[c], axis, u, v, walk, planes)
+            first, last = _prepare(padded, nz, start[c], run[c], axes[c], axis, u, v, track, planes)
             for plane in range(first, last):
                 for r in range(rows):
                     if plane < planes[r, 0] or plane >= planes[r, 1]:
                         continue
-                    corner, fu, fv = _cell(walk, r, plane, strides[axis], strides[u], strides[v])
+                    corner, fu, fv = _cell(track, r, plane, strides[axis], strides[u], strides[v])
                     beside = corner + u_stride
                     near = flat[corner] + fv * (flat[corner + v_stride] - flat[corner])
                     far = flat[beside] + fv * (flat[beside + v_stride] - flat[beside])
@@ -127,17 +127,17 @@ def adjoint_rays(padded, nz, values, start, run, axes):
     columns, rows = values.shape
     strides = (padded.shape[1] * padded.shape[2], padded.shape[2], 1)
     flat = padded.reshape(-1)
-    walk, planes = np.empty((rows, 4)), np.empty((rows, 2), np.int64)
+    track, planes = np.empty((rows, 4)), np.empty((rows, 2), np.int64)
     for axis in range(3):
         u, v = (1 if axis == 0 else 0), (1 if axis == 2 else 2)
         u_stride, v_stride = np.uint64(strides[u]), np.uint64(strides[v])
         for c in range(columns):
-            first, last = _prepare(padded, nz, start[c], run[c], axes[c], axis, u, v, walk, planes)
+            first, last = _prepare(padded, nz, start[c], run[c], axes[c], axis, u, v, track, planes)
             for plane in range(first, last):
                 for r in range(rows):
                     if plane < planes[r, 0] or plane >= planes[r, 1]:
                         continue
-                    corner, fu, fv = _cell(walk, r, plane, strides[axis], strides[u], strides[v])
+                    corner, fu, fv = _cell(track, r, plane, strides[axis], strides[u], strides[v])
                     beside = corner + u_stride
                     far = fu * values[c, r]
                     near = values[c, r] - far

@@ -1,20 +1,18 @@
-"""Backend `torch`: any pose, any grid, any device, gradients to the volume and to the pose.
+"""Backend `torch`: any pose, any grid, any device, batches, gradients to the volume and to the pose.
 
 It is what the fast kernels are checked against. The quadrature is that of `column_kernels`: a ray is sampled once in
 every plane across its dominant in-plane axis, bilinearly within the plane. Only where a tilted ray climbs more than 45
 degrees along z, as in no upright view, planes of z are stepped through.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
+from torch.utils.checkpoint import checkpoint
 
-from ..core.errors import InputError
-from .geometry import Geometry, Pose, Poses, as_poses
-from .grid import axis_order
+from .geometry import Geometry, Poses, as_poses
+from .request import Request
 
-_SAMPLES_AT_ONCE = 1 << 22  # rays x planes worked on together: bounds the memory to some 200 MB
+_SAMPLES_AT_ONCE = 1 << 22  # batch x channels x rays x planes worked on together: bounds the memory to some 200 MB
 
 
 def pose_tensor(poses: Poses) -> torch.Tensor:
@@ -23,109 +21,127 @@ def pose_tensor(poses: Poses) -> torch.Tensor:
 
 
 def pose_rays(geometry: Geometry, poses: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Start and end of every ray relative to the isocentre, two (n, size rows, size columns, 3) float64, RAS mm.
+    """Start and end of every ray relative to the isocentre, two (n, size rows, size columns, 3) float64, RAS mm."""
+    starts, ends = _rays(geometry, poses[None].to(torch.float64), torch.arange(len(poses) * geometry.size**2))
+    shape = (len(poses), geometry.size, geometry.size, 3)
+    return starts.reshape(shape), ends.reshape(shape)
+
+
+def _rays(geometry: Geometry, poses: torch.Tensor, which: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Start and end of some rays of poses (b, n, 6), two (b, rays, 3); `which` (rays,) indexes (n, rows, columns).
 
     At rest (yaw 0) the source stands posterior; the set is turned by Rz(yaw) Rx(-pitch) Ry(roll) and then shifted.
     """
-    poses = poses.to("cpu", torch.float64)
-    offsets = torch.from_numpy(geometry.offsets_mm)
-    rows, columns = torch.meshgrid(-offsets, -offsets, indexing="ij")
+    size = geometry.size
+    offsets = torch.from_numpy(geometry.offsets_mm).to(poses)
+    columns, rows = -offsets[which % size], -offsets[which // size % size]
     ends = torch.stack([columns, torch.full_like(rows, geometry.sdd_mm - geometry.sod_mm), rows], dim=-1)
     if geometry.beam == "cone":
-        starts = torch.tensor([0.0, -geometry.sod_mm, 0.0], dtype=torch.float64).expand_as(ends)
+        starts = ends.new_tensor([0.0, -geometry.sod_mm, 0.0]).expand_as(ends)
     else:
-        starts = ends - torch.tensor([0.0, geometry.sdd_mm, 0.0], dtype=torch.float64)
-    turn = _rotation(torch.deg2rad(poses[:, :3]))[:, None, None]
-    shift = poses[:, None, None, 3:]
+        starts = ends - ends.new_tensor([0.0, geometry.sdd_mm, 0.0])
+    view = which // size**2
+    turn, shift = _rotation(torch.deg2rad(poses[..., :3]))[:, view], poses[:, view, 3:]
     return (turn @ starts[..., None])[..., 0] + shift, (turn @ ends[..., None])[..., 0] + shift
 
 
-def project_torch(
-    mu: torch.Tensor,
-    affine: np.ndarray,
-    geometry: Geometry,
-    poses: Poses | torch.Tensor,
-    isocentre_mm: Sequence[float] | np.ndarray,
-) -> torch.Tensor:
-    """Line integrals p of `mu`, (n, size rows, size columns) of its dtype and device.
+def project_batch(mu: torch.Tensor, request: Request, poses: torch.Tensor) -> torch.Tensor:
+    """Line integrals p of a batch, (b, c, n, size rows, size columns) of the dtype of `mu` and on its device.
+
+    Rays are followed in float64 where the device has it; samples are added up in float32, of a float64 volume in
+    float64. Memory is bounded, for the gradients too: they work out again what the views took.
 
     Args:
-        mu: (nx, ny, nz) attenuation per mm; float64 for gradient checks.
-        affine: (4, 4), voxel index to RAS+ mm; may be oblique.
-        geometry: the X-ray set.
-        poses: `Pose` objects, yaw angles in degrees, or an (n, 6) tensor of yaw, pitch, roll (degrees) and translation
-            (mm), through which gradients flow.
-        isocentre_mm: (3,) RAS mm.
-
-    Raises:
-        InputError: `mu` is not three-dimensional or the affine is singular.
+        mu: (b, c, nx, ny, nz) attenuation per mm.
+        request: the grid and the X-ray set; its own poses are not used.
+        poses: (b, n, 6), or (1, n, 6) for all of the batch, see `pose_tensor`; gradients flow to them.
     """
-    if mu.ndim != 3 or 0 in mu.shape:
-        raise InputError(f"a volume has three axes of at least one voxel each, got shape {tuple(mu.shape)}")
-    affine = np.asarray(affine, np.float64)
-    order = axis_order(affine) or (0, 1, 2)
-    mu = mu.permute(order)
-    to_voxels = np.linalg.inv(affine)[list(order)]
-    if not isinstance(poses, torch.Tensor):
-        poses = pose_tensor(poses)
+    batch, channels = mu.shape[:2]
+    exact = torch.float32 if mu.device.type == "mps" else torch.float64
+    poses = poses.to(mu.device, exact)
+    volume = mu.to(torch.promote_types(mu.dtype, torch.float32)).permute(0, 1, *(axis + 2 for axis in request.order))
+    padded = torch.nn.functional.pad(volume, (1, 1, 1, 1, 1, 1))
+    matrix, centre = (torch.from_numpy(part).to(poses) for part in request.to_voxels)
 
-    padded = torch.nn.functional.pad(mu, (1, 1, 1, 1, 1, 1))
-    matrix = torch.from_numpy(to_voxels[:, :3])
-    centre = torch.from_numpy(to_voxels @ np.append(np.asarray(isocentre_mm, np.float64), 1.0)) + 1.0
-    planes = max(padded.shape)
-    views = []
-    for pose in poses:
-        starts, ends = (points[0].reshape(-1, 3) for points in pose_rays(geometry, pose[None]))
+    def sums(padded: torch.Tensor, poses: torch.Tensor, which: torch.Tensor) -> torch.Tensor:
+        starts, ends = _rays(request.geometry, poses, which)
         direction = ends - starts
-        a, b = (starts @ matrix.T + centre).to(mu), (direction @ matrix.T).to(mu)
-        in_plane = (b[:, 1].abs() > b[:, 0].abs()).long()
-        steep = direction[:, 2].abs() > direction[:, :2].norm(dim=1)
-        main = torch.where(steep.to(mu.device), 2, in_plane)
-        length = direction.norm(dim=1).to(mu)
-        chunk = max(1, _SAMPLES_AT_ONCE // planes)
-        sums = [
-            _sample(padded, a[i : i + chunk], b[i : i + chunk], main[i : i + chunk]) for i in range(0, len(a), chunk)
-        ]
-        sample_mm = length / b.gather(1, main[:, None])[:, 0].abs()
-        views.append((torch.cat(sums) * sample_mm).reshape(geometry.size, geometry.size))
-    return torch.stack(views)
+        a, b = (starts @ matrix.T + (centre + 1)).to(padded), (direction @ matrix.T).to(padded)
+        in_plane = (b[..., 1].abs() > b[..., 0].abs()).long()
+        steep = direction[..., 2].abs() > direction[..., :2].norm(dim=-1)
+        main = torch.where(steep, 2, in_plane)[..., None]
+        sample_mm = direction.norm(dim=-1).to(padded) / b.gather(-1, main)[..., 0].abs()
+        return _sample(padded, a, b, main) * sample_mm[:, None]
+
+    rays = torch.arange(poses.shape[1] * request.geometry.size**2, device=mu.device)
+    parts = rays.split(max(1, _SAMPLES_AT_ONCE // (max(1, batch * channels) * max(padded.shape[2:]))))
+    # without gradients this is a plain call
+    views = [checkpoint(sums, padded, poses, part, use_reentrant=False) for part in parts]
+    shape = (batch, channels, poses.shape[1], request.geometry.size, request.geometry.size)
+    return (torch.cat(views, dim=-1) if views else padded.new_zeros(shape)).reshape(shape).to(mu.dtype)
+
+
+def backproject_batch(views: torch.Tensor, request: Request, poses: torch.Tensor) -> torch.Tensor:
+    """The transpose of `project_batch`: views (b, c, n, size, size) to (b, c, nx, ny, nz).
+
+    By automatic differentiation, hence with the very weights; gradients flow to the views and the poses.
+    """
+    with torch.enable_grad():
+        mu = views.new_zeros((*views.shape[:2], *request.shape)).requires_grad_(True)
+        p = project_batch(mu, request, poses)
+    return torch.autograd.grad(p, mu, views, create_graph=views.requires_grad or poses.requires_grad)[0]
 
 
 def _sample(padded: torch.Tensor, a: torch.Tensor, b: torch.Tensor, main: torch.Tensor) -> torch.Tensor:
-    """Sum of the samples along the rays a + t b, (rays, 3) each, in planes of the axis `main` (rays,): (rays,)."""
-    shape = torch.tensor(padded.shape, device=padded.device)
-    strides = torch.tensor([padded.shape[1] * padded.shape[2], padded.shape[2], 1], device=padded.device)
-    others = torch.tensor([[1, 2], [0, 2], [0, 1]], device=padded.device)[main]
-    plane = torch.arange(1, int(shape.max()) - 1, device=padded.device)
-    t = (plane.to(a) - a.gather(1, main[:, None])) / b.gather(1, main[:, None])
-    valid = (plane < shape[main][:, None] - 1) & (t > 0)
+    """Sum of the samples along rays a + t b in planes of the axis `main`.
 
-    corner = plane * strides[main][:, None]
+    Args:
+        padded: (batch, channels, x, y, z) with a margin of zeros.
+        a, b: (1 or batch, rays, 3) in voxels of `padded`.
+        main: (1 or batch, rays, 1).
+
+    Returns:
+        (batch, channels, rays).
+    """
+    batch, channels = padded.shape[:2]
+    shape = torch.tensor(padded.shape[2:], device=padded.device)
+    strides = torch.stack([shape[1] * shape[2], shape[2], torch.ones_like(shape[2])])
+    others = torch.tensor([[1, 2], [0, 2], [0, 1]], device=padded.device)[main[..., 0]]
+    plane = torch.arange(1, max(padded.shape[2:]) - 1, device=padded.device)
+    t = (plane.to(a) - a.gather(-1, main)) / b.gather(-1, main)
+    valid = (plane < shape[main] - 1) & (t > 0)
+
+    corner = plane * strides[main]
     fractions = []
-    for axis in others.T[:, :, None]:
-        position = a.gather(1, axis) + t * b.gather(1, axis)
+    for axis in others.split(1, dim=-1):
+        position = a.gather(-1, axis) + t * b.gather(-1, axis)
         valid = valid & (position >= 0) & (position < shape[axis] - 1)
         low = position.detach().floor().long().clamp(torch.zeros_like(axis), shape[axis] - 2)
         corner = corner + low * strides[axis]
-        fractions.append(position - low)
+        fractions.append((position - low)[:, None])
     corner = torch.where(valid, corner, 0)
 
-    flat = padded.reshape(-1)
-    first, second = (strides[axis] for axis in others.T[:, :, None])
+    flat = padded.flatten(2)
+    first, second = (strides[axis] for axis in others.split(1, dim=-1))
+
+    def at(voxel: torch.Tensor) -> torch.Tensor:
+        index = voxel.flatten(1)[:, None].expand(batch, channels, -1)
+        return flat.gather(2, index).reshape(batch, channels, *voxel.shape[1:])
+
     u, v = fractions
-    samples = (1 - u) * ((1 - v) * flat[corner] + v * flat[corner + second]) + u * (
-        (1 - v) * flat[corner + first] + v * flat[corner + first + second]
+    samples = (1 - u) * ((1 - v) * at(corner) + v * at(corner + second)) + u * (
+        (1 - v) * at(corner + first) + v * at(corner + first + second)
     )
-    return torch.where(valid, samples, 0).sum(dim=1)
+    return torch.where(valid[:, None], samples, 0).sum(dim=-1)
 
 
 def _rotation(angles: torch.Tensor) -> torch.Tensor:
-    """Rz(yaw) Rx(-pitch) Ry(roll) from (n, 3) radians: (n, 3, 3)."""
-    yaw, pitch, roll = angles.unbind(1)
+    """Rz(yaw) Rx(-pitch) Ry(roll) from (..., 3) radians: (..., 3, 3)."""
+    yaw, pitch, roll = angles.unbind(-1)
     zero, one = torch.zeros_like(yaw), torch.ones_like(yaw)
 
     def matrix(*entries: torch.Tensor) -> torch.Tensor:
-        return torch.stack(entries, dim=1).reshape(-1, 3, 3)
+        return torch.stack(entries, dim=-1).unflatten(-1, (3, 3))
 
     about_z = matrix(yaw.cos(), -yaw.sin(), zero, yaw.sin(), yaw.cos(), zero, zero, zero, one)
     about_x = matrix(one, zero, zero, zero, pitch.cos(), pitch.sin(), zero, -pitch.sin(), pitch.cos())
@@ -133,41 +149,21 @@ def _rotation(angles: torch.Tensor) -> torch.Tensor:
     return about_z @ about_x @ about_y
 
 
-def unsupported(affine: np.ndarray, geometry: Geometry, poses: Sequence[Pose]) -> str | None:
+def unsupported(request: Request) -> str | None:
     """None: this backend serves every request."""
     return None
 
 
-def project(
-    mu: np.ndarray,
-    affine: np.ndarray,
-    geometry: Geometry,
-    poses: Sequence[Pose],
-    isocentre_mm: np.ndarray,
-    threads: int | None,
-) -> np.ndarray:
-    """See `forward.project`; `project_torch` on arrays, on as many threads as torch has been given."""
+def project(mu: np.ndarray, request: Request) -> np.ndarray:
+    """See `forward.project`; on as many threads as torch has been given."""
     with torch.no_grad():
-        return project_torch(_tensor(mu), affine, geometry, poses, isocentre_mm).numpy()
+        return project_batch(_tensor(mu), request, pose_tensor(request.poses)[None])[0, 0].numpy()
 
 
-def backproject(
-    views: np.ndarray,
-    shape: tuple[int, int, int],
-    affine: np.ndarray,
-    geometry: Geometry,
-    poses: Sequence[Pose],
-    isocentre_mm: np.ndarray,
-    threads: int | None,
-) -> np.ndarray:
-    """See `forward.backproject`; by automatic differentiation, one view at a time."""
-    total = torch.zeros(shape)
-    for view, pose in zip(views, poses, strict=True):
-        mu = torch.zeros(shape, requires_grad=True)
-        p = project_torch(mu, affine, geometry, [pose], isocentre_mm)
-        total += torch.autograd.grad(p, mu, _tensor(view)[None])[0]
-    return total.numpy()
+def backproject(views: np.ndarray, request: Request) -> np.ndarray:
+    """See `forward.backproject`."""
+    return backproject_batch(_tensor(views), request, pose_tensor(request.poses)[None])[0, 0].numpy()
 
 
 def _tensor(array: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array, np.float32))
+    return torch.from_numpy(np.ascontiguousarray(array, np.float32))[None, None]

@@ -4,7 +4,6 @@ A horizontal ray stays in its plane of z, so what it meets in (x, y) is the same
 matrix of (views x columns) by (nx ny) times the volume, and one interpolation along z for the rows.
 """
 
-from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -12,57 +11,38 @@ from scipy.sparse import csr_array
 
 from . import columns
 from .geometry import Geometry, Pose, fan_mm
-from .grid import axis_aligned
+from .request import Request
 
 
-def unsupported(affine: np.ndarray, geometry: Geometry, poses: Sequence[Pose]) -> str | None:
+def unsupported(request: Request) -> str | None:
     """Why this backend cannot serve a request, None if it can."""
-    return "a cone beam" if geometry.beam != "parallel" else columns.unsupported(affine, geometry, poses)
+    return "a cone beam" if request.geometry.beam != "parallel" else columns.unsupported(request)
 
 
-def project(
-    mu: np.ndarray,
-    affine: np.ndarray,
-    geometry: Geometry,
-    poses: Sequence[Pose],
-    isocentre_mm: np.ndarray,
-    threads: int | None,
-) -> np.ndarray:
+def project(mu: np.ndarray, request: Request) -> np.ndarray:
     """See `forward.project`; on one thread."""
-    in_plane, heights, order = _operator(mu.shape, affine, geometry, poses, isocentre_mm)
-    volume = np.ascontiguousarray(mu.transpose(order), np.float32)
-    lines = (in_plane @ volume.reshape(-1, volume.shape[2])).reshape(len(poses), geometry.size, -1)
+    in_plane, heights = _operator(request)
+    volume = np.ascontiguousarray(request.ordered(mu), np.float32)
+    lines = (in_plane @ volume.reshape(-1, volume.shape[2])).reshape(*request.views_shape[:2], -1)
     views = [interpolate @ line.T for interpolate, line in zip(heights, lines)]
-    return np.stack(views) if views else np.zeros((0, geometry.size, geometry.size), np.float32)
+    return np.stack(views) if views else np.zeros(request.views_shape, np.float32)
 
 
-def backproject(
-    views: np.ndarray,
-    shape: tuple[int, int, int],
-    affine: np.ndarray,
-    geometry: Geometry,
-    poses: Sequence[Pose],
-    isocentre_mm: np.ndarray,
-    threads: int | None,
-) -> np.ndarray:
+def backproject(views: np.ndarray, request: Request) -> np.ndarray:
     """See `forward.backproject`; on one thread."""
-    in_plane, heights, order = _operator(shape, affine, geometry, poses, isocentre_mm)
-    inner = [shape[axis] for axis in order]
+    in_plane, heights = _operator(request)
     parts = [(interpolate.T @ view).T for interpolate, view in zip(heights, views)]
-    lines = np.concatenate(parts) if parts else np.zeros((0, inner[2]), np.float32)
-    return np.ascontiguousarray((in_plane.T @ lines).reshape(inner).transpose(np.argsort(order)))
+    lines = np.concatenate(parts) if parts else np.zeros((0, request.ordered_shape[2]), np.float32)
+    return request.restored((in_plane.T @ lines).reshape(request.ordered_shape))
 
 
-def _operator(
-    shape: tuple[int, ...], affine: np.ndarray, geometry: Geometry, poses: Sequence[Pose], isocentre_mm: np.ndarray
-) -> tuple[csr_array, tuple[csr_array, ...], tuple[int, int, int]]:
-    grid = axis_aligned(affine)
-    assert grid is not None
-    nx, ny, nz = (shape[axis] for axis in grid.order)
-    isocentre = (isocentre_mm - grid.origin_mm) / grid.step_mm
+def _operator(request: Request) -> tuple[csr_array, tuple[csr_array, ...]]:
+    grid, (nx, ny, nz) = request.grid, request.ordered_shape
+    assert grid is not None  # see `unsupported`
+    isocentre = (request.isocentre_mm - grid.origin_mm) / grid.step_mm
     step_mm, centre = tuple(map(float, grid.step_mm)), tuple(map(float, isocentre))
-    in_plane = _in_plane((nx, ny), step_mm[:2], centre[:2], geometry, tuple(poses))
-    return in_plane, _heights(nz, step_mm[2], centre[2], geometry, tuple(poses)), grid.order
+    in_plane = _in_plane((nx, ny), step_mm[:2], centre[:2], request.geometry, request.poses)
+    return in_plane, _heights(nz, step_mm[2], centre[2], request.geometry, request.poses)
 
 
 # Building it costs as much as some passes over the volume, and an iteration makes hundreds over each subset of views.

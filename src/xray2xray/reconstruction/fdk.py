@@ -8,8 +8,8 @@ from numba import njit
 from scipy.fft import irfft, next_fast_len, rfft
 
 from ..core.errors import InputError
+from ..parallel.threads import on_threads, workers
 from ..projection.geometry import Geometry, Pose
-from ..projection.threads import on_threads, workers
 from .problem import Problem, settled, squared
 from .total_variation import reduce_variation
 

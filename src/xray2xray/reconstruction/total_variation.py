@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numba import njit
 
-from ..projection.threads import on_threads, workers
+from ..parallel.threads import on_threads, workers
 
 INNER_ITERATIONS = 20  # the volume changes between two calls by more than what further ones would add
 
