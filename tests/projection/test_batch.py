@@ -72,7 +72,7 @@ def test_a_gradient_can_be_differentiated_again(backend, poses):
 
 
 def test_gradients_to_volumes_views_and_poses_in_float64():
-    """Against finite differences, once and twice; the quadrature is piecewise smooth, and these poses are on no kink."""
+    """Against finite differences, once and twice; these poses are on no kink of the piecewise smooth quadrature."""
     affine, geometry, shape = np.diag([30.0, 25.0, 40.0, 1.0]), preset(size=3), (4, 5, 3)
     affine[:3, 3] = [-45, -50, -40]
     poses = torch.tensor([[[23.0, 4.0, -7.0, 1.0, 2.0, -3.0]], [[-71.0, 1.0, 3.0, 2.0, 0.3, 1.0]]], dtype=torch.float64)
@@ -126,7 +126,7 @@ def test_a_translation_is_an_isocentre_of_its_own():
     mu = _random(2, 1, *SHAPE)
     poses = pose_tensor([0.0, 60.0]).repeat(2, 1, 1)
     poses[1, :, 3:] = torch.tensor([12.0, -7.0, 30.0])
-    moved = tuple(np.array(ISOCENTRE) + [12.0, -7.0, 30.0])
+    moved = np.add(ISOCENTRE, [12.0, -7.0, 30.0])
     expected = project_tensor(mu[1, 0], AFFINE, GEOMETRY, [0.0, 60.0], moved)
     assert torch.allclose(_project(mu, poses)[1, 0], expected, rtol=1e-4)
 

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from xray2xray.projection.forward import project
-from xray2xray.projection.geometry import Geometry, as_poses, preset
+from xray2xray.projection.geometry import Geometry, preset
+from xray2xray.projection.request import Request
 from xray2xray.reconstruction.cgls import RESTART, cgls
 from xray2xray.reconstruction.problem import Problem
 from xray2xray.reconstruction.reconstruct import centred_affine
@@ -18,7 +19,7 @@ def tiny() -> Problem:
     yaw = [-80.0, -30.0, 0.0, 40.0, 75.0]
     random = np.random.default_rng(0)
     views = project(random.random(SHAPE), affine, geometry, yaw) + random.normal(0, 0.2, (5, 6, 6))
-    return Problem(views.astype(np.float32), geometry, as_poses(yaw), SHAPE, affine, np.zeros(3), non_negative=False)
+    return Problem(views.astype(np.float32), Request.of(SHAPE, affine, geometry, yaw), non_negative=False)
 
 
 def matrix(problem: Problem) -> np.ndarray:
@@ -48,9 +49,7 @@ def test_with_a_support_it_is_least_squares_of_the_supported_columns(tiny):
 def test_what_no_ray_meets_stays_as_it_was(chest_scan):
     scan, geometry = chest_scan(32), preset(size=32)
     views = project(scan.mu, scan.affine, geometry, [0.0])
-    problem = Problem(
-        views[:, :16].repeat(2, axis=1) * 0, geometry, as_poses([0.0]), (40, 32, 32), scan.affine, np.zeros(3)
-    )
+    problem = Problem(views * 0, Request.of((40, 32, 32), scan.affine, geometry, [0.0]))
     initial = np.full(problem.shape, 0.01, np.float32)
     x, _ = cgls(problem, initial, steps=range(3))
     unseen = problem.transpose(np.ones_like(problem.views_p)) == 0

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from xray2xray.projection.forward import project
-from xray2xray.projection.geometry import as_poses, preset
+from xray2xray.projection.geometry import preset
+from xray2xray.projection.request import Request
 from xray2xray.reconstruction.os_sart import _far_apart, os_sart
 from xray2xray.reconstruction.problem import Problem
 
@@ -13,7 +14,7 @@ YAW = np.arange(-90, 91, 15.0)
 def problem(chest_scan) -> Problem:
     geometry, scan = preset(size=32), chest_scan(32)
     views = project(scan.mu, scan.affine, geometry, YAW)
-    return Problem(views, geometry, as_poses(YAW), scan.mu.shape, scan.affine, np.zeros(3))
+    return Problem(views, Request.of(scan.mu.shape, scan.affine, geometry, YAW))
 
 
 def solve(problem: Problem, initial=None, passes=4, **options):

@@ -6,7 +6,8 @@ import pytest
 from xray2xray.core.errors import InputError
 from xray2xray.projection.ellipsoids import Ellipsoid, exact_views
 from xray2xray.projection.forward import project
-from xray2xray.projection.geometry import STANDARD_ARC, as_poses, preset
+from xray2xray.projection.geometry import STANDARD_ARC, preset
+from xray2xray.projection.request import Request
 from xray2xray.reconstruction.problem import Problem
 from xray2xray.reconstruction.reconstruct import ITERATIONS, Method, reconstruct, visual_hull
 from xray2xray.volume.attenuation import mu_to_hu
@@ -64,7 +65,7 @@ def test_more_iterations_explain_the_views_better(chest_scan):
 def test_hull_holds_the_body_and_not_the_air(chest_scan):
     geometry, scan, yaw = preset(size=64), chest_scan(64), np.array(STANDARD_ARC)
     views = project(scan.mu, scan.affine, geometry, yaw, (0, 0, 0))
-    hull = visual_hull(Problem(views, geometry, as_poses(yaw), scan.mu.shape, scan.affine, np.zeros(3)))
+    hull = visual_hull(Problem(views, Request.of(scan.mu.shape, scan.affine, geometry, yaw)))
     body = scan.mu > 0.002
     assert (body & ~hull).sum() < 0.005 * body.sum()
     assert hull.sum() < 1.5 * body.sum()

@@ -108,7 +108,11 @@ def _pair(items: int, request: Request, poses: torch.Tensor, backend: Backend) -
     cores = workers(request.threads)
     for_each = max(1, cores // max(1, items))
     requests = [
-        replace(request, poses=tuple(Pose(*row[:3], tuple(row[3:])) for row in some), threads=for_each)
+        replace(
+            request,
+            poses=tuple(Pose(yaw, pitch, roll, (x, y, z)) for yaw, pitch, roll, x, y, z in some),
+            threads=for_each,
+        )
         for some in poses.detach().to("cpu", torch.float64).tolist()
     ]
 

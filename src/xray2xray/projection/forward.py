@@ -11,7 +11,8 @@ the same quadrature (see `column_kernels`):
 
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Literal, Protocol
+from types import ModuleType
+from typing import Literal
 
 import numpy as np
 
@@ -21,19 +22,6 @@ from .request import Request
 
 Backend = Literal["auto", "columns", "sparse", "rays", "torch"]
 _MODULES = {"columns": ".columns", "sparse": ".sparse", "rays": ".rays", "torch": ".reference"}
-
-
-class Projector(Protocol):
-    """What the module of a backend has."""
-
-    def unsupported(self, request: Request) -> str | None:
-        """Why this backend cannot serve the request; None if it can."""
-
-    def project(self, mu: np.ndarray, request: Request) -> np.ndarray:
-        """Line integrals, float32 of `request.views_shape`."""
-
-    def backproject(self, views: np.ndarray, request: Request) -> np.ndarray:
-        """The transpose, float32 of `request.shape`."""
 
 
 def project(
@@ -101,17 +89,13 @@ def backproject_request(views: np.ndarray, request: Request, backend: Backend = 
     return choose(backend, request).backproject(views, request)
 
 
-def choose(backend: str, request: Request) -> Projector:
+def choose(backend: str, request: Request) -> ModuleType:
     """The module of a backend; torch is imported only for `torch`. Raises InputError where it cannot serve."""
-    if backend == "auto":
-        backend = "rays" if _module("columns").unsupported(request) else "columns"
-    if backend not in _MODULES:
-        raise InputError(f"no projector {backend!r}; choose auto, {', '.join(_MODULES)}")
-    reason = _module(backend).unsupported(request)
-    if reason:
-        raise InputError(f"the projector {backend!r} does not take {reason}; backend='auto' finds one that does")
-    return _module(backend)
-
-
-def _module(backend: str) -> Projector:
-    return import_module(_MODULES[backend], __package__)  # type: ignore[return-value]
+    for name in ("columns", "rays") if backend == "auto" else (backend,):
+        if name not in _MODULES:
+            raise InputError(f"no projector {name!r}; choose auto, {', '.join(_MODULES)}")
+        module = import_module(_MODULES[name], __package__)
+        reason = module.unsupported(request)
+        if reason is None:
+            return module
+    raise InputError(f"the projector {backend!r} does not take {reason}; backend='auto' finds one that does")

@@ -40,7 +40,7 @@ def fdk(
     missing = problem.residual(x)
     residuals: list[float] = []
     for _ in passes:
-        x += smear_filtered(problem, missing)
+        x += backproject_filtered(problem, missing)
         x = problem.admissible(reduce_variation(x, tv, threads=problem.threads))
         missing = problem.residual(x)
         residuals.append(problem.relative(squared(missing)))
@@ -49,10 +49,10 @@ def fdk(
     return x, residuals
 
 
-def smear_filtered(problem: Problem, views: np.ndarray) -> np.ndarray:
+def backproject_filtered(problem: Problem, views: np.ndarray) -> np.ndarray:
     """FDK of line integrals (n, size, size) taken as the problem's were: attenuation per mm, float32.
 
-    Views are weighted by the cosine of the obliquity, filtered along their rows and smeared back with 1 / U^2, U being
+    Views are weighted by the cosine of the obliquity, filtered along their rows and backprojected with 1 / U^2, U being
     the distance from the source along the central ray over SOD. In a parallel beam both weights are 1, and this is
     filtered backprojection.
 
@@ -61,16 +61,18 @@ def smear_filtered(problem: Problem, views: np.ndarray) -> np.ndarray:
     makes the side that the source passes too dense and the other too light. A body that reaches beyond the detector is
     too dense at its edge.
     """
-    geometry, poses, shape = problem.geometry, problem.poses, problem.shape
+    geometry, poses, shape = problem.request.geometry, problem.request.poses, problem.shape
     if not all(pose.upright for pose in poses):
-        raise InputError("FDK wants the source on a circle: no pitch and no roll; use os_sart or cgls for other poses")
+        raise InputError("FDK needs the source on a circle: no pitch and no roll; use os_sart or cgls for other poses")
     weights = view_weights(np.array([pose.yaw_deg for pose in poses]))
     filtered = _filtered(views, geometry) * weights[:, None, None].astype(np.float32)
-    to_set = np.stack([_to_set(pose, problem.affine, problem.isocentre_mm) for pose in poses])
+    to_set = np.stack([_to_set(pose, problem.request.affine, problem.request.isocentre_mm) for pose in poses])
     volume = np.zeros(shape, np.float32)
     cuts = np.linspace(0, shape[0], min(4 * workers(problem.threads), shape[0]) + 1).astype(int)
     source = (geometry.beam == "cone", geometry.sod_mm, geometry.sdd_mm, geometry.pixel_mm)
-    on_threads(lambda slab: _smear(volume, filtered, to_set, *source, *slab), pairwise(cuts.tolist()), problem.threads)
+    on_threads(
+        lambda slab: _backproject(volume, filtered, to_set, *source, *slab), pairwise(cuts.tolist()), problem.threads
+    )
     return volume
 
 
@@ -118,7 +120,7 @@ def _to_set(pose: Pose, affine: np.ndarray, isocentre_mm: np.ndarray) -> np.ndar
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _smear(volume, views, to_set, cone, sod, sdd, pixel, first, last):  # type: ignore[no-untyped-def]
+def _backproject(volume, views, to_set, cone, sod, sdd, pixel, first, last):  # type: ignore[no-untyped-def]
     """Planes first..last-1: the sum over views of what each shows at the voxel, bilinear, over U^2."""
     size = views.shape[1]
     middle = (size - 1) / 2

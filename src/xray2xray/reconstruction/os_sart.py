@@ -36,7 +36,7 @@ def os_sart(
         The volume, float32 per mm, and |A x - p| / |p| for every pass, as it was met during the pass: each view's
         residual just before it was used. To know it afterwards would cost half a pass more.
     """
-    views = len(problem.poses)
+    views = len(problem.views_p)
     subsets = min(subsets, views)
     groups = [np.arange(first, views, subsets) for first in _far_apart(subsets)]
     where = problem.supported(np.ones(problem.shape, np.float32))

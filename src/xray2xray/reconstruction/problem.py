@@ -1,12 +1,12 @@
 """What every reconstruction is given: find x >= 0, zero outside a support, with A x = p."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..projection.forward import Backend, backproject, project
-from ..projection.geometry import Geometry, Pose
+from ..projection.forward import Backend, backproject_request, project_request
+from ..projection.request import Request
 
 Which = slice | np.ndarray
 ALL = slice(None)
@@ -18,41 +18,33 @@ class Problem:
 
     Attributes:
         views_p: (n, size, size) float32 line integrals p.
-        geometry, poses, isocentre_mm: how they were taken; n poses.
-        shape, affine: the grid, voxel index to RAS+ mm.
-        support: bool of `shape`, where there may be anything but air; None is everywhere.
+        request: how they were taken, and the grid; n poses.
+        support: bool of the grid's shape, where there may be anything but air; None is everywhere.
         non_negative: nothing attenuates less than vacuum.
-        backend, threads: as in `forward.project`.
+        backend: as in `forward.project`.
     """
 
     views_p: np.ndarray
-    geometry: Geometry
-    poses: Sequence[Pose]
-    shape: tuple[int, int, int]
-    affine: np.ndarray
-    isocentre_mm: np.ndarray
+    request: Request
     support: np.ndarray | None = None
     non_negative: bool = True
     backend: Backend = "auto"
-    threads: int | None = None
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.request.shape
+
+    @property
+    def threads(self) -> int | None:
+        return self.request.threads
 
     def forward(self, mu: np.ndarray, which: Which = ALL) -> np.ndarray:
         """A x for all views or for some of them."""
-        poses = self._poses(which)
-        return project(mu, self.affine, self.geometry, poses, self.isocentre_mm, self.backend, self.threads)
+        return project_request(mu, self._request(which), self.backend)
 
     def transpose(self, views: np.ndarray, which: Which = ALL) -> np.ndarray:
         """A^T y."""
-        return backproject(
-            views,
-            self.shape,
-            self.affine,
-            self.geometry,
-            self._poses(which),
-            self.isocentre_mm,
-            self.backend,
-            self.threads,
-        )
+        return backproject_request(views, self._request(which), self.backend)
 
     def residual(self, mu: np.ndarray, which: Which = ALL) -> np.ndarray:
         """p - A x: what `mu` leaves unexplained of all views or of some."""
@@ -74,8 +66,9 @@ class Problem:
         """|A x - p| / |p| from the square of its numerator; of empty views, the numerator itself."""
         return float(np.sqrt(residual_squared) / (np.sqrt(squared(self.views_p)) or 1.0))
 
-    def _poses(self, which: Which) -> list[Pose]:
-        return [self.poses[i] for i in np.arange(len(self.poses))[which]]
+    def _request(self, which: Which) -> Request:
+        chosen = np.arange(len(self.request.poses))[which]
+        return replace(self.request, poses=tuple(self.request.poses[i] for i in chosen))
 
 
 def squared(values: np.ndarray) -> float:

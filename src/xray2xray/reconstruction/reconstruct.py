@@ -15,6 +15,7 @@ from ..core.errors import InputError
 from ..io.files import progress
 from ..projection.forward import Backend, Poses
 from ..projection.geometry import Geometry, as_poses
+from ..projection.request import Request
 from ..volume.attenuation import WATER_MU, hu_to_mu, mu_to_hu
 from ..volume.volume import Volume
 from .cgls import cgls
@@ -67,7 +68,7 @@ def reconstruct(
         geometry: the X-ray set they were taken with.
         poses: n `Pose` objects or yaw angles in degrees.
         size: voxels along each axis; index axes point right, anterior, superior.
-        extent_mm: width of the volume; what lies outside it is blamed on what is inside, so be generous.
+        extent_mm: width of the volume; attenuation outside it is attributed to what is inside, so be generous.
         method: `os_sart` for any views; `cgls` for consistent ones; `fdk` for a quick look, or many views of a full
             turn. See docs/reconstruction.md.
         iterations: passes or steps; `ITERATIONS` of the method by default.
@@ -75,8 +76,8 @@ def reconstruct(
         affine: (4, 4), voxel index to RAS+ mm; any order, direction and spacing of the axes.
         isocentre_mm: (3,) RAS mm, where on that grid the X-ray set turned about.
         initial: the volume to start from, on the same grid; by default nothing.
-        non_negative: nothing attenuates less than vacuum. HU end at -1000 in any case, but only if the iteration knows
-            are the views explained without what was cut off.
+        non_negative: nothing attenuates less than vacuum. HU end at -1000 in any case, but only if it holds
+            during the iteration are the views explained without what was cut off.
         support: bool of the grid's shape, where there may be anything but air; everywhere by default.
         find_body: leave air wherever some ray past it met nothing, see `visual_hull`.
         tv: weight of total variation in HU, see `reduce_variation`; 0 is none. The fewer the views, the more is needed.
@@ -95,14 +96,14 @@ def reconstruct(
     views_p = np.asarray(views_p, np.float32)
     if len(posed) == 0 or views_p.shape != (len(posed), geometry.size, geometry.size) or not np.isfinite(views_p).all():
         raise InputError(
-            f"reconstruction wants finite views (n, {geometry.size}, {geometry.size}) and n poses, "
+            f"reconstruction needs finite views (n, {geometry.size}, {geometry.size}) and n poses, "
             f"got {views_p.shape} and {len(posed)}"
         )
     count = ITERATIONS.get(method, 0) if iterations is None else iterations
     if method not in ITERATIONS:
         raise InputError(f"no method {method!r}; choose one of {', '.join(ITERATIONS)}")
     if size < 1 or extent_mm <= 0 or count < 1 or subsets < 1 or not 0 < relaxation < 2:
-        raise InputError("reconstruction wants size, extent, iterations, subsets > 0 and a relaxation between 0 and 2")
+        raise InputError("reconstruction needs size, extent, iterations, subsets > 0 and a relaxation between 0 and 2")
     if not (tv >= 0 and tolerance >= 0):
         raise InputError(f"total variation and tolerance are numbers from 0 on, got tv={tv}, tolerance={tolerance}")
     if (shape is None) != (affine is None):
@@ -115,15 +116,10 @@ def reconstruct(
         raise InputError("the initial volume is on another grid; resample it, or give its shape and affine as the grid")
     problem = Problem(
         views_p,
-        geometry,
-        posed,
-        shape,
-        np.asarray(affine, np.float64),
-        np.asarray(isocentre_mm, np.float64),
+        Request.of(shape, affine, geometry, posed, isocentre_mm, threads),
         None if support is None else support.astype(bool),
         non_negative,
         backend,
-        threads,
     )
     if find_body:
         hull = visual_hull(problem)
@@ -139,7 +135,7 @@ def reconstruct(
         mu, residuals = cgls(problem, start, steps=steps, tv=smooth, tolerance=tolerance)
     else:
         mu, residuals = fdk(problem, start, passes=steps, tv=smooth, tolerance=tolerance)
-    volume = Volume(mu_to_hu(mu), problem.affine, f"reconstruction from {len(posed)} views")
+    volume = Volume(mu_to_hu(mu), problem.request.affine, f"reconstruction from {len(posed)} views")
     return Reconstruction(volume, np.array(residuals))
 
 
@@ -151,7 +147,7 @@ def visual_hull(problem: Problem) -> np.ndarray:
     """
     air = (maximum_filter(problem.views_p, size=(1, 3, 3), mode="nearest") < AIR_P).astype(np.float32)
     # Half of what one view gives to a voxel: the rays of one view through it may be of both kinds.
-    return problem.transpose(air) <= 0.5 * problem.transpose(np.ones_like(air)) / len(problem.poses)
+    return problem.transpose(air) <= 0.5 * problem.transpose(np.ones_like(air)) / len(problem.views_p)
 
 
 def centred_affine(size: int, extent_mm: float) -> np.ndarray:
