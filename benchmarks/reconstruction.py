@@ -42,7 +42,7 @@ CONE_METHODS: dict[str, dict[str, Any]] = {
 
 
 def slice_settings(views: int) -> dict[str, Any]:
-    """What `reconstruct` is told for so many parallel views: updates by single views, the less TV the more there are.
+    """Settings of `reconstruct` for so many parallel views: updates by single views, the less TV the more there are.
 
     The streaks of K views fall off faster than 1 / K, hence the square.
     """
