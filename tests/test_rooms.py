@@ -1,4 +1,4 @@
-"""The rooms of the package stand in one order, and a room imports only itself and the rooms before it (docs/architecture.md)."""
+"""The rooms stand in one order, and a room imports only itself and the rooms before it (docs/architecture.md)."""
 
 import ast
 import re
@@ -35,7 +35,7 @@ ROOMS = rooms_in_order()
 
 
 def imported(source: str, package: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """Dotted names inside xray2xray that `source`, a module of `package`, imports anywhere: in functions and for types too."""
+    """Dotted names inside xray2xray that `source`, a module of `package`, imports, in functions and for types too."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             names = [tuple(alias.name.split(".")) for alias in node.names]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ...core.errors import InputError, UsageError
 from ...io.files import atomic_path, progress, write_json, write_text
 from ...phantoms.risk import Dial, outcome
-from ...probing.cox import CoxHead
+from ...probing.survival import CoxHead
 from ...reporting.tables import interval as bounds
 from ...reporting.tables import table
 from ...statistics.concordance import harrell_c_of_draws
