@@ -15,7 +15,6 @@ BURN_DOWN = {
     "commands/api.py: experiments.downstream.run",
     "commands/api.py: experiments.pairs.table",
     "commands/api.py: experiments.pairs.train",
-    "data/rendering.py: experiments.warps.warp",
     "evaluation/controls.py: reporting.controls",
     "evaluation/uncertainty.py: reporting.uncertainty",
     "evaluation/views.py: reporting.pictures",

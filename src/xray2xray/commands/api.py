@@ -139,7 +139,6 @@ def render(
     out: str | Path,
     procedural: int = 0,
     seed: int = 0,
-    warps: int = 0,
     geometry: str = "chest",
     size: int = 128,
     yaw_deg: list[float] | None = None,
@@ -159,8 +158,6 @@ def render(
         out: the view store.
         procedural: how many procedural patients to render besides.
         seed: the first procedural patient's seed; the others follow it.
-        warps: how many warped copies of every CT to render besides it, each with a procedural patient's outline and
-            without the couch; their label source_ct names the CT, and training keeps them on one side with it.
         geometry: how the views are taken: chest, portable_ap, xwin, x2ct or parallel.
         size: pixels along each side of a view.
         yaw_deg: angles in degrees (default: the standard arc, -90 to 90 in steps of 5).
@@ -170,25 +167,22 @@ def render(
         overwrite: begin anew instead of going on.
     """
     options = dict(locals())
-    from ..data.rendering import Job, procedural_study, render_jobs, warp_job
+    from ..data.rendering import Job, procedural_study, render_jobs
     from ..data.store import ViewStore
     from ..projection.geometry import STANDARD_ARC, preset
     from ..session.study import study_names
 
     paths = as_paths(inputs)
-    _at_least(0, procedural=procedural, seed=seed, warps=warps)
+    _at_least(0, procedural=procedural, seed=seed)
     _at_least(1, workers=workers)
     _at_least(8, size=size)
     if not paths and not procedural:
         raise UsageError("nothing to render: name chest CTs or ask for --procedural N patients")
-    if warps and not paths:
-        raise UsageError("--warps makes copies of chest CTs; name some")
     check_inputs(paths, out)
     names = [procedural_study(one) for one in range(seed, seed + procedural)]
-    scans = [
+    jobs = [
         Job(study, str(path), series=series, remove_couch=remove_couch) for study, path in study_names(paths).items()
     ]
-    jobs = [job for scan in scans for job in (scan, *(warp_job(scan, n) for n in range(1, warps + 1)))]
     jobs += [Job(name, name, seed=one, remove_couch=remove_couch) for one, name in enumerate(names, seed)]
 
     store = ViewStore.create(out, preset(geometry, size), overwrite, resume=not overwrite)
