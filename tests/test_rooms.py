@@ -13,8 +13,6 @@ BURN_DOWN = {
     "commands/api.py: experiments.downstream.cohort",
     "commands/api.py: experiments.downstream.methods",
     "commands/api.py: experiments.downstream.run",
-    "commands/api.py: experiments.pairs.table",
-    "commands/api.py: experiments.pairs.train",
     "evaluation/controls.py: reporting.controls",
     "evaluation/uncertainty.py: reporting.uncertainty",
     "evaluation/views.py: reporting.pictures",

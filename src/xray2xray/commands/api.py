@@ -214,17 +214,14 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
 ) -> dict[str, Any]:
-    """Train a world model from a view store: V, both forms of M, a sampler. Or learn to turn views from a CSV.
+    """Train a world model from a view store: V, both forms of M, a sampler.
 
     The result is the folder model/ in the output folder, which `--source` of the other verbs takes; beside it every
-    stage keeps metrics.jsonl, pictures and a checkpoint. Stages may be trained one by one into the same folder. From a
-    CSV (docs/pairs.md) model/ holds a transition between pictures instead, for Python's `read_transition`; it is
-    trained on the CPU, and needs neither stages nor presets.
+    stage keeps metrics.jsonl, pictures and a checkpoint. Stages may be trained one by one into the same folder.
 
     Args:
         views: view stores made by `render`, with the standard arc of every study (of the first, some patients are held
-            out and looked at); or a CSV with the columns study, yaw_deg, image (and patient, split) of at least two
-            views of every study.
+            out and looked at).
         out: the output folder.
         stage: all, vision (V), direct or autoregressive (M), or sampler (what the direct form leaves open).
         preset: the size of the networks and how long they are trained.
@@ -258,8 +255,6 @@ def train(
     if recipe is not None and preset != "tiny":
         raise UsageError(f"--recipe says what --preset {preset} would; name the preset in {recipe}")
     chosen = None if recipe is None else read_recipe(recipe)
-    if any(path.suffix.lower() == ".csv" for path in stores):
-        return _train_posed(stores, options)
     fresh = overwrite or not (out / RECIPE).exists()  # a folder with a recipe takes further stages
     if fresh:
         check_out(out, overwrite)
@@ -287,34 +282,6 @@ def train(
             chosen,
         )
     say(f"the model is in {model}; use it with --source {model}")
-    return {"out": str(out), "model": str(model)}
-
-
-def _train_posed(tables: Sequence[Path], options: dict[str, Any]) -> dict[str, Any]:
-    """`train` from a CSV of posed views."""
-    from ..experiments.pairs.table import read_posed
-    from ..experiments.pairs.train import train_posed
-
-    if options["stage"] != "all" or options["preset"] != "tiny" or options["start"] or options["recipe"]:
-        raise UsageError("--stage, --preset, --recipe and --start are for view stores; a CSV has one way of training")
-    if len(tables) > 1 or options["shares"]:
-        raise UsageError("give one CSV of posed views, and nothing beside it")
-    out = Path(options["out"])
-    if not options["resume"]:
-        check_out(out, options["overwrite"])
-        read_posed(tables[0])  # before an earlier run is emptied
-        prepare_out(out, options["overwrite"])
-    write_config(out / CONFIG, "train", {**options, "overwrite": False})
-    with gone_if_empty(out):
-        model = train_posed(
-            tables[0],
-            out,
-            steps=options["steps"],
-            resume=options["resume"],
-            seed=options["seed"],
-            limit=options["limit"],
-        )
-    say(f"the transition is in {model}; read it with xray2xray.experiments.pairs.posed_file.read_transition")
     return {"out": str(out), "model": str(model)}
 
 
