@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ...commands import api
+from ...commands.render import render as render_store
 from ...data.store import ViewStore
 from ...evaluation.baselines import fit_on_store, training_views
 from ...evaluation.cases import Case, sources
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _warps(ct: str, folder: Path, count: int) -> np.ndarray:
     """Views uint16 (count + 1, 37, h, w) of a CT without its couch, and of its warps; kept in `folder`."""
-    api.render([ct], out=folder, warps=count, remove_couch=True)
+    render_store([ct], out=folder, warps=count, remove_couch=True)
     return ViewStore.open(folder).read_standard()
 
 
