@@ -2,6 +2,14 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from xray2xray.commands import registry
+
+
+@pytest.fixture(autouse=True)
+def plug_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The verbs of the experiments are known also where the installed metadata is older than pyproject.toml."""
+    monkeypatch.setattr(registry, "_plug_ins", lambda: ["xray2xray.experiments.commands"])
+
 
 @pytest.fixture
 def refused(capsys: pytest.CaptureFixture[str]) -> Callable[[Callable[[Sequence[str]], object], Sequence[str]], str]:
