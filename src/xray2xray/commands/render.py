@@ -22,8 +22,6 @@ class Options:
         out: the view store.
         procedural: how many procedural patients to render besides.
         seed: the first procedural patient's seed; the others follow it.
-        warps: how many warped copies of every CT to render besides it, each with a procedural patient's outline and
-            without the couch; their label source_ct names the CT, and training keeps them on one side with it.
         geometry: how the views are taken: chest, portable_ap, xwin, x2ct or parallel.
         size: pixels along each side of a view.
         yaw_deg: angles in degrees (default: the standard arc, -90 to 90 in steps of 5).
@@ -38,7 +36,6 @@ class Options:
     out: str | Path
     procedural: int = 0
     seed: int = 0
-    warps: int = 0
     geometry: str = "chest"
     size: int = 128
     yaw_deg: Sequence[float] | None = None
@@ -58,25 +55,22 @@ class RenderResult:
 
 
 def run(options: Options) -> RenderResult:
-    from ..data.rendering import Job, procedural_study, render_jobs, warp_job
+    from ..data.rendering import Job, procedural_study, render_jobs
     from ..data.store import ViewStore
     from ..projection.geometry import STANDARD_ARC, preset
     from ..session.study import study_names
 
     paths, out = as_paths(options.inputs), Path(options.out)
-    at_least(0, procedural=options.procedural, seed=options.seed, warps=options.warps)
+    at_least(0, procedural=options.procedural, seed=options.seed)
     at_least(1, workers=options.workers)
     at_least(8, size=options.size)
     if not paths and not options.procedural:
         raise UsageError("nothing to render: name chest CTs or ask for --procedural N patients")
-    if options.warps and not paths:
-        raise UsageError("--warps makes copies of chest CTs; name some")
     check_inputs(paths, out)
     couch = options.remove_couch
-    scans = [
+    jobs = [
         Job(study, str(path), series=options.series, remove_couch=couch) for study, path in study_names(paths).items()
     ]
-    jobs = [job for scan in scans for job in (scan, *(warp_job(scan, n) for n in range(1, options.warps + 1)))]
     names = {seed: procedural_study(seed) for seed in range(options.seed, options.seed + options.procedural)}
     jobs += [Job(name, name, seed=seed, remove_couch=couch) for seed, name in names.items()]
 
