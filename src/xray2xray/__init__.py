@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # a test holds this list and the registry of verbs together
     from .commands.api import adapt as adapt
-    from .commands.api import cohort as cohort
     from .commands.api import demo as demo
     from .commands.api import embed as embed
-    from .commands.api import evaluate_baselines as evaluate_baselines
     from .commands.api import evaluate_controls as evaluate_controls
     from .commands.api import evaluate_probes as evaluate_probes
     from .commands.api import evaluate_uncertainty as evaluate_uncertainty
     from .commands.api import evaluate_views as evaluate_views
     from .commands.api import reconstruct as reconstruct
     from .commands.api import rotate as rotate
-    from .commands.api import train as train
+    from .commands.cohort import cohort as cohort
+    from .commands.evaluate_baselines import evaluate_baselines as evaluate_baselines
     from .commands.info import info as info
     from .commands.phantom import phantom as phantom
     from .commands.render import render as render
+    from .commands.train import train as train
     from .core.errors import InputError as InputError
     from .core.errors import UsageError as UsageError
     from .data.store import ViewStore as ViewStore

@@ -72,8 +72,8 @@ class DownstreamResult:
 
 
 def run(options: Options) -> DownstreamResult:
+    from ...core.device import pick_device
     from ...io.files import prepare_out
-    from ...io.runs import pick_device
     from ..downstream.cohort import TASKS
     from ..downstream.methods import METHODS, Budget
     from ..downstream.run import check_primary, evaluate_downstream

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from ...commands.run_folder import CONFIG
 from ...core.errors import InputError, UsageError
 from ...io.files import write_npz
-from ...io.runs import CONFIG
 from .ceiling import leaks, read_ceiling
 from .cohort import TASKS, Cohort, read_cohort
 from .features import Bench
