@@ -15,19 +15,20 @@ Nothing is learned from virtual images, so that what no virtual chest has (noise
 import argparse
 import json
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from ...io.files import progress, write_json, write_text
+from ...io.files import write_json, write_text
+from ...parallel.executor import executor
+from ...parallel.progress import progress
 from ...phantoms import make_volume, sample_patient
 from ...phantoms.body import Body, JointShape, read_joint_shape, sample_shape
 from ...phantoms.findings import Findings
 from ...projection import preset, render
+from ..command import command, parser
 from .pairs import case_ids, crop, read_grey
 
 TEXTBOOK = read_joint_shape(Path(__file__).with_name("textbook_shape.json").read_text(encoding="utf-8"))
@@ -153,16 +154,17 @@ def write(joint: JointShape, path: Path) -> None:
     write_text(path, f'{{\n "numbers": {{\n{lines}\n }},\n "correlation": [\n{table}\n ]\n}}\n')
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m xray2xray.experiments.realism.fit_shape", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument("pairs", type=Path, help="folder of CASE_ap.png and CASE_lat.png")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--count", type=int, default=3000, help="virtual bodies a round")
-    parser.add_argument("--workers", type=int, default=2)
-    options = parser.parse_args(arguments)
+def main(words: Sequence[str] | None = None) -> None:
+    made = parser("realism.fit_shape", __doc__)
+    made.add_argument("pairs", type=Path, help="folder of CASE_ap.png and CASE_lat.png")
+    made.add_argument("--out", type=Path, required=True)
+    made.add_argument("--rounds", type=int, default=3)
+    made.add_argument("--count", type=int, default=3000, help="virtual bodies a round")
+    made.add_argument("--workers", type=int, default=2)
+    command(made, run, words)
+
+
+def run(options: argparse.Namespace) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     real = load_pairs(options.pairs)[1]
     joint, rng, log = TEXTBOOK, np.random.default_rng(0), []
@@ -170,8 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     bank = np.empty((0, *real.shape[1:]), np.float32)
     for turn in range(options.rounds):
         jobs = [(joint.names, row, 3_000_000 + seed) for seed, row in enumerate(bodies) if seed >= len(bank)]
-        with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
-            made = list(progress(pool.map(_synthesise_row, jobs, chunksize=8), "synthesising", len(jobs)))
+        made = list(progress(executor(options.workers).map(_synthesise_row, jobs), "synthesising", len(jobs)))
         bank = np.concatenate([bank, np.stack(made)])
         taken, weights, alike = take(bank, real[:N_FIT])
         fitted = population(bodies, taken, weights, joint)

@@ -1,6 +1,6 @@
 """Frontal to lateral on real patients: what training from posed views reaches, against neighbours and ridge regression.
 
-    python -m xray2xray.experiments.pairs.real_pairs DATA --out DIR
+    python -m xray2xray.experiments.pairs DATA --out DIR
 
 DATA holds lidc_drr128/ (or is that folder). The first 498 cases in order are trained on, the others are looked at once,
 for the table. DIR gets cohort.csv with the prepared pictures, run/ with the trained model, real_pairs.json,
@@ -8,7 +8,6 @@ real_pairs.md and real_pairs.png.
 """
 
 import argparse
-import csv
 import platform
 import time
 from collections.abc import Sequence
@@ -21,8 +20,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ...evaluation.metrics import ssim
-from ...io.files import write_json, write_text
+from ...io.files import write_csv
 from ...statistics.ensembles import central_interval
+from ..command import command, parser, write_result
 from ..realism import pairs
 from ..realism.report import table
 from ..realism.spectra import radial_power
@@ -40,12 +40,15 @@ SAMPLES = 39  # the fewest of which a 95 % interval can be made
 
 
 def main(words: Sequence[str] | None = None) -> dict[str, Any]:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, help="of the training, instead of its own number")
-    parser.add_argument("--seed", type=int, default=0, help="of the networks and their batches")
-    options = parser.parse_args(words)
+    made = parser("pairs", __doc__)
+    made.add_argument("data", type=Path)
+    made.add_argument("--out", type=Path, required=True)
+    made.add_argument("--steps", type=int, help="of the training, instead of its own number")
+    made.add_argument("--seed", type=int, default=0, help="of the networks and their batches")
+    return command(made, run, words)
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
     folder = options.data / "lidc_drr128" if (options.data / "lidc_drr128").is_dir() else options.data
     options.out.mkdir(parents=True, exist_ok=True)
 
@@ -74,25 +77,22 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
         "scores": scores(predictions, test[:, 1], train[:, 1].mean(0)),
         "covered": covered(samples, test[:, 1]),
     }
-    write_json(options.out / "real_pairs.json", results)
-    text = markdown(results)
-    write_text(options.out / "real_pairs.md", text)
+    write_result(options.out, "real_pairs", results, markdown(results))
     picture(options.out / "real_pairs.png", test, predictions)
-    print(text)
     return results
 
 
 def write_cohort(out: Path, ids: Sequence[str], views: Array, train: int) -> None:
-    """cohort.csv and the prepared pictures it names: exactly what is scored, through the door that a user takes."""
+    """cohort.csv and the prepared pictures it names: exactly what is scored, as a user would give it."""
     (out / "cohort").mkdir(exist_ok=True)
-    with (out / "cohort.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["study", "yaw_deg", "image", "split"])
-        for number, (study, pair) in enumerate(zip(ids, views, strict=True)):
-            for yaw_deg, name, view in zip((0, 90), ("frontal", "lateral"), pair, strict=True):
-                image = f"cohort/{study}_{name}.npy"
-                np.save(out / image, view)
-                writer.writerow([study, yaw_deg, image, "train" if number < train else "test"])
+    rows = []
+    for number, (study, pair) in enumerate(zip(ids, views, strict=True)):
+        for yaw_deg, name, view in zip((0, 90), ("frontal", "lateral"), pair, strict=True):
+            image = f"cohort/{study}_{name}.npy"
+            np.save(out / image, view)
+            split = "train" if number < train else "test"
+            rows.append({"study": study, "yaw_deg": yaw_deg, "image": image, "split": split})
+    write_csv(out / "cohort.csv", rows)
 
 
 def baselines(train: Array, frontal: Array) -> dict[str, Array]:
