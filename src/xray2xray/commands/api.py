@@ -606,7 +606,7 @@ def evaluate_views(
     procedural: int = 0,
     train: str | Path | None = None,
     source: str | Path = "tiny",
-    models: Sequence[str] = ("direct", "autoregressive"),
+    models: Sequence[str] = (),
     input_yaw_deg: float = 0.0,
     seed: int = 0,
     device: str = "auto",
@@ -626,7 +626,8 @@ def evaluate_views(
         procedural: how many procedural patients to evaluate besides, from seed 1,000,000.
         train: the view store the model was trained on; ridge_pca needs it.
         source: the model: tiny, or a folder that `train` made.
-        models: forms of M to evaluate; direct+mirrored imagines from the mirror image, too, and takes the mean.
+        models: forms of M to evaluate (default: all that the model has); with +mirrored behind its name a form predicts
+            from the mirror image, too, and takes the mean.
         input_yaw_deg: the angle of the input view.
         seed: offset of the procedural patients' seeds, and seed of the bootstrap.
         device: auto, cpu or cuda.
@@ -636,7 +637,9 @@ def evaluate_views(
         overwrite: empty the output folder of an earlier run first.
     """
     options = dict(locals())
+    from ..evaluation.results import as_json
     from ..evaluation.views import evaluate_views as evaluate
+    from ..reporting.views import write_views
     from ..session.unfold import baselines_beside
 
     _at_least(0, procedural=procedural, seed=seed, pictures=pictures)
@@ -644,11 +647,10 @@ def evaluate_views(
     if not paths and not procedural:
         raise UsageError("nothing to evaluate: name chest CTs or ask for --procedural N patients")
     with run_folder(out, overwrite, "evaluate views", options) as folder:
-        return evaluate(
+        result = evaluate(
             paths,
             procedural,
             train,
-            folder,
             models=list(models),
             input_yaw_deg=input_yaw_deg,
             source=source,
@@ -659,6 +661,8 @@ def evaluate_views(
             remove_couch=remove_couch,
             pictures=pictures,
         )
+        say(write_views(folder, result))
+    return as_json(result)
 
 
 def evaluate_controls(
@@ -677,9 +681,9 @@ def evaluate_controls(
 ) -> dict[str, Any]:
     """Measure what predictions owe to the action and to the patient: controls, retrieval, and drift along the arc.
 
-    The same model is told nothing, shuffled angles or the wrong sign, or shown another patient; its predictions are to
-    find the patient's true views among those of others; and it goes from one end of the arc to the other in a jump or
-    in steps, each on its own last prediction. Writes controls.json, controls.md, controls.png and alignment.png.
+    The same model gets no angle, shuffled angles, the wrong sign or another patient; its predictions are to find the
+    patient's true views among those of others; and it predicts from one end of the arc to the other directly or in
+    steps, each from its own last prediction. Writes controls.json, controls.md, controls.png and alignment.png.
 
     Args:
         inputs: chest CTs: NIfTI files, folders or zips of DICOM; a folder of NIfTI files means each of them.
@@ -696,6 +700,8 @@ def evaluate_controls(
     """
     options = dict(locals())
     from ..evaluation.controls import evaluate_controls as evaluate
+    from ..evaluation.results import as_json
+    from ..reporting.controls import write_controls
     from ..session.unfold import baselines_beside
 
     _at_least(0, procedural=procedural, seed=seed)
@@ -704,11 +710,10 @@ def evaluate_controls(
     if not paths and not procedural:
         raise UsageError("nothing to evaluate: name chest CTs or ask for --procedural N patients")
     with run_folder(out, overwrite, "evaluate controls", options) as folder:
-        return evaluate(
+        result = evaluate(
             paths,
             procedural,
             train,
-            folder,
             models=list(models),
             candidates=candidates,
             source=source,
@@ -717,6 +722,8 @@ def evaluate_controls(
             device=pick_device(device),
             series=series,
         )
+        say(write_controls(folder, result))
+    return as_json(result)
 
 
 def evaluate_uncertainty(
@@ -724,7 +731,7 @@ def evaluate_uncertainty(
     *,
     out: str | Path,
     procedural: int = 0,
-    twins: int = 0,
+    counterfactual_pairs: int = 0,
     samples: int = 40,
     calibration: int = 40,
     source: str | Path = "tiny",
@@ -737,14 +744,14 @@ def evaluate_uncertainty(
     """Measure whether samples from one frontal are honest about what it leaves open.
 
     Samples of every patient are scored at eight angles: CRPS, PIT, and coverage of their intervals beside width, by
-    tissue, and of anatomy measured on the views; energy score and consistency of whole chests; and twins, pairs that
-    differ by a lesion which the frontal shows or cannot show. Writes uncertainty.json, uncertainty.md and pictures.
+    tissue, and of anatomy measured on the views; energy score and consistency of whole chests; and counterfactual
+    pairs, which differ by a lesion that the frontal shows or cannot show. Writes uncertainty.json, uncertainty.md and pictures.
 
     Args:
         inputs: chest CTs: NIfTI files, folders or zips of DICOM; a folder of NIfTI files means each of them.
         out: the output folder.
         procedural: how many procedural patients to evaluate besides, from seed 1,000,000.
-        twins: how many pairs of twins of each kind to make, from seed 1,000,000.
+        counterfactual_pairs: how many pairs of each kind to make, without and with a lesion, from seed 1,000,000.
         samples: how many chests to draw of each patient, at least 39.
         calibration: how many procedural patients, from seed 500,000, give the normal baseline its spread.
         source: a model with a sampler: a folder that `train` made.
@@ -755,23 +762,33 @@ def evaluate_uncertainty(
         overwrite: empty the output folder of an earlier run first.
     """
     options = dict(locals())
+    from ..evaluation.results import as_json
     from ..evaluation.uncertainty import evaluate_uncertainty as evaluate
+    from ..reporting.uncertainty import write_uncertainty
 
-    _at_least(0, procedural=procedural, twins=twins, calibration=calibration, seed=seed, pictures=pictures)
+    _at_least(
+        0,
+        procedural=procedural,
+        counterfactual_pairs=counterfactual_pairs,
+        calibration=calibration,
+        seed=seed,
+        pictures=pictures,
+    )
     with run_folder(out, overwrite, "evaluate uncertainty", options) as folder:
-        return evaluate(
+        result = evaluate(
             as_paths(inputs),
             procedural,
-            folder,
             samples=samples,
             calibration=calibration,
-            twins=twins,
+            pairs=counterfactual_pairs,
             source=source,
             seed=seed,
             device=pick_device(device),
             series=series,
             pictures=pictures,
         )
+        say(write_uncertainty(folder, result))
+    return as_json(result)
 
 
 def evaluate_probes(
@@ -804,10 +821,11 @@ def evaluate_probes(
     """
     options = dict(locals())
     from ..evaluation.probes import evaluate_probes as evaluate
+    from ..evaluation.results import as_json
+    from ..reporting.probes import write_probes
 
     with run_folder(out, overwrite, "evaluate probes", options) as folder:
-        return evaluate(
-            folder,
+        result = evaluate(
             n_train,
             n_test,
             source=source,
@@ -816,6 +834,8 @@ def evaluate_probes(
             store=store,
             workers=workers,
         )
+        say(write_probes(folder, result))
+    return as_json(result)
 
 
 def evaluate_downstream(
@@ -944,7 +964,7 @@ def evaluate_baselines(
             frontal = stored.views_p[[abs(float(yaw)) < 1e-3 for yaw in stored.yaw_deg]]
             errors.extend(reconstruction_error(frontal, model.reconstruct_views(frontal)).tolist())
     quantiles = np.quantile(errors, np.linspace(0, 1, 101)) if errors else ()
-    build_baselines(store, seeds, out, quantiles)
+    build_baselines(store, seeds, quantiles).save(out)
     say(f"baselines of {len(seeds)} patients in {out} ({out.stat().st_size / 2**20:.1f} MiB)")
     return {"out": str(out), "patients": len(seeds)}
 
