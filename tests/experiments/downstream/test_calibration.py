@@ -26,5 +26,5 @@ def test_errors_of_both_signs_do_not_cancel():
 
 
 def test_no_store_is_one_clear_line(tmp_path):
-    with pytest.raises(SystemExit, match=r"benchmarks\.calibration: .*nowhere"):
+    with pytest.raises(SystemExit, match=r"experiments\.downstream\.calibration: .*nowhere"):
         main([str(tmp_path / "nowhere"), "--out", str(tmp_path / "out")])

@@ -61,5 +61,5 @@ def test_the_true_lateral_gains_as_the_hazard_takes_depth(store, source, tmp_pat
 
 
 def test_no_store_is_one_clear_line(tmp_path):
-    with pytest.raises(SystemExit, match=r"benchmarks\.dial: .*nowhere"):
+    with pytest.raises(SystemExit, match=r"experiments\.downstream\.dial: .*nowhere"):
         main([str(tmp_path / "nowhere"), "--out", str(tmp_path / "out")])

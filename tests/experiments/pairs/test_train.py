@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from tests.blobs import blob_views
 from xray2xray.commands import api
 from xray2xray.core.errors import InputError, UsageError
 from xray2xray.experiments.pairs import train as posed_module
 from xray2xray.experiments.pairs.posed_file import read_transition
 from xray2xray.experiments.pairs.train import RowsObjective, train_posed
 from xray2xray.training import loop
-
-from .conftest import blob_views
 
 STUDIES, TRAINED, SIZE = 40, 30, 32
 

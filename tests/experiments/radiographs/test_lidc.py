@@ -153,6 +153,6 @@ def test_a_table_without_pairs_ends_in_one_line(tmp_path: Path, capsys: pytest.C
     table = tmp_path / "lidc.csv"
     (tmp_path / "a.png").touch()
     table.write_text("study,patient,path,view\na,a,a.png,PA\n")
-    with pytest.raises(SystemExit, match=r"benchmarks\.lidc_radiographs: no patient has both"):
+    with pytest.raises(SystemExit, match=r"experiments\.radiographs\.lidc: no patient has both"):
         main([str(table), "--out", str(tmp_path / "out")])
     assert not (tmp_path / "out").exists()
