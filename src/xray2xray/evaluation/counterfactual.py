@@ -4,8 +4,8 @@ A lesion is a soft Gaussian ball of `LESION_HU`. In the *visible* pair it lies i
 front. In the *hidden* pair it lies behind the heart or a dome, and what it adds to each ray of the frontal is taken
 from the soft tissue further along the same ray: a copy of the ball, scaled about the source by s and divided by s, has
 the same frontal, so that several faint copies cancel it. The laterals differ as much as in the visible pair. The
-frontal holds no information about it: the two predictions must agree, which of them has the lesion must be found in half
-of the pairs, and a calibrated spread must cover the lesion.
+frontal holds no information about it: the two predictions must agree, which of them has the lesion must be found in
+half of the pairs, and a calibrated spread must cover the lesion.
 """
 
 from collections.abc import Sequence

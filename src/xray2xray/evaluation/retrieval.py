@@ -64,8 +64,8 @@ def ranks(queries: Array, truths: Array) -> NDArray[np.intp]:
 
     Cosine of flattened vectors: all views share one isocentre, so the place of a thing in the picture is what
     distinguishes patients, and pooling would remove it. The cosine, because regression predicts vectors that are
-    too short. Each side is centred on its own mean over the patients: what all predictions have in common says nothing about whose
-    they are. Ties count against the prediction, so that one answer for all patients finds none.
+    too short. Each side is centred on its own mean over the patients, because what all predictions have in common does
+    not distinguish them. Ties count against the prediction, so that one answer for all patients finds none.
     """
     similarity = _directions(queries) @ _directions(truths).T
     return np.sum(similarity >= np.diag(similarity)[:, None], axis=1)
