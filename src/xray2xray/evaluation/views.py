@@ -253,21 +253,26 @@ def forms() -> tuple[str, ...]:
     return get_args(Form)
 
 
+def forms_of(source: str | Path) -> list[str]:
+    """The forms that a model folder holds."""
+    from ..io.model_folder import folder_of, read_config
+
+    config = read_config(folder_of(source))
+    return [form for form in forms() if form in config]
+
+
 def load_models(source: str | Path, names: Sequence[str] = (), device: str = "cpu") -> dict[str, "WorldModel"]:
     """A world model for each form of the transition, all on the same V; by default each form that the source holds.
 
     Raises:
         UsageError: there is no such form.
     """
-    from ..io.model_folder import folder_of, read_config
     from ..models.world_model import WorldModel
 
     if unknown := [name for name in names if name not in forms()]:
         known = " or ".join(forms())
         raise UsageError(f"there is no model {unknown[0]!r}; choose {known}; `evaluate views` also {known} {MIRRORED}")
-    if not names:
-        config = read_config(folder_of(source))
-        names = [form for form in forms() if form in config]
+    names = names or forms_of(source)
     return {form: WorldModel.from_pretrained(source, form=form, device=device) for form in names}
 
 
