@@ -1,6 +1,6 @@
 """What is evaluated: real CTs and virtual patients that no training has seen, rendered one after the other."""
 
-import sys
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +18,9 @@ from ..projection.render import render
 from ..volume.chest import Chest
 from ..volume.volume import Volume
 from .metrics import Array
+from .results import Failure
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Case:
     """
 
     name: str
-    rung: str
+    evidence_level: str
     views_p: Array
     lung_mm: Array | None = None
 
@@ -38,7 +41,7 @@ class Source:
     """A case that is not rendered yet; `volume()` reads or makes it."""
 
     name: str
-    rung: str
+    evidence_level: str
     volume: Callable[[], Volume]
 
 
@@ -65,9 +68,9 @@ def sources(
     for path in _expanded(ct):
         name = path.name.removesuffix(".gz").removesuffix(".nii").removesuffix(".zip") or str(path)
         taken[name] = taken.get(name, 0) + 1
-        rung = VIRTUAL if is_virtual_patient(path) else FROM_CT
+        level = VIRTUAL if is_virtual_patient(path) else FROM_CT
         name = name if taken[name] == 1 else f"{name}-{taken[name]}"
-        yield Source(name, rung, bare(partial(read_volume, path, series)))
+        yield Source(name, level, bare(partial(read_volume, path, series)))
     for patient in range(FIRST_TEST_SEED + seed, FIRST_TEST_SEED + seed + procedural):
         yield Source(f"thorax-{patient}", VIRTUAL, bare(partial(patient_volume, patient)))
 
@@ -82,7 +85,7 @@ def _expanded(ct: Sequence[str | Path]) -> Iterator[Path]:
 def rendered(
     chosen: Sequence[Source],
     geometry: Geometry,
-    failed: list[dict[str, str]],
+    failed: list[Failure],
     yaw_deg: Sequence[float] = STANDARD_ARC,
     description: str = "evaluating",
     with_lungs: bool = False,
@@ -96,10 +99,10 @@ def rendered(
         except Exception as error:  # a damaged file can fail in any library, and the cohort must not
             expected = isinstance(error, InputError | OSError)
             reason = " ".join((str(error) if expected else f"{type(error).__name__}: {error}").split())
-            failed.append({"case": source.name, "rung": source.rung, "reason": reason})
-            print(f"xray2xray: left out {source.name}: {reason}", file=sys.stderr, flush=True)
+            failed.append(Failure(source.name, source.evidence_level, reason))
+            log.warning("left out %s: %s", source.name, reason)
         else:
-            yield Case(source.name, source.rung, views_p, lung_mm)
+            yield Case(source.name, source.evidence_level, views_p, lung_mm)
 
 
 def _lung_mm(chest: Chest, geometry: Geometry, yaw_deg: Sequence[float]) -> Array:

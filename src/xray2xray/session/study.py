@@ -162,7 +162,7 @@ def _study_of_radiograph(
 
     radiograph = read_radiograph(path, geometry.size, ap=view == "ap")
     if frontal_quantiles is None:
-        from ..evaluation.views import load_baselines
+        from ..evaluation.baselines import load_baselines
 
         frontal_quantiles = load_baselines().frontal_quantiles
     notes = ["uncalibrated: grey values were matched in distribution to simulated frontals", *radiograph.notes]
