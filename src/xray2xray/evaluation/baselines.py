@@ -7,7 +7,7 @@ views, tiny frontals, and the seeds from which a neighbour's views are rendered 
 import json
 import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, fields
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from ..core.errors import InputError
 from ..data.store import SCALE, ViewStore
 from ..io.files import atomic_path, progress
+from ..io.model_folder import folder_of
 from ..projection.geometry import STANDARD_ARC, Geometry
 from .metrics import Array, unit
 from .predictors import NEIGHBOURS, CopyInput, MeanView, NearestCases, Predictor, Views, shrink, unit_of
 from .ridge import RidgePCA
 
 FORMAT = "xray2xray-baselines"
-BODY_P = 0.5  # less than this is air or a couch beside the body, which a radiograph's frame hardly shows
 MAX_TRAIN = 4000  # patients held in memory, 1.2 MB each at 128 pixels
 
 
@@ -65,11 +65,6 @@ class Baselines:
         yaw_deg: (angles,) of the mean views.
         mean_views: uint16 counts (angles, h, w), 4096 per unit of p.
         small_frontals: uint8 (n, 32, 32), see `shrink`; `seeds`: int64 (n,), the patients they belong to.
-        frontal_quantiles: float32 (256,), p at the quantiles (i + 1/2) / 256 of the training frontals' pixels inside
-            the body (p above `BODY_P`), as `radiograph.quantiles.quantiles_of` takes them: what a radiograph is
-            matched to.
-        error_quantiles: float32 (101,), V's reconstruction error (RMSE, unit scale) of the training frontals at
-            0, 1 ... 100 %; empty when V was not known yet.
     """
 
     geometry: Geometry
@@ -77,8 +72,6 @@ class Baselines:
     mean_views: Views
     small_frontals: NDArray[np.uint8]
     seeds: NDArray[np.int64]
-    frontal_quantiles: NDArray[np.float32]
-    error_quantiles: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
 
     def save(self, path: str | Path) -> None:
         with atomic_path(path) as temporary:
@@ -90,8 +83,6 @@ class Baselines:
                 mean_views=self.mean_views,
                 small_frontals=self.small_frontals,
                 seeds=self.seeds,
-                frontal_quantiles=self.frontal_quantiles,
-                error_quantiles=self.error_quantiles,
             )
 
     @classmethod
@@ -105,7 +96,7 @@ class Baselines:
             with np.load(path, allow_pickle=False) as stored:
                 if str(stored["format"]) != FORMAT:
                     raise ValueError("unknown format")
-                arrays = {name: stored[name] for name in stored.files if name not in ("format", "geometry")}
+                arrays = {one.name: stored[one.name] for one in fields(cls) if one.name != "geometry"}
                 return cls(geometry=Geometry(**json.loads(str(stored["geometry"]))), **arrays)
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
             raise InputError(f"{path} is no usable baselines file ({error}); install the package again") from None
@@ -144,15 +135,18 @@ def load_baselines(path: str | Path | None = None) -> Baselines:
         return Baselines.load(packaged)
 
 
-def build_baselines(
-    store: ViewStore | str | Path, seeds: Sequence[int] | None = None, error_quantiles: Sequence[float] | Array = ()
-) -> Baselines:
+def baselines_beside(source: str | Path) -> Path | None:
+    """The baselines.npz in a model's own folder; None where the packaged one is meant."""
+    path = folder_of(source) / "baselines.npz"
+    return path if path.is_file() else None
+
+
+def build_baselines(store: ViewStore | str | Path, seeds: Sequence[int] | None = None) -> Baselines:
     """The baselines of a training store, read one patient at a time; saved, about 1 MB for 2,000 patients.
 
     Args:
         store: every study holds the standard arc.
         seeds: the seed of each of `store.studies()`, in that order; None takes the `seed` label of each study.
-        error_quantiles: see `Baselines.error_quantiles`.
 
     Raises:
         InputError: the number of seeds is not the number of studies, or a study lacks a view.
@@ -163,20 +157,17 @@ def build_baselines(
     if len(studies) != len(seeds):
         raise InputError(f"the store holds {len(studies)} studies and {len(seeds)} seeds were given; one seed a study")
     frontal = STANDARD_ARC.index(0.0)
-    total, small, counts = np.zeros(()), [], np.zeros(65536, np.int64)
+    total, small = np.zeros(()), []
     for study in progress(studies, "baselines"):
         views = store.read_standard([study])[0]
         total = total + views.astype(np.float64)
         small.append(shrink(unit_of(views[None, frontal]))[0])
-        counts += np.bincount(views[frontal].ravel(), minlength=65536)
     return Baselines(
         geometry=store.geometry,
         yaw_deg=np.array(STANDARD_ARC, np.float32),
         mean_views=np.rint(total / len(studies)).astype(np.uint16),
         small_frontals=np.stack(small),
         seeds=np.array(seeds, np.int64),
-        frontal_quantiles=_body_quantiles(counts, 256),
-        error_quantiles=np.array(error_quantiles, np.float32),
     )
 
 
@@ -193,13 +184,6 @@ def seeds_of(store: ViewStore) -> list[int]:
             raise InputError(f"{store.path(study)} has no seed in its labels; use a store made with --procedural")
         seeds.append(seed)
     return seeds
-
-
-def _body_quantiles(counts: NDArray[np.int64], levels: int) -> NDArray[np.float32]:
-    """p at the quantiles (i + 1/2) / levels of those pixels of a histogram of uint16 counts that are above `BODY_P`."""
-    below = np.cumsum(np.where(np.arange(len(counts)) > BODY_P * SCALE, counts, 0))
-    wanted = (np.arange(levels) + 0.5) / levels * (below[-1] - 1) + 1
-    return (np.searchsorted(below, wanted) / SCALE).astype(np.float32)
 
 
 def _mean_of(views: Views) -> Array:

@@ -11,6 +11,7 @@ import numpy as np
 from ..core.errors import InputError
 from ..core.evidence import FROM_CT, VIRTUAL
 from ..core.seeds import FIRST_TEST_SEED
+from ..data.inputs import scans
 from ..io.files import progress
 from ..projection.forward import project
 from ..projection.geometry import STANDARD_ARC, Geometry
@@ -65,7 +66,7 @@ def sources(
         return (lambda: remove_couch(read())) if without_couch else read
 
     taken: dict[str, int] = {}
-    for path in _expanded(ct):
+    for path in scans(ct):
         name = path.name.removesuffix(".gz").removesuffix(".nii").removesuffix(".zip") or str(path)
         taken[name] = taken.get(name, 0) + 1
         level = VIRTUAL if is_virtual_patient(path) else FROM_CT
@@ -73,13 +74,6 @@ def sources(
         yield Source(name, level, bare(partial(read_volume, path, series)))
     for patient in range(FIRST_TEST_SEED + seed, FIRST_TEST_SEED + seed + procedural):
         yield Source(f"thorax-{patient}", VIRTUAL, bare(partial(patient_volume, patient)))
-
-
-def _expanded(ct: Sequence[str | Path]) -> Iterator[Path]:
-    """A folder of NIfTI files stands for each of them; a folder of DICOM files is one scan."""
-    for path in map(Path, ct):
-        nifti = sorted([*path.glob("*.nii"), *path.glob("*.nii.gz")]) if path.is_dir() else []
-        yield from nifti or [path]
 
 
 def rendered(

@@ -23,13 +23,13 @@ from numpy.typing import NDArray
 from sklearn.linear_model import RidgeCV
 
 from ...core.errors import InputError
-from ...evaluation.baselines import load_baselines
 from ...io.files import progress
 from ...models.adaptation import Adapter
 from ...models.world_model import WorldModel
 from ...probing.head import row_space, standardisation
 from ...probing.probe import block_means
 from ...probing.probe import fit as fit_probe
+from ...models.input_statistics import InputStatistics
 from ...radiograph import match_quantiles, read_radiograph
 from ...radiograph.lung_field import normalise_radiograph
 from ...reporting.tables import interval as written
@@ -140,7 +140,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 def ways(size: int, adapter: Path | None) -> dict[str, Callable[[Path], Array]]:
     """From a picture to line integrals (size, size)."""
-    quantiles = load_baselines().frontal_quantiles
+    quantiles = InputStatistics.load("tiny").frontal_quantiles
 
     def lung_field(path: Path) -> Array:
         return normalise_radiograph(read_radiograph(path, 2 * size).gray, size)[0]
