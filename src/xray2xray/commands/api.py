@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 from ..core.errors import InputError, UsageError
 from ..core.seeds import FIRST_TEST_SEED
-from ..io.files import check_place, prepare_out, progress
-from ..io.runs import CONFIG, as_paths, check_inputs, each, gone_if_empty, pick_device, run_folder, say, write_config
+from ..io.files import check_place, progress
+from ..io.runs import as_paths, check_inputs, each, pick_device, run_folder, say, write_config
 
 Inputs = str | Path | Sequence[str | Path]
 Form = Literal["direct", "autoregressive"]
@@ -493,96 +493,6 @@ def evaluate_probes(
             device=pick_device(device),
             store=store,
             workers=workers,
-        )
-
-
-def evaluate_downstream(
-    views: str | Path,
-    out: str | Path,
-    methods: Sequence[str] | None = None,
-    labels: Sequence[int] = (100, 500, 2000),
-    seeds: Sequence[int] = (0, 1, 2),
-    primary: str | None = None,
-    primary_seeds: Sequence[int] | None = None,
-    network_seeds: Sequence[int] | None = None,
-    ours: str = "volumetric",
-    tasks: Sequence[str] | None = None,
-    table: str | Path | None = None,
-    ceiling: str | Path | None = None,
-    encoders: Sequence[str] = (),
-    budget: float = 900.0,
-    size: Literal["paper", "small", "tiny"] = "paper",
-    source: str | Path = "tiny",
-    device: str = "auto",
-    resume: bool = False,
-    overwrite: bool = False,
-) -> dict[str, Any]:
-    """Compare latents with every baseline on the same labels: cardiovascular risk and five pathologies.
-
-    Patients of the store are split into training, validation and test. Every method is given the labels of the same
-    training patients, a few or many, and answers for the test patients. Writes downstream.json, downstream.md and two
-    figures; docs/downstream.md says what the methods are.
-
-    Args:
-        views: a view store whose studies carry labels, with frontals (and laterals, where a method sees them).
-        out: the output folder; scores are kept there, and what is done is not done again.
-        methods: names, such as vision, age_sex+measured, hidden@3, attentive:vision, resnet50 (default: all).
-        labels: numbers of labelled training patients.
-        seeds: of the draw of these patients, of inner splits and of networks.
-        primary: the one contrast that is named before the run, as TASK/METHOD/LABELS.
-        primary_seeds: further seeds of the primary contrast.
-        network_seeds: seeds of what is trained for its budget, where there is no time for all (default: seeds).
-        ours: the method that all others are compared with.
-        tasks: of the five pathologies, cvd_prevalent and cvd_time (default: all).
-        table: a CSV with a row a study (column study); its labels, patient and split go before the store's.
-        ceiling: a ceiling.json of benchmarks.ceiling; who sees a frontal only and scores above it is flagged.
-        encoders: further encoders as NAME=FOLDER, a world model or one of training.pretrain; name them in methods.
-        budget: seconds of training for each network, from scratch or fine-tuned.
-        size: of the networks from scratch: paper, small (for a CPU), or tiny to see that they run.
-        source: the model: tiny, or a folder that `train` made.
-        device: auto, cpu or cuda.
-        resume: go on in the output folder of an earlier run.
-        overwrite: empty the output folder of an earlier run first.
-    """
-    options = dict(locals())
-    from ..experiments.downstream.cohort import TASKS
-    from ..experiments.downstream.methods import METHODS, Budget
-    from ..experiments.downstream.run import check_primary
-    from ..experiments.downstream.run import evaluate_downstream as evaluate
-
-    _at_least(1, labels=min(labels, default=0), seeds=len(seeds))
-    if not budget > 0:
-        raise UsageError(f"--budget {budget:g}: a network needs more than 0 seconds")
-    folder = Path(out)
-    check_inputs([Path(views)], folder)
-    named = dict(one.partition("=")[::2] for one in encoders)
-    if not all(named.values()):
-        raise UsageError("--encoders wants NAME=FOLDER")
-    if resume and overwrite:
-        raise UsageError("--resume goes on and --overwrite begins anew; choose one of them")
-    if resume:
-        check_primary(folder, primary)
-    else:
-        prepare_out(folder, overwrite)
-    write_config(folder / CONFIG, "evaluate downstream", {**options, "overwrite": False})
-    with gone_if_empty(folder):
-        return evaluate(
-            views,
-            folder,
-            methods=methods or (*METHODS, *named),
-            labels=labels,
-            seeds=seeds,
-            primary=primary,
-            primary_seeds=primary_seeds,
-            network_seeds=network_seeds,
-            ours=ours,
-            tasks=tasks or TASKS,
-            table=table,
-            ceiling=ceiling,
-            encoders={name: Path(path) for name, path in named.items()},
-            budget=Budget(size, budget),
-            source=source,
-            device=pick_device(device),
         )
 
 
