@@ -15,10 +15,10 @@ from ..io.files import progress
 from ..projection.forward import project
 from ..projection.geometry import STANDARD_ARC, Geometry
 from ..projection.render import render
-from ..volume.volume import Volume, isocentre_mm
+from ..volume.chest import Chest
+from ..volume.volume import Volume
 from .metrics import Array
 from .results import Failure
-from .volumes import lungs
 
 log = logging.getLogger(__name__)
 
@@ -93,9 +93,9 @@ def rendered(
     """Render one source after the other; one that fails is noted in `failed` and the rest goes on."""
     for source in progress(chosen, description):
         try:
-            volume = source.volume()
-            views_p = render(volume, geometry, yaw_deg)
-            lung_mm = _lung_mm(volume, geometry, yaw_deg) if with_lungs else None
+            chest = Chest.of(source.volume())
+            views_p = render(chest, geometry, yaw_deg)
+            lung_mm = _lung_mm(chest, geometry, yaw_deg) if with_lungs else None
         except Exception as error:  # a damaged file can fail in any library, and the cohort must not
             expected = isinstance(error, InputError | OSError)
             reason = " ".join((str(error) if expected else f"{type(error).__name__}: {error}").split())
@@ -105,8 +105,8 @@ def rendered(
             yield Case(source.name, source.evidence_level, views_p, lung_mm)
 
 
-def _lung_mm(volume: Volume, geometry: Geometry, yaw_deg: Sequence[float]) -> Array:
-    return project(lungs(volume).astype(np.float32), volume.affine, geometry, yaw_deg, isocentre_mm(volume))
+def _lung_mm(chest: Chest, geometry: Geometry, yaw_deg: Sequence[float]) -> Array:
+    return project(chest.lungs.astype(np.float32), chest.affine, geometry, yaw_deg, chest.isocentre_mm)
 
 
 def batches(cases: Iterable[Case], size: int) -> Iterator[list[Case]]:

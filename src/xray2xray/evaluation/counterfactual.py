@@ -23,7 +23,8 @@ from ..projection.detector import detect
 from ..projection.forward import project
 from ..projection.geometry import Geometry
 from ..volume.attenuation import hu_to_mu
-from ..volume.volume import Volume, body_mask, isocentre_mm
+from ..volume.chest import Chest
+from ..volume.volume import Volume
 from .metrics import Array
 from .results import NOT_JSON, Estimate
 
@@ -54,13 +55,13 @@ class Pair:
 def make_pair(seed: int, kind: Kind, geometry: Geometry) -> Pair | None:
     """The pair of a seed's patient; None where the anatomy has no place for it."""
     volume, tissue = make_volume(sample_patient(seed))
-    centre = isocentre_mm(volume)
+    chest = Chest.of(volume)
+    centre = chest.isocentre_mm
     lesion = _lesion(volume, tissue, centre, kind, geometry, np.random.default_rng([seed, KINDS.index(kind)]))
     if lesion is None:
         return None
-    body = body_mask(volume)
     views = [
-        project(hu_to_mu(hu, body), volume.affine, geometry, PAIR_YAW_DEG, centre)
+        project(hu_to_mu(hu, chest.body), volume.affine, geometry, PAIR_YAW_DEG, centre)
         for hu in (volume.hu, (volume.hu + lesion).astype(np.float32))
     ]
     return Pair(f"thorax-{seed}", kind, views[0], views[1])

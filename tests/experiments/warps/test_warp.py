@@ -11,7 +11,7 @@ from xray2xray.data import ViewStore, check_groups, group_of
 from xray2xray.experiments.warps.warp import STRETCH, VOXEL_MM, Outline, outline, patient_outline, warp
 from xray2xray.phantoms import Findings, make_volume, sample_patient
 from xray2xray.volume import Volume, body_mask, read_volume, remove_couch, write_nifti
-from xray2xray.volume.volume import lung_mask
+from xray2xray.volume.chest import lung_mask
 
 SIZE = 96
 A, B = 3, 1  # a large chest, a small one
