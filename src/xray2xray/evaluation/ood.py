@@ -14,7 +14,7 @@ WARN_ABOVE = 0.99  # one training frontal in a hundred would be flagged
 class OutOfDistribution:
     """`error`: RMSE of V's reconstruction on the unit scale; `percentile`: share of training frontals below it, 0..1.
 
-    `ratio` is the error over the training median: it still tells far from very far once the percentile is 1.
+    `ratio` is the error over the training median: it still grows where the percentile is 1.
     """
 
     error: float
@@ -24,7 +24,7 @@ class OutOfDistribution:
 
     @property
     def words(self) -> str:
-        """One sentence for people who do not think in percentiles."""
+        """One sentence, without percentiles where the view is unusual."""
         if self.warn:
             return (
                 f"The vision model reconstructs this view {self.ratio:.1f} times worse than a typical training view: "

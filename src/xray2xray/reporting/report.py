@@ -23,6 +23,7 @@ from ..core.evidence import FROM_CT, RADIOGRAPH, VIRTUAL
 from ..core.version import VERSION
 from ..evaluation.metrics import P_MAX, Array, unit
 from ..evaluation.ood import OutOfDistribution
+from ..evaluation.results import as_json
 from ..evaluation.scoring import Cohort, score, summarise
 from ..evaluation.volumes import display_planes, resample, volume_scores
 from ..io.files import write_json, write_text
@@ -155,7 +156,7 @@ def _view_numbers(report: Report) -> dict[str, Any] | None:
         {name: score(unit(views)[None], truth) for name, views in models.items()},
         {name: score(unit(views)[None], truth) for name, views in report.baselines_p.items()},
     )
-    return summarise(cohort)
+    return as_json(summarise(cohort))
 
 
 def _plain(value: Any) -> Any:

@@ -63,7 +63,8 @@ def _weights(folder: Path) -> dict[str, Any]:
 
 
 def _model(folder: Path) -> dict[str, Any]:
-    from ..io.model_folder import PARTS, read_config, sha256
+    from ..io.model_folder import read_config, sha256
+    from ..models.transitions.registry import PARTS
 
     try:
         config = read_config(folder)

@@ -148,7 +148,7 @@ def open_procedural(seed: int, geometry: Geometry) -> Study:
 def study_of_volume(volume: Volume, geometry: Geometry, name: str, source: str, rung: str) -> Study:
     """A volume, seen by the model through its rendered frontal alone."""
     from ..projection.render import render
-    from ..volume.volume import isocentre_mm
+    from ..volume.chest import isocentre_mm
 
     frontal = render(volume, geometry, (0.0,))[0]
     return Study(name, source, rung, frontal, geometry, volume=volume, isocentre_mm=isocentre_mm(volume))
@@ -162,7 +162,7 @@ def _study_of_radiograph(
 
     radiograph = read_radiograph(path, geometry.size, ap=view == "ap")
     if frontal_quantiles is None:
-        from ..evaluation.views import load_baselines
+        from ..evaluation.baselines import load_baselines
 
         frontal_quantiles = load_baselines().frontal_quantiles
     notes = ["uncalibrated: grey values were matched in distribution to simulated frontals", *radiograph.notes]

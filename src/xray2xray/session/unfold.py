@@ -10,9 +10,8 @@ import numpy as np
 
 from ..core.errors import InputError
 from ..core.evidence import VIRTUAL
-from ..evaluation.baselines import Baselines
+from ..evaluation.baselines import Baselines, load_baselines
 from ..evaluation.ood import OutOfDistribution, out_of_distribution, reconstruction_error
-from ..evaluation.views import PICTURE_YAW_DEG, load_baselines
 from ..evaluation.volumes import resample, volume_scores
 from ..io.files import atomic_path, write_json
 from ..io.model_folder import folder_of
@@ -22,7 +21,7 @@ from ..probing.probe import Probe, load_probes
 from ..projection.geometry import STANDARD_ARC, Geometry, preset
 from ..radiograph.display import save_png, to_gray
 from ..reconstruction.reconstruct import reconstruct
-from ..reporting.pictures import case_picture, unfold_picture, views_gif
+from ..reporting.pictures import PICTURE_YAW_DEG, case_picture, unfold_picture, views_gif
 from ..reporting.report import Report, write_report
 from ..volume.nifti import write_nifti
 from ..volume.volume import Volume

@@ -1,18 +1,36 @@
-"""What a stage must say for the one training loop to train it."""
+"""What a stage of training defines: its data, losses and settings. The training loop does the rest."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..core.errors import InputError
+from ..models.vision.vqgan import VisionConfig
+
+if TYPE_CHECKING:
+    from .settings import Settings
+    from .stage_data import StageData
 
 Batch = dict[str, Tensor]
 
 
 class TrainingStopped(InputError):
     """Training ended early: a loss that is not finite, a collapse, a dead codebook; or it was asked to stop."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """The size dial: V, and the width, heads and layers of transformers that are trained for so many steps."""
+
+    name: str
+    vision: VisionConfig
+    dim: int
+    heads: int
+    layers: int
+    steps: int
 
 
 class Objective(nn.Module):
@@ -25,6 +43,27 @@ class Objective(nn.Module):
     stage = "stage"
     parts: tuple[str, ...] = ("model",)
     patience = 500  # steps before `watch` judges: at first all predictions are alike
+
+    @classmethod
+    def settings(cls, size: Size) -> "Settings":
+        """The network, the length of training and the weights of the losses at a size."""
+        raise NotImplementedError
+
+    @classmethod
+    def build(cls, model: Any, data: "StageData", training: Any) -> Self:
+        """The objective that trains a network on the data of a run."""
+        raise NotImplementedError
+
+    def prepare(self, started: bool) -> None:
+        """What is fitted before the first step; `started`: the weights are those of another model."""
+
+    def finish(self) -> None:
+        """What is fitted after the last step."""
+
+    @property
+    def result(self) -> nn.Module:
+        """The trained network."""
+        raise NotImplementedError
 
     def learned(self, part: str) -> nn.Module:
         """The module that this part's optimizer moves."""
@@ -43,7 +82,7 @@ class Objective(nn.Module):
         raise NotImplementedError
 
     def after_step(self, step: int, progress: float, generator: torch.Generator) -> dict[str, float]:
-        """What is learned otherwise than by gradients (moving averages, the codebook)."""
+        """What is learned otherwise than by gradients (EMA updates, the codebook)."""
         return {}
 
     def validate(self) -> dict[str, float]:
@@ -54,7 +93,7 @@ class Objective(nn.Module):
         """Raise `TrainingStopped` where the figures show that nothing is being learned any more."""
 
     def picture(self) -> np.ndarray | None:
-        """uint8 (h, w): rows of truth and what the model makes of it, for a person to look at."""
+        """uint8 (h, w): rows of truth and prediction, for a person to look at."""
         return None
 
     def configuration(self) -> dict[str, Any]:

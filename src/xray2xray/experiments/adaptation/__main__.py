@@ -22,8 +22,8 @@ import torch
 from ...core.errors import UsageError
 from ...data.radiographs import Half
 from ...data.store import ViewStore
+from ...evaluation.baselines import load_baselines
 from ...evaluation.ood import reconstruction_error
-from ...evaluation.views import load_baselines
 from ...io.files import write_json, write_text
 from ...models.adaptation import Adapter
 from ...models.world_model import WorldModel

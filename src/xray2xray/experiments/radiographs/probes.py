@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import RidgeCV
 
 from ...core.errors import InputError
-from ...evaluation.views import load_baselines
+from ...evaluation.baselines import load_baselines
 from ...io.files import progress
 from ...models.adaptation import Adapter
 from ...models.world_model import WorldModel

@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 
 from ...data.store import SCALE
-from ...evaluation.baselines import CopyInput, RidgePCA
 from ...evaluation.metrics import psnr, unit
+from ...evaluation.predictors import CopyInput
+from ...evaluation.ridge import RidgePCA
 from ...io.files import progress, write_json, write_text
 from ...phantoms import Burden, Findings, Patient, make_volume, sample_patient
 from ...phantoms.body import sample_shape
