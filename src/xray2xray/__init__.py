@@ -71,5 +71,6 @@ def __dir__() -> list[str]:
 
 def _functions() -> dict[str, Any]:
     """The verbs as Python functions: `evaluate views` is `evaluate_views`."""
+    from .commands.registry import verbs
 
     return {name.replace(" ", "_"): verb for name, verb in verbs().items()}
