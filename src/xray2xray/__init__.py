@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # a test holds this list and the registry of verbs together
     from .commands.api import adapt as adapt
-    from .commands.api import cohort as cohort
     from .commands.api import demo as demo
     from .commands.api import embed as embed
-    from .commands.api import evaluate_baselines as evaluate_baselines
     from .commands.api import reconstruct as reconstruct
     from .commands.api import rotate as rotate
-    from .commands.api import train as train
+    from .commands.cohort import cohort as cohort
+    from .commands.evaluate_baselines import evaluate_baselines as evaluate_baselines
     from .commands.evaluate_controls import evaluate_controls as evaluate_controls
     from .commands.evaluate_probes import evaluate_probes as evaluate_probes
     from .commands.evaluate_uncertainty import evaluate_uncertainty as evaluate_uncertainty
@@ -23,6 +22,7 @@ if TYPE_CHECKING:  # a test holds this list and the registry of verbs together
     from .commands.info import info as info
     from .commands.phantom import phantom as phantom
     from .commands.render import render as render
+    from .commands.train import train as train
     from .core.errors import InputError as InputError
     from .core.errors import UsageError as UsageError
     from .data.store import ViewStore as ViewStore
@@ -71,6 +71,6 @@ def __dir__() -> list[str]:
 
 def _functions() -> dict[str, Any]:
     """The verbs as Python functions: `evaluate views` is `evaluate_views`."""
-    from .commands.registry import verbs as verbs
+    from .commands.registry import verbs
 
     return {name.replace(" ", "_"): verb for name, verb in verbs().items()}

@@ -5,12 +5,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from xray2xray.models.transitions.action import Action
 
 from xray2xray.core.evidence import VIRTUAL
 from xray2xray.evaluation import metrics
 from xray2xray.evaluation.drift import AHEAD_DEG, free_running, measure_drift, routes
 from xray2xray.evaluation.metrics import unit
-from xray2xray.models.transitions.action import Action
 from xray2xray.models.world_model import WorldModel
 from xray2xray.projection.geometry import STANDARD_ARC
 

@@ -8,8 +8,6 @@ Raises:
     UsageError: the request is wrong or refused (exit code 2).
 """
 
-import csv
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,8 +15,8 @@ from typing import Any, Literal
 
 from ..core.errors import InputError, UsageError
 from ..core.seeds import FIRST_TEST_SEED
-from ..io.files import atomic_path, check_out, check_place, prepare_out, progress
-from ..io.runs import CONFIG, as_paths, check_inputs, each, gone_if_empty, pick_device, run_folder, say, write_config
+from ..io.files import check_place, progress
+from ..io.runs import as_paths, check_inputs, each, pick_device, run_folder, say, write_config
 
 Inputs = str | Path | Sequence[str | Path]
 Form = Literal["direct", "autoregressive"]
@@ -66,126 +64,6 @@ def demo(
     say(f"\n{summary(numbers)}\n")
     say(f"open {folder / 'report.html'} in a browser ({time.monotonic() - start:.0f} s; all files are in {folder})")
     return numbers
-
-
-def train(
-    views: Inputs,
-    out: str | Path,
-    stage: Literal["all", "vision", "direct", "sampler", "autoregressive"] = "all",
-    preset: Literal["tiny", "small", "base", "large"] = "tiny",
-    recipe: str | Path | None = None,
-    steps: int | None = None,
-    limit: int | None = None,
-    shares: Sequence[float] | None = None,
-    start: str | Path | None = None,
-    seed: int = 0,
-    device: str = "auto",
-    precision: str = "auto",
-    resume: bool = False,
-    overwrite: bool = False,
-) -> dict[str, Any]:
-    """Train a world model from a view store: V, both forms of M, a sampler. Or learn to turn views from a CSV.
-
-    The result is the folder model/ in the output folder, which `--source` of the other verbs takes; beside it every
-    stage keeps metrics.jsonl, pictures and a checkpoint. Stages may be trained one by one into the same folder. From a
-    CSV (docs/pairs.md) model/ holds a transition between pictures instead, for Python's `read_transition`; it is
-    trained on the CPU, and needs neither stages nor presets.
-
-    Args:
-        views: view stores made by `render`, with the standard arc of every study (of the first, some patients are held
-            out and looked at); or a CSV with the columns study, yaw_deg, image (and patient, split) of at least two
-            views of every study.
-        out: the output folder.
-        stage: all, vision (V), direct or autoregressive (M), or sampler (what the direct form leaves open).
-        preset: the size of the networks and how long they are trained.
-        recipe: a YAML file of settings instead, such as configs/tiny-gpu.yaml or an earlier run's recipe.yaml, whose
-            seed is not taken (--seed).
-        steps: steps of each stage, instead of the preset's.
-        limit: use the first studies of every store only.
-        shares: of the draws, a number for each store, such as 0.7 0.3; by default every study is drawn alike.
-        start: a trained model (tiny, or a folder) whose weights every stage starts from, instead of random ones, where
-            it has such a part; its V is used where none was trained here.
-        seed: of the weights and of the batches.
-        device: auto, cpu or cuda.
-        precision: auto (bfloat16 where it is faster here), 32-true or bf16-mixed.
-        resume: go on exactly where an interrupted run stopped; finished stages are passed over.
-        overwrite: empty the output folder of an earlier run first.
-    """
-    options = dict(locals())
-    from ..data.store import ViewStore
-    from ..io.model_folder import folder_of, read_config
-    from ..training.presets import read_recipe
-    from ..training.train import RECIPE
-    from ..training.train import train as train_stages
-
-    if resume and overwrite:
-        raise UsageError("--resume goes on and --overwrite begins anew; choose one of them")
-    _at_least(1, steps=steps, limit=limit)
-    device = pick_device(device)
-    out = Path(out)
-    stores = [Path(path) for path in ([views] if isinstance(views, str | Path) else views)]
-    check_inputs(stores, out)
-    if recipe is not None and preset != "tiny":
-        raise UsageError(f"--recipe says what --preset {preset} would; name the preset in {recipe}")
-    chosen = None if recipe is None else read_recipe(recipe)
-    if any(path.suffix.lower() == ".csv" for path in stores):
-        return _train_posed(stores, options)
-    fresh = overwrite or not (out / RECIPE).exists()  # a folder with a recipe takes further stages
-    if fresh:
-        check_out(out, overwrite)
-    for path in stores:
-        ViewStore.open(path)
-    if start is not None:
-        read_config(folder_of(start))
-    if fresh:
-        prepare_out(out, overwrite)
-    write_config(out / CONFIG, "train", {**options, "overwrite": False})
-    with gone_if_empty(out):
-        model = train_stages(
-            stores,
-            out,
-            stage,
-            preset,
-            steps,
-            resume,
-            seed,
-            device,
-            precision,
-            limit,
-            shares,
-            start,
-            chosen,
-        )
-    say(f"the model is in {model}; use it with --source {model}")
-    return {"out": str(out), "model": str(model)}
-
-
-def _train_posed(tables: Sequence[Path], options: dict[str, Any]) -> dict[str, Any]:
-    """`train` from a CSV of posed views."""
-    from ..experiments.pairs.table import read_posed
-    from ..experiments.pairs.train import train_posed
-
-    if options["stage"] != "all" or options["preset"] != "tiny" or options["start"] or options["recipe"]:
-        raise UsageError("--stage, --preset, --recipe and --start are for view stores; a CSV has one way of training")
-    if len(tables) > 1 or options["shares"]:
-        raise UsageError("give one CSV of posed views, and nothing beside it")
-    out = Path(options["out"])
-    if not options["resume"]:
-        check_out(out, options["overwrite"])
-        read_posed(tables[0])  # before an earlier run is emptied
-        prepare_out(out, options["overwrite"])
-    write_config(out / CONFIG, "train", {**options, "overwrite": False})
-    with gone_if_empty(out):
-        model = train_posed(
-            tables[0],
-            out,
-            steps=options["steps"],
-            resume=options["resume"],
-            seed=options["seed"],
-            limit=options["limit"],
-        )
-    say(f"the transition is in {model}; read it with xray2xray.experiments.pairs.posed_file.read_transition")
-    return {"out": str(out), "model": str(model)}
 
 
 def rotate(
@@ -298,70 +176,6 @@ def _unfold_each(verb: str, options: dict[str, Any], volume_size: int | None) ->
     return {"out": str(folder), "studies": dict(done), "failed": failed}
 
 
-def cohort(
-    folder: str | Path,
-    kind: Literal["nlst", "lidc", "nih", "chexpert", "mimic", "csv"],
-    out: str | Path = "cohort.csv",
-    labels: list[str] | None = None,
-    uncertain: Literal["ignore", "zeros", "ones"] = "ignore",
-    unmentioned: Literal["ignore", "zeros"] = "zeros",
-    views: Literal["frontal", "all"] = "frontal",
-    split: Literal["own", "patient"] = "own",
-    skip_images: bool = False,
-    workers: int | None = None,
-    overwrite: bool = False,
-) -> dict[str, Any]:
-    """Turn a public cohort as it was delivered, or a plain CSV, into one checked table of studies.
-
-    The table has a row for each picture or CT: study, patient, path, view, split, labels, and how follow-up ended where
-    that is known; `embed` takes it. What cannot be used is listed beside it in a table of its own. Refused are a
-    patient, a file or nearly the same picture in two splits. docs/cohorts.md says where each cohort is to be had.
-
-    Args:
-        folder: the cohort's folder; of csv the table.
-        kind: nlst, lidc, nih (ChestX-ray14), chexpert, mimic (MIMIC-CXR-JPG) or csv.
-        out: the table to write, .csv.
-        labels: keep these labels only, and refuse one that knows one class only, in all or in a split.
-        uncertain: what -1 becomes, the report is not sure: ignore (unknown), zeros or ones.
-        unmentioned: what a blank label of chexpert or mimic becomes, the report does not speak of it: zeros or ignore.
-        views: frontal leaves laterals and pictures of unknown view out; all keeps them.
-        split: own keeps the cohort's; patient deals patients to train, validation, test (70, 10, 20 %) by a hash.
-        skip_images: do not read the pictures; then damaged ones, and the same one in two splits, are not found.
-        workers: processes that read pictures (default: one for each core).
-        overwrite: replace the table.
-    """
-    options = dict(locals())
-    from ..data import cohorts
-    from ..parallel.executor import on_processes
-
-    _at_least(1, workers=workers)
-    check_inputs([Path(folder)], out)
-    out = _file_out(out, overwrite, (".csv",))
-    found = cohorts.read_cohort(folder, kind, cohorts.Policy(uncertain, unmentioned))
-    found = found.with_labels(labels) if labels is not None and found.samples else found
-    found = found.frontals() if views == "frontal" else found
-    found = found.split_by_patient() if split == "patient" else found
-    cohorts.check_names(found)
-    cohorts.check_split(found)
-    if not skip_images:
-        done = on_processes(cohorts.fingerprint, found.samples, workers or os.cpu_count() or 1)
-        read = {sample.study: one for sample, one in progress(done, "reading pictures", len(found.samples))}
-        found = found.without({study: one for study, one in read.items() if isinstance(one, str)})
-        cohorts.check_names(found)
-        cohorts.check_images(found, {study: one for study, one in read.items() if not isinstance(one, str)})
-    if labels is not None:
-        cohorts.check_classes(found)
-    failed_out = out.with_name(f"{out.stem}.failed.csv")
-    failed_out.unlink(missing_ok=True)
-    if found.failed:
-        _write_table(failed_out, [{"what": what, "problem": said} for what, said in found.failed.items()])
-    cohorts.write_table(out, found)
-    write_config(out.with_name(out.name + ".config.yaml"), "cohort", options)
-    said = [cohorts.summary(found), cohorts.paper_sizes(found), f"{len(found.failed):,} left out ({failed_out})"]
-    say("\n".join([line for line in said[: 3 if found.failed else 2] if line] + [f"the table is {out}"]))
-    return {"out": str(out), "studies": len(found.samples), "failed": dict(found.failed)}
-
-
 def adapt(
     inputs: Inputs,
     out: str | Path,
@@ -463,137 +277,6 @@ def embed(
     return {"out": str(out), "studies": names, "failed": failed}
 
 
-def evaluate_downstream(
-    views: str | Path,
-    out: str | Path,
-    methods: Sequence[str] | None = None,
-    labels: Sequence[int] = (100, 500, 2000),
-    seeds: Sequence[int] = (0, 1, 2),
-    primary: str | None = None,
-    primary_seeds: Sequence[int] | None = None,
-    network_seeds: Sequence[int] | None = None,
-    ours: str = "volumetric",
-    tasks: Sequence[str] | None = None,
-    table: str | Path | None = None,
-    ceiling: str | Path | None = None,
-    encoders: Sequence[str] = (),
-    budget: float = 900.0,
-    size: Literal["paper", "small", "tiny"] = "paper",
-    source: str | Path = "tiny",
-    device: str = "auto",
-    resume: bool = False,
-    overwrite: bool = False,
-) -> dict[str, Any]:
-    """Compare latents with every baseline on the same labels: cardiovascular risk and five pathologies.
-
-    Patients of the store are split into training, validation and test. Every method is given the labels of the same
-    training patients, a few or many, and answers for the test patients. Writes downstream.json, downstream.md and two
-    figures; docs/downstream.md says what the methods are.
-
-    Args:
-        views: a view store whose studies carry labels, with frontals (and laterals, where a method sees them).
-        out: the output folder; scores are kept there, and what is done is not done again.
-        methods: names, such as vision, age_sex+measured, hidden@3, attentive:vision, resnet50 (default: all).
-        labels: numbers of labelled training patients.
-        seeds: of the draw of these patients, of inner splits and of networks.
-        primary: the one contrast that is named before the run, as TASK/METHOD/LABELS.
-        primary_seeds: further seeds of the primary contrast.
-        network_seeds: seeds of what is trained for its budget, where there is no time for all (default: seeds).
-        ours: the method that all others are compared with.
-        tasks: of the five pathologies, cvd_prevalent and cvd_time (default: all).
-        table: a CSV with a row a study (column study); its labels, patient and split go before the store's.
-        ceiling: a ceiling.json of benchmarks.ceiling; who sees a frontal only and scores above it is flagged.
-        encoders: further encoders as NAME=FOLDER, a world model or one of training.pretrain; name them in methods.
-        budget: seconds of training for each network, from scratch or fine-tuned.
-        size: of the networks from scratch: paper, small (for a CPU), or tiny to see that they run.
-        source: the model: tiny, or a folder that `train` made.
-        device: auto, cpu or cuda.
-        resume: go on in the output folder of an earlier run.
-        overwrite: empty the output folder of an earlier run first.
-    """
-    options = dict(locals())
-    from ..experiments.downstream.cohort import TASKS
-    from ..experiments.downstream.methods import METHODS, Budget
-    from ..experiments.downstream.run import check_primary
-    from ..experiments.downstream.run import evaluate_downstream as evaluate
-
-    _at_least(1, labels=min(labels, default=0), seeds=len(seeds))
-    if not budget > 0:
-        raise UsageError(f"--budget {budget:g}: a network needs more than 0 seconds")
-    folder = Path(out)
-    check_inputs([Path(views)], folder)
-    named = dict(one.partition("=")[::2] for one in encoders)
-    if not all(named.values()):
-        raise UsageError("--encoders wants NAME=FOLDER")
-    if resume and overwrite:
-        raise UsageError("--resume goes on and --overwrite begins anew; choose one of them")
-    if resume:
-        check_primary(folder, primary)
-    else:
-        prepare_out(folder, overwrite)
-    write_config(folder / CONFIG, "evaluate downstream", {**options, "overwrite": False})
-    with gone_if_empty(folder):
-        return evaluate(
-            views,
-            folder,
-            methods=methods or (*METHODS, *named),
-            labels=labels,
-            seeds=seeds,
-            primary=primary,
-            primary_seeds=primary_seeds,
-            network_seeds=network_seeds,
-            ours=ours,
-            tasks=tasks or TASKS,
-            table=table,
-            ceiling=ceiling,
-            encoders={name: Path(path) for name, path in named.items()},
-            budget=Budget(size, budget),
-            source=source,
-            device=pick_device(device),
-        )
-
-
-def evaluate_baselines(
-    views: str | Path,
-    out: str | Path = "baselines.npz",
-    source: str | Path | None = None,
-    device: str = "auto",
-    overwrite: bool = False,
-) -> dict[str, Any]:
-    """Condense a training store into baselines.npz: mean views, small frontals with seeds, grey values, V's errors.
-
-    The file is what the packaged baselines are, and what a radiograph's grey values are matched to.
-
-    Args:
-        views: the view store of procedural patients that the model was trained on.
-        out: the file to write.
-        source: the model whose reconstruction errors tell what is out of distribution; without it that stays unknown.
-        device: auto, cpu or cuda.
-        overwrite: replace the file.
-    """
-    import numpy as np
-
-    from ..data.store import ViewStore
-    from ..evaluation.baselines import build_baselines, seeds_of
-    from ..evaluation.ood import reconstruction_error
-
-    out = _file_out(out, overwrite, (".npz",))
-    store = ViewStore.open(views)
-    seeds, errors = seeds_of(store), []
-    if source is not None:
-        from ..models.world_model import WorldModel
-
-        model = WorldModel.from_pretrained(source, device=pick_device(device))
-        for study in progress(store.studies(), "reconstructing"):
-            stored = store.read(study)
-            frontal = stored.views_p[[abs(float(yaw)) < 1e-3 for yaw in stored.yaw_deg]]
-            errors.extend(reconstruction_error(frontal, model.reconstruct_views(frontal)).tolist())
-    quantiles = np.quantile(errors, np.linspace(0, 1, 101)) if errors else ()
-    build_baselines(store, seeds, quantiles).save(out)
-    say(f"baselines of {len(seeds)} patients in {out} ({out.stat().st_size / 2**20:.1f} MiB)")
-    return {"out": str(out), "patients": len(seeds)}
-
-
 def _angles(yaw_deg: Angles | str | float) -> list[float] | None:
     """`all`, one angle or several; None stands for all of the standard arc."""
     if yaw_deg == "all" or yaw_deg is None:
@@ -623,10 +306,3 @@ def _at_least(least: int, **numbers: int | None) -> None:
     for name, number in numbers.items():
         if number is not None and number < least:
             raise UsageError(f"--{name.replace('_', '-')} is {number}; it must be at least {least}")
-
-
-def _write_table(path: Path, rows: list[dict[str, Any]]) -> None:
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, list(rows[0]))
-        table.writeheader()
-        table.writerows(rows)

@@ -1,4 +1,3 @@
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,8 +44,9 @@ class PhantomResult:
 def run(options: Options) -> PhantomResult:
     from functools import partial
 
-    from ..io.files import progress, write_csv
-    from ..parallel.executor import on_processes
+    from ..io.files import write_csv
+    from ..parallel.executor import executor
+    from ..parallel.progress import progress
     from ..phantoms import COLUMNS, PATHOLOGIES, TISSUES
     from ..phantoms.cohort import write_patient
 
@@ -56,8 +56,8 @@ def run(options: Options) -> PhantomResult:
     seeds = range(options.seed, options.seed + options.count)
     with run_folder(options) as folder:
         write = partial(write_patient, folder, options.size, options.truth)
-        made = on_processes(write, seeds, options.workers or os.cpu_count() or 1)
-        rows = [row for _, row in sorted(progress(made, "making patients", len(seeds)), key=lambda one: one[0])]
+        made = executor(options.workers, len(seeds)).map(write, seeds)
+        rows = list(progress(made, "making patients", len(seeds)))
         write_csv(folder / "cohort.csv", rows)
         write_csv(folder / "columns.csv", [{"column": name, "meaning": text} for name, text in COLUMNS.items()])
         if options.truth:

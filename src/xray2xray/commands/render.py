@@ -1,4 +1,3 @@
-import os
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
@@ -79,7 +78,7 @@ def run(options: Options) -> RenderResult:
     there = sum(job.study in store for job in jobs)
     if there:
         print(f"{there} of {len(jobs)} studies are in {out} already")
-    failed = render_jobs(store, jobs, options.yaw_deg or STANDARD_ARC, options.workers or os.cpu_count() or 1)
+    failed = render_jobs(store, jobs, options.yaw_deg or STANDARD_ARC, options.workers)
     if len(failed) == len(jobs):
         only, *others = dict.fromkeys(failed.values())
         raise InputError(only if not others else f"none of the {len(jobs)} scans could be used")

@@ -53,7 +53,7 @@ class Reading:
     difference: dict[str, Value] | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class LabelReading(Reading):
     """One label."""
 
@@ -188,15 +188,14 @@ def summarise_probes(
 
     rows: dict[str, LabelReading] = {}
     for label, train in labels_train.items():
-        counts = {"train_positives": int(np.sum(train)), "test_positives": int(np.sum(labels_test[label]))}
-        if label in comparison.left_out:
-            rows[label] = LabelReading(None, None, **counts, reason=comparison.left_out[label])
+        positives, results = (int(np.sum(train)), int(np.sum(labels_test[label]))), comparison.results.get(label)
+        if results is None:
+            rows[label] = LabelReading(None, None, *positives, reason=comparison.left_out[label])
             continue
-        results = comparison.results[label]
         rows[label] = LabelReading(
             {name: Value(float(r.auroc), r.ci95) for name, r in results.items()},
             differences(comparison.differences[label]),
-            **counts,
+            *positives,
             inverse_penalty={name: r.probe.inverse_penalty for name, r in results.items()},
         )
     mean = {name: Value(float(value), ci95) for name, (value, ci95) in comparison.mean_auroc.items()}

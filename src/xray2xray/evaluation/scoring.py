@@ -204,11 +204,11 @@ def block(cohort: Cohort, scores: Scores, null: Scores, seed: int) -> Block:
     """The metrics of one predictor; `null` are the scores of the mean view, the zero of R2."""
     per_case_r2 = 1 - scores.mse / np.maximum(null.mse, 1e-12)
     skill = _metric(cohort, per_case_r2, metrics.r2(scores.mse, null.mse))
-    bounds = (_r2_interval(scores, null, at, seed) for at in (cohort.scored, cohort.beyond & cohort.scored))
+    everywhere, far = (_r2_interval(scores, null, at, seed) for at in (cohort.scored, cohort.beyond & cohort.scored))
     return Block(
         _metric(cohort, scores.psnr, scores.psnr.mean(axis=0)),
         _metric(cohort, scores.ssim, scores.ssim.mean(axis=0)),
-        Skill(**vars(skill), **dict(zip(("ci95", "ci95_beyond_30"), bounds, strict=True))),
+        Skill(**vars(skill), ci95=everywhere, ci95_beyond_30=far),
     )
 
 

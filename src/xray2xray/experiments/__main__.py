@@ -1,6 +1,6 @@
 """List the experiments: one command each.
 
-    python -m xray2xray.experiments
+python -m xray2xray.experiments
 """
 
 import ast

@@ -1,6 +1,6 @@
 """Compare features with every baseline on the same labels: the verb `evaluate downstream`.
 
-    python -m xray2xray.experiments.downstream VIEWS --out DIR
+python -m xray2xray.experiments.downstream VIEWS --out DIR
 """
 
 import sys
