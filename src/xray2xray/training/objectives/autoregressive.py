@@ -2,7 +2,7 @@
 
 import copy
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -17,9 +17,11 @@ from ...projection.geometry import STANDARD_ARC, Pose, as_poses
 from ..objective import Batch, Objective, TrainingStopped, draw_rows, follow, require, require_shares
 from ..pictures import contact_sheet
 from ..settings import Settings, Size
-from ..stage_data import StageData
 from ..steps import LoopConfig
 from .vision import psnr, stored_to_network
+
+if TYPE_CHECKING:
+    from ..stage_data import StageData
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class AutoregressiveObjective(Objective):
         return Settings(network, loop, AutoregressiveTraining())
 
     @classmethod
-    def build(cls, model: AutoregressiveTransition, data: StageData, training: AutoregressiveTraining) -> Self:
+    def build(cls, model: AutoregressiveTransition, data: "StageData", training: AutoregressiveTraining) -> Self:
         return cls(model, data.vision, data.tokens, data.views, data.weight, training)
 
     @property

@@ -2,7 +2,7 @@
 
 import copy
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -15,9 +15,11 @@ from ...projection.geometry import STANDARD_ARC, Pose, as_poses
 from ..objective import Batch, Objective, TrainingStopped, draw_rows, follow, require, require_shares
 from ..pictures import contact_sheet
 from ..settings import Settings, Size
-from ..stage_data import StageData
 from ..steps import LoopConfig
 from .vision import psnr, stored_to_network
+
+if TYPE_CHECKING:
+    from ..stage_data import StageData
 
 FAR_DEG = 30.0  # claims are made over the views at least this far from the input
 
@@ -85,7 +87,7 @@ class DirectObjective(Objective):
         return Settings(network, loop, DirectTraining())
 
     @classmethod
-    def build(cls, model: DirectTransition, data: StageData, training: DirectTraining) -> Self:
+    def build(cls, model: DirectTransition, data: "StageData", training: DirectTraining) -> Self:
         mirrored = data.mirrored_latents() if training.mirrored else None
         return cls(model, data.vision, data.latents, data.views, data.weight, training, mirrored)
 

@@ -6,7 +6,7 @@ of the true distribution, and two a patient estimate it ("engression": Shen and 
 
 import copy
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -20,9 +20,11 @@ from ...projection.geometry import STANDARD_ARC
 from ..objective import Batch, Objective, TrainingStopped, draw_rows, follow, require, require_shares
 from ..pictures import contact_sheet
 from ..settings import Settings, Size
-from ..stage_data import StageData
 from ..steps import LoopConfig
 from .vision import stored_to_network
+
+if TYPE_CHECKING:
+    from ..stage_data import StageData
 
 VALIDATED_DEG = (-90.0, -45.0, 45.0, 90.0)
 TEMPERATURES = tuple(0.5 + 0.05 * n for n in range(51))
@@ -89,7 +91,7 @@ class SamplerObjective(Objective):
         return Settings(network, loop, SamplerTraining())
 
     @classmethod
-    def build(cls, model: DirectSampler, data: StageData, training: SamplerTraining) -> Self:
+    def build(cls, model: DirectSampler, data: "StageData", training: SamplerTraining) -> Self:
         mean = data.trained("direct")
         return cls(model, mean, data.vision, data.latents, data.views, data.weight, training)
 

@@ -1,7 +1,7 @@
 """The objective of V: reconstruct views through latents and tokens, and late in training against a critic."""
 
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -16,8 +16,10 @@ from ...models.vision.vqgan import VisionModel
 from ..objective import Batch, Objective, TrainingStopped, draw_rows
 from ..pictures import contact_sheet
 from ..settings import Settings, Size
-from ..stage_data import StageData
 from ..steps import LoopConfig
+
+if TYPE_CHECKING:
+    from ..stage_data import StageData
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class VisionObjective(Objective):
         return Settings(size.vision, LoopConfig(steps=size.steps, batch=64, rate=5e-4), VisionLosses())
 
     @classmethod
-    def build(cls, model: VisionModel, data: StageData, training: VisionLosses) -> Self:
+    def build(cls, model: VisionModel, data: "StageData", training: VisionLosses) -> Self:
         learned = data.views[: len(data.weight)]
         looked_at = data.views[len(learned) :] if data.studies.held_out else learned
         flat = looked_at.reshape(-1, *looked_at.shape[2:])
