@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from xray2xray.commands import api, cli
+import xray2xray
+from xray2xray.commands import cli
 from xray2xray.io.model_folder import folder_of
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -59,7 +60,7 @@ def test_links_and_paths_exist(document: str) -> None:
 
 def test_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder_of("tiny")  # the packaged model
-    api.phantom(tmp_path / "phantom", seed=1_000_001)
+    xray2xray.phantom(tmp_path / "phantom", seed=1_000_001)
     (tmp_path / "phantom" / "thorax-1000001.nii.gz").rename(tmp_path / "scan.nii.gz")
     monkeypatch.chdir(tmp_path)
     first, projection = blocks("python")

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+import xray2xray
 from tests.blobs import blob_views
-from xray2xray.commands import api
 from xray2xray.core.errors import InputError, UsageError
 from xray2xray.experiments.pairs import train as posed_module
 from xray2xray.experiments.pairs.posed_file import read_transition
@@ -114,7 +114,7 @@ def test_an_image_that_cannot_be_read_costs_its_study_only(cohort, tmp_path, cap
 def test_a_failed_run_leaves_the_place_free_and_the_last_run_alone(cohort, tmp_path):
     out = tmp_path / "run"
     with pytest.raises(InputError, match="0 pairs"):
-        api.train(_one_view_each(cohort), out, device="cpu")
+        xray2xray.train(_one_view_each(cohort), out, device="cpu")
     assert not out.exists()
     out.mkdir()
     (out / "config.yaml").write_text("{}\n")
@@ -122,9 +122,9 @@ def test_a_failed_run_leaves_the_place_free_and_the_last_run_alone(cohort, tmp_p
     empty = tmp_path / "empty.csv"
     empty.write_text("")
     with pytest.raises(InputError, match="no column"):
-        api.train(empty, out, overwrite=True, device="cpu")
+        xray2xray.train(empty, out, overwrite=True, device="cpu")
     with pytest.raises(InputError, match="not a view store"):
-        api.train(cohort.parent, out, overwrite=True, device="cpu")
+        xray2xray.train(cohort.parent, out, overwrite=True, device="cpu")
     assert (out / "result").read_text() == "hours of work"
 
 
@@ -137,8 +137,8 @@ def _one_view_each(cohort: Path) -> Path:
 
 
 def test_the_verb_takes_a_table(cohort, tmp_path):
-    done = api.train(cohort, tmp_path / "run", steps=2, device="cpu")
+    done = xray2xray.train(cohort, tmp_path / "run", steps=2, device="cpu")
     model, _ = read_transition(done["model"])
     assert model.config.size == 112
     with pytest.raises(UsageError, match="stage"):
-        api.train(cohort, tmp_path / "other", stage="vision", device="cpu")
+        xray2xray.train(cohort, tmp_path / "other", stage="vision", device="cpu")

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from xray2xray.commands.api import render
+from xray2xray.commands.render import render
 from xray2xray.core.errors import InputError, UsageError
 from xray2xray.data import ViewStore, check_groups, group_of
 from xray2xray.experiments.warps.warp import STRETCH, VOXEL_MM, Outline, outline, patient_outline, warp
@@ -107,10 +107,10 @@ def test_render_makes_warps_and_goes_on(tmp_path):
     scan = tmp_path / "p1.nii.gz"
     write_nifti(scan, virtual(B))
     arguments = {"inputs": [scan], "out": tmp_path / "views", "size": 32, "yaw_deg": [0.0], "workers": 1}
-    assert render(**arguments, warps=1)["studies"] == 2
+    assert render(**arguments, warps=1).studies == 2
     store = ViewStore.open(tmp_path / "views")
     before = store.path("p1-warp-0001").stat().st_mtime_ns
-    assert render(**arguments, warps=2)["studies"] == 3
+    assert render(**arguments, warps=2).studies == 3
     assert store.path("p1-warp-0001").stat().st_mtime_ns == before
     assert store.studies() == ["p1", "p1-warp-0001", "p1-warp-0002"]
 
