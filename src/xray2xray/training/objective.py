@@ -1,6 +1,5 @@
 """What a stage of training defines: its data, losses and settings. The training loop does the rest."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -8,10 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import InputError
-from ..models.vision.vqgan import VisionConfig
 
 if TYPE_CHECKING:
-    from .settings import Settings
+    from .settings import Settings, Size
     from .stage_data import StageData
 
 Batch = dict[str, Tensor]
@@ -19,18 +17,6 @@ Batch = dict[str, Tensor]
 
 class TrainingStopped(InputError):
     """Training ended early: a loss that is not finite, a collapse, a dead codebook; or it was asked to stop."""
-
-
-@dataclass(frozen=True)
-class Size:
-    """The size dial: V, and the width, heads and layers of transformers that are trained for so many steps."""
-
-    name: str
-    vision: VisionConfig
-    dim: int
-    heads: int
-    layers: int
-    steps: int
 
 
 class Objective(nn.Module):
@@ -45,7 +31,7 @@ class Objective(nn.Module):
     patience = 500  # steps before `watch` judges: at first all predictions are alike
 
     @classmethod
-    def settings(cls, size: Size) -> "Settings":
+    def settings(cls, size: "Size") -> "Settings":
         """The network, the length of training and the weights of the losses at a size."""
         raise NotImplementedError
 
