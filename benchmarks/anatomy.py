@@ -16,7 +16,7 @@ from xray2xray.projection.forward import project
 from xray2xray.projection.geometry import Geometry, preset
 from xray2xray.reporting.tables import table
 from xray2xray.volume.attenuation import hu_to_mu
-from xray2xray.volume.volume import body_mask, isocentre_mm
+from xray2xray.volume.chest import body_mask, isocentre_mm
 
 TISSUE_OF = {
     "heart_width": ("heart",),

@@ -15,14 +15,16 @@ import matplotlib
 import numpy as np
 from scipy import ndimage
 
-from xray2xray.evaluation.volumes import HU_RANGE, lungs, resample
+from xray2xray.evaluation.volumes import HU_RANGE, resample
 from xray2xray.io.files import write_json
 from xray2xray.projection.forward import project
 from xray2xray.projection.geometry import STANDARD_ARC, Geometry, preset
+from xray2xray.projection.render import render
 from xray2xray.reconstruction.reconstruct import Reconstruction, centred_affine, reconstruct
 from xray2xray.volume.attenuation import hu_to_mu
+from xray2xray.volume.chest import Chest, body_mask
 from xray2xray.volume.nifti import read_nifti
-from xray2xray.volume.volume import Volume, body_mask, canonical, isocentre_mm
+from xray2xray.volume.volume import Volume, canonical
 
 SLICES = {"apex": 0.9, "arch": 0.7, "carina": 0.55, "heart": 0.35, "base": 0.1}
 """Height of each slice as a share of the planes with lung, from the lowest to the highest."""
@@ -57,7 +59,7 @@ def slice_settings(views: int) -> dict[str, Any]:
 
 def slice_planes(volume: Volume) -> dict[str, int]:
     """The z index of each of `SLICES` in a canonical volume; planes with hardly any gas (the trachea) do not count."""
-    area = lungs(volume).sum((0, 1))
+    area = Chest.of(volume).lungs.sum((0, 1))
     planes = np.flatnonzero(area > 0.05 * area.max())
     first, last = int(planes[0]), int(planes[-1])
     return {name: round(first + share * (last - first)) for name, share in SLICES.items()}
@@ -135,15 +137,14 @@ class Cone:
     """One CT, its truth on the grid of the reconstructions, and its views in the `chest` geometry."""
 
     def __init__(self, volume: Volume) -> None:
-        self.volume = volume
+        self.volume = Chest.of(volume)
         self.grid = Volume(np.zeros((VOXELS,) * 3), centred_affine(VOXELS, WIDTH_MM))
-        self.truth = resample(volume, self.grid)
+        self.truth = resample(self.volume, self.grid)
         self.body = body_mask(self.truth)
         self.geometry = preset("chest", 128)
 
     def reconstruct(self, yaw_deg: Sequence[float], **settings: Any) -> Reconstruction:
-        mu = hu_to_mu(self.volume.hu, body_mask(self.volume))
-        views = project(mu, self.volume.affine, self.geometry, yaw_deg, isocentre_mm(self.volume))
+        views = render(self.volume, self.geometry, yaw_deg)
         return reconstruct(views, self.geometry, yaw_deg, VOXELS, WIDTH_MM, show_progress=False, **settings)
 
     def psnr(self, found: Reconstruction) -> float:

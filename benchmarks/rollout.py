@@ -23,13 +23,13 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
+from xray2xray.models.transitions.rollout import STEP_DEG, in_turn, roll_out
 
 from benchmarks.timing import taking_turns
 from xray2xray.evaluation.cases import sources
 from xray2xray.io.files import write_json
 from xray2xray.models.transitions import AutoregressiveTransition
 from xray2xray.models.transitions.direct import ARC_DEG
-from xray2xray.models.transitions.rollout import STEP_DEG, in_turn, roll_out
 from xray2xray.models.world_model import WorldModel
 from xray2xray.projection import preset as geometry_preset
 from xray2xray.projection import render

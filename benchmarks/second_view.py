@@ -16,7 +16,8 @@ import numpy as np
 
 from xray2xray.core.errors import InputError, UsageError
 from xray2xray.evaluation.cases import rendered, sources
-from xray2xray.evaluation.metrics import mean_interval, psnr, unit
+from xray2xray.evaluation.metrics import psnr, unit
+from xray2xray.evaluation.results import Estimate, Failure, as_json
 from xray2xray.io.files import write_json, write_text
 from xray2xray.models.world_model import WorldModel
 from xray2xray.projection import STANDARD_ARC, preset
@@ -33,19 +34,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--source", default="tiny")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
-    failed: list[dict[str, str]] = []
+    failed: list[Failure] = []
     try:
         result = second_views(options.ct, options.procedural, options.source, failed)
     except (InputError, UsageError) as error:
         sys.exit(f"benchmarks.second_view: {error}")
-    write_json(options.out / "second_view.json", {"rows": result, "failed": failed, "source": options.source})
+    write_json(options.out / "second_view.json", {"rows": result, "failed": as_json(failed), "source": options.source})
     text = markdown(result)
     write_text(options.out / "second_view.md", text)
     print(text)
 
 
-def second_views(ct: Sequence[str], procedural: int, source: str, failed: list[dict[str, str]]) -> dict[str, dict]:
-    """Rung and second angle -> `summary` of all cases; a case that cannot be used is noted in `failed`.
+def second_views(ct: Sequence[str], procedural: int, source: str, failed: list[Failure]) -> dict[str, dict]:
+    """Evidence level and second angle -> `summary` of all cases; a case that cannot be used is noted in `failed`.
 
     Raises:
         InputError: no case could be used, or there is no such model.
@@ -55,7 +56,7 @@ def second_views(ct: Sequence[str], procedural: int, source: str, failed: list[d
     found: dict[str, list[tuple[float, float]]] = {}
     for case in rendered(list(sources(ct, procedural, without_couch=True)), preset("chest", model.size), failed):
         for second in SECOND_DEG:
-            found.setdefault(f"{case.rung}, and {second:+g}", []).append(gains(model, case.views_p, second))
+            found.setdefault(f"{case.evidence_level}, and {second:+g}", []).append(gains(model, case.views_p, second))
     if not found:
         raise InputError("no case could be used: name chest CTs, or --procedural N")
     return {name: summary(*np.array(rows).T) for name, rows in found.items()}
@@ -80,14 +81,13 @@ def gains(model: WorldModel, views_p: np.ndarray, second_deg: float) -> tuple[fl
 
 def summary(alone: np.ndarray, both: np.ndarray) -> dict[str, object]:
     """Means over cases, the paired gain with its 95 % patient-bootstrap interval, and every case's."""
-    gain = both - alone
-    bounds = mean_interval(gain)
+    gain = Estimate.of(both - alone)
     return {
         "frontal": float(alone.mean()),
         "both": float(both.mean()),
-        "gain": float(gain.mean()),
-        "gain_ci95": None if bounds is None else list(bounds),
-        "each": gain.tolist(),
+        "gain": gain.mean,
+        "gain_ci95": None if gain.ci95 is None else list(gain.ci95),
+        "each": (both - alone).tolist(),
     }
 
 

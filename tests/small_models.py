@@ -41,7 +41,7 @@ def ellipsoid_views() -> EllipsoidViews:
 
 @pytest.fixture(scope="session")
 def small_models() -> dict[str, WorldModel]:
-    """Both forms of a world model of 16 pixels that has learned nothing, but hears its input and its action."""
+    """Both forms of a world model of 16 pixels that has learned nothing, but depends on its input and its action."""
     torch.manual_seed(0)
     vision = VisionModel(
         VisionConfig(size=16, widths=(8, 16), blocks=(1, 1), head_width=8, latent_dim=8, codebook_size=32)

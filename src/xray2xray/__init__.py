@@ -11,14 +11,14 @@ if TYPE_CHECKING:  # a test holds this list and the registry of verbs together
     from .commands.api import adapt as adapt
     from .commands.api import demo as demo
     from .commands.api import embed as embed
-    from .commands.api import evaluate_controls as evaluate_controls
-    from .commands.api import evaluate_probes as evaluate_probes
-    from .commands.api import evaluate_uncertainty as evaluate_uncertainty
-    from .commands.api import evaluate_views as evaluate_views
     from .commands.api import reconstruct as reconstruct
     from .commands.api import rotate as rotate
     from .commands.cohort import cohort as cohort
     from .commands.evaluate_baselines import evaluate_baselines as evaluate_baselines
+    from .commands.evaluate_controls import evaluate_controls as evaluate_controls
+    from .commands.evaluate_probes import evaluate_probes as evaluate_probes
+    from .commands.evaluate_uncertainty import evaluate_uncertainty as evaluate_uncertainty
+    from .commands.evaluate_views import evaluate_views as evaluate_views
     from .commands.info import info as info
     from .commands.phantom import phantom as phantom
     from .commands.render import render as render
@@ -71,6 +71,6 @@ def __dir__() -> list[str]:
 
 def _functions() -> dict[str, Any]:
     """The verbs as Python functions: `evaluate views` is `evaluate_views`."""
-    from .commands.registry import verbs as verbs
+    from .commands.registry import verbs
 
     return {name.replace(" ", "_"): verb for name, verb in verbs().items()}

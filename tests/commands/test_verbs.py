@@ -264,6 +264,7 @@ def test_demo(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 def _add_probes(folder: Path) -> None:
     """Probes of noise, as `evaluate probes` would write those of features."""
     from xray2xray.evaluation.probes import summarise_probes
+    from xray2xray.evaluation.results import as_json
     from xray2xray.probing.probe import compare_probes, save_probes
 
     random = np.random.default_rng(0)
@@ -272,7 +273,7 @@ def _add_probes(folder: Path) -> None:
     labels = [{name: random.integers(0, 2, n) for name in ("edema", "cvd_prevalent")} for n in (40, 20)]
     comparison = compare_probes({"volumetric": (train, test)}, *labels, draws=50)
     save_probes(folder / "probes.npz", [found["volumetric"].probe for found in comparison.results.values()])
-    (folder / "probes.json").write_text(json.dumps(summarise_probes(comparison, *labels)))
+    (folder / "probes.json").write_text(json.dumps(as_json(summarise_probes(comparison, *labels))))
 
 
 def test_embed(model: Path, cohort: Path, radiograph: Path, tmp_path: Path) -> None:
@@ -351,7 +352,8 @@ def test_evaluate_uncertainty(model: Path, cohort: Path, tmp_path: Path, capsys:
     from xray2xray.models.transitions.sampler import DirectSampler, SamplerConfig
     from xray2xray.models.world_model import WorldModel
 
-    out, words = tmp_path / "out", ["--procedural", "1", "--calibration", "2", "--samples", "39", "--twins", "1"]
+    out = tmp_path / "out"
+    words = ["--procedural", "1", "--calibration", "2", "--samples", "39", "--counterfactual-pairs", "1"]
     assert run("evaluate", "uncertainty", "--out", out, "--source", model, *words) == 2
     assert "--stage sampler" in one_error_line(capsys)
     whole = WorldModel.from_pretrained(model)
@@ -368,8 +370,8 @@ def test_evaluate_uncertainty(model: Path, cohort: Path, tmp_path: Path, capsys:
         "rendered from real CT": 1,
     }
     assert set(result["groups"]["virtual patient"]["pixels"]) == {"sampler", "gaussian"}
-    assert {kind: one["n"] for kind, one in result["twins"].items()} == {"hidden": 1, "visible": 1}
-    assert {"config.yaml", "uncertainty.md", "calibration.png", "endpoints.png", "twins.png"} <= {
+    assert {kind: one["n"] for kind, one in result["counterfactual_pairs"].items()} == {"hidden": 1, "visible": 1}
+    assert {"config.yaml", "uncertainty.md", "calibration.png", "endpoints.png", "counterfactual-pairs.png"} <= {
         path.name for path in out.iterdir()
     }
 

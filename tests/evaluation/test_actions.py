@@ -1,4 +1,4 @@
-"""Controls on predictions whose costs are known: of an oracle, and of models that do not listen."""
+"""Controls on predictions whose costs are known: of an oracle, and of models that ignore an input."""
 
 from collections.abc import Callable
 
@@ -38,14 +38,14 @@ def test_the_wrong_sign_costs_where_left_and_right_differ(truth: np.ndarray) -> 
     assert costs(lopsided, lopsided)["wrong_sign"] > 20
 
 
-def test_who_does_not_listen_to_the_action_loses_nothing_without_it(truth: np.ndarray) -> None:
+def test_a_model_that_ignores_the_action_loses_nothing_without_it(truth: np.ndarray) -> None:
     stays = np.repeat(truth[:, FRONTAL][:, None], len(STANDARD_ARC), axis=1)
     cost = costs(stays, truth)
     assert [cost[name] for name in ("removed", "shuffled", "wrong_sign")] == pytest.approx([0, 0, 0], abs=1e-4)
     assert cost["other_patient"] > 1
 
 
-def test_who_does_not_look_at_the_patient_loses_nothing_with_another(truth: np.ndarray) -> None:
+def test_a_model_that_ignores_the_patient_loses_nothing_with_another(truth: np.ndarray) -> None:
     mean = np.broadcast_to(truth.mean(axis=0), truth.shape)
     cost = costs(mean, truth)
     assert cost["other_patient"] == 0
@@ -70,12 +70,12 @@ def test_shuffling_deals_every_target_once_by_the_seed(truth: np.ndarray) -> Non
 
 
 @pytest.mark.parametrize("form", ["direct", "autoregressive"])
-def test_rearranging_predictions_is_telling_the_model(
+def test_a_rearranged_prediction_is_that_for_the_other_angle(
     small_models: dict[str, WorldModel], ellipsoid_views: Cohort, form: str
 ) -> None:
     model, frontal = small_models[form], ellipsoid_views([0])[0, FRONTAL]
     own = model.imagine(frontal)
-    assert not np.allclose(own, own[::-1], atol=1e-3), "this model hears the sign"
+    assert not np.allclose(own, own[::-1], atol=1e-3), "this model depends on the sign"
     made = controls(own, own, np.random.default_rng(0))
-    told = [-yaw for yaw in STANDARD_ARC]
-    np.testing.assert_allclose(made["wrong_sign"], model.imagine(frontal, 0.0, told), atol=1e-4)
+    opposite = [-yaw for yaw in STANDARD_ARC]
+    np.testing.assert_allclose(made["wrong_sign"], model.imagine(frontal, 0.0, opposite), atol=1e-4)

@@ -6,7 +6,7 @@ import pytest
 
 from xray2xray.core.errors import InputError
 from xray2xray.data.store import ViewStore
-from xray2xray.evaluation import baselines, metrics
+from xray2xray.evaluation import baselines, metrics, scoring
 from xray2xray.projection.geometry import STANDARD_ARC, preset
 from xray2xray.radiograph.quantiles import quantiles_of
 
@@ -44,65 +44,10 @@ def test_every_baseline_keeps_the_contract_and_the_order_is_as_expected(train: n
     assert lateral["knn10"] > lateral["mean_view"] + 1
     assert lateral["ridge_pca"] > lateral["mean_view"] + 1
     assert psnr["copy_input"][:, FRONTAL] == pytest.approx(metrics.PSNR_CAP_DB)
-    choice = baselines.best_at_each_angle(psnr)
+    choice = scoring.best_at_each_angle(psnr)
     assert len(choice) == 37
     assert choice[FRONTAL] == "copy_input"
     assert choice[0] in ("knn10", "ridge_pca")
-
-
-def test_ridge_finds_a_linear_map_and_its_penalty() -> None:
-    rng = np.random.default_rng(0)
-    hidden = rng.uniform(0, 1, (250, 5))
-    to_views = rng.uniform(0, 1, (5, 3 * 12 * 12))
-    views = (hidden @ to_views).reshape(250, 3, 12, 12)
-    stored = counts(views)
-    ridge = baselines.RidgePCA.fit(stored[:200], input_index=1, components=20)
-    predicted = ridge.predict(metrics.unit(views[200:, 1]))
-    assert metrics.psnr(predicted, metrics.unit(views[200:])).min() > 60
-    assert ridge.penalty.max() < 1e-2  # noiseless: hardly any shrinkage is wanted
-
-    noise = rng.uniform(0, 5, stored.shape)
-    noise[:, 1] = views[:, 1]
-    unlearnable = baselines.RidgePCA.fit(counts(noise[:200]), input_index=1, components=20)
-    assert unlearnable.penalty[0] > 0.5  # pure noise: shrink towards the mean
-
-
-def test_ridge_penalty_errors_equal_the_errors_of_the_predictions(train: np.ndarray) -> None:
-    """The expanded form that avoids predictions agrees with predicting and comparing."""
-    inputs, target = baselines._pixels(train, FRONTAL), baselines._pixels(train, 3)
-    pca = baselines._PCA.fit(inputs[:200], 30)
-    scores = pca.scores(inputs[200:])
-    relative = np.array([1e-3, 1e-1, 10.0])
-    found = baselines._held_out_errors(pca, scores, target[:200], target[200:], relative)
-    mean = target[:200].mean(0)
-    direct = []
-    for r in relative:
-        weights = pca.shrinkage(r)[:, None] * (pca.train_scores.T @ (target[:200] - mean))
-        direct.append(np.square(scores @ weights + mean - target[200:]).sum())
-    constant = np.square(target[200:] - mean).sum()
-    assert found + constant == pytest.approx(direct, rel=1e-3)
-
-
-def test_ridge_wants_enough_patients(train: np.ndarray) -> None:
-    with pytest.raises(InputError, match="at least 10"):
-        baselines.RidgePCA.fit(train[:5], FRONTAL)
-
-
-def test_nearest_case_of_a_training_input_is_itself(train: np.ndarray) -> None:
-    knn = baselines.fit_on_store(train[:50], FRONTAL)["knn10"]
-    assert isinstance(knn, baselines.NearestCases)
-    inputs = metrics.unit(train[:50, FRONTAL] / 4096)
-    nearest = knn.nearest(inputs)
-    assert nearest.shape == (50, 10)
-    assert np.mean(nearest[:, 0] == np.arange(50)) > 0.9  # 8 bits leave a tie or two
-
-
-def test_shrink_is_an_area_mean_for_any_size() -> None:
-    image = np.random.default_rng(0).uniform(0, 1, (1, 128, 128)).astype(np.float32)
-    expected = image.reshape(1, 32, 4, 32, 4).mean((2, 4)) * 255
-    assert np.abs(baselines.shrink(image) - expected).max() <= 0.51
-    flat = np.full((2, 50, 70), 0.4, np.float32)
-    assert np.all(baselines.shrink(flat) == 102)
 
 
 def test_file_round_trip_from_a_store(tmp_path: Path, ellipsoid_views: Cohort) -> None:
@@ -110,9 +55,8 @@ def test_file_round_trip_from_a_store(tmp_path: Path, ellipsoid_views: Cohort) -
     store = ViewStore.create(tmp_path / "store", preset("chest", size=32))
     for seed, case in enumerate(views):
         store.write(f"thorax-{seed:07d}", case, STANDARD_ARC, {"seed": seed})
-    made = baselines.build_baselines(
-        store, range(12), tmp_path / "baselines.npz", error_quantiles=np.linspace(0, 1, 101)
-    )
+    made = baselines.build_baselines(store, range(12), error_quantiles=np.linspace(0, 1, 101))
+    made.save(tmp_path / "baselines.npz")
     read = baselines.Baselines.load(tmp_path / "baselines.npz")
     assert read.geometry == store.geometry
     for name in ("yaw_deg", "mean_views", "small_frontals", "seeds", "frontal_quantiles", "error_quantiles"):
@@ -122,11 +66,11 @@ def test_file_round_trip_from_a_store(tmp_path: Path, ellipsoid_views: Cohort) -
     frontals_p = counts(views[:, FRONTAL]) / 4096
     assert read.frontal_quantiles == pytest.approx(quantiles_of(frontals_p[frontals_p > baselines.BODY_P]), abs=0.1)
     assert read.frontal_quantiles.min() > baselines.BODY_P
-    assert baselines.build_baselines(store, None, tmp_path / "again.npz").seeds.tolist() == list(range(12))
+    assert baselines.build_baselines(store).seeds.tolist() == list(range(12))
     assert set(read.predictors(FRONTAL)) == {"copy_input", "mean_view", "knn10"}
     assert set(read.predictors(0)) == {"copy_input", "mean_view"}  # only frontals are kept
     with pytest.raises(InputError, match="one seed a study"):
-        baselines.build_baselines(store, range(3), tmp_path / "no.npz")
+        baselines.build_baselines(store, range(3))
 
 
 def test_damaged_file_is_named(tmp_path: Path) -> None:

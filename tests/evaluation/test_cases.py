@@ -5,6 +5,7 @@ import pytest
 
 from xray2xray.core.seeds import FIRST_TEST_SEED
 from xray2xray.evaluation.cases import rendered, sources
+from xray2xray.evaluation.results import Failure
 from xray2xray.phantoms import patient_volume
 from xray2xray.projection.geometry import preset
 from xray2xray.volume import remove_couch
@@ -40,8 +41,8 @@ def test_virtual_patients_have_the_seeds_of_tests():
 def test_a_scan_that_cannot_be_read_is_listed_and_the_others_go_on(on_a_couch, tmp_path):
     (tmp_path / "broken.nii.gz").write_bytes(b"no scan")
     write_nifti(tmp_path / "whole.nii.gz", on_a_couch)
-    failed: list[dict[str, str]] = []
+    failed: list[Failure] = []
     cases = list(rendered(list(sources([tmp_path])), preset("chest", 16), failed, yaw_deg=[0.0]))
     assert [case.name for case in cases] == ["whole"]
-    assert [row["case"] for row in failed] == ["broken"]
+    assert [one.case for one in failed] == ["broken"]
     assert cases[0].views_p.shape == (1, 16, 16)

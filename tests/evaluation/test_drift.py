@@ -5,12 +5,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from xray2xray.models.transitions.action import Action
 
 from xray2xray.core.evidence import VIRTUAL
 from xray2xray.evaluation import metrics
 from xray2xray.evaluation.drift import AHEAD_DEG, free_running, measure_drift, routes
 from xray2xray.evaluation.metrics import unit
-from xray2xray.models.transitions.action import Action
 from xray2xray.models.world_model import WorldModel
 from xray2xray.projection.geometry import STANDARD_ARC
 
@@ -55,12 +55,12 @@ def test_scores_at_each_angle(small_models: dict[str, WorldModel], views_p: np.n
     model, truth = small_models["direct"], unit(views_p)
     names = [str(i) for i in range(len(views_p))]
     drift = measure_drift(model, views_p, names, VIRTUAL, truth.mean(axis=0))
-    assert set(drift["routes"]) == {"jump", "steps_of_5", "steps_of_30"}
-    assert drift["baselines"]["mean_view"]["r2"]["mean"] == pytest.approx(0)
-    copied = drift["baselines"]["copy_input"]["psnr"]["per_angle"]
+    assert set(drift.routes) == {"jump", "steps_of_5", "steps_of_30"}
+    assert drift.baselines["mean_view"].r2.mean == pytest.approx(0)
+    copied = drift.baselines["copy_input"].psnr.per_angle
     assert list(copied) == [f"{yaw:g}" for yaw in AHEAD_DEG]
     assert copied["-45"] == pytest.approx(metrics.psnr(truth[:, 0], truth[:, STANDARD_ARC.index(-45.0)]).mean())
     predicted = unit(model.imagine(views_p[:, 0], -90.0, [60.0]))[:, 0]
     at_60 = metrics.psnr(predicted, truth[:, STANDARD_ARC.index(60.0)]).mean()
-    assert drift["routes"]["jump"]["psnr"]["per_angle"]["60"] == pytest.approx(at_60, abs=1e-3)
-    assert list(drift["routes"]["steps_of_30"]["psnr"]["per_angle"]) == ["-60", "-30", "0", "30", "60", "90"]
+    assert drift.routes["jump"].psnr.per_angle["60"] == pytest.approx(at_60, abs=1e-3)
+    assert list(drift.routes["steps_of_30"].psnr.per_angle) == ["-60", "-30", "0", "30", "60", "90"]

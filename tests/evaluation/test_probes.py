@@ -1,6 +1,5 @@
 """Probes on virtual patients; the frontals come from a store, as rendering sixty patients would take a minute."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +9,7 @@ from xray2xray.core.errors import InputError, UsageError
 from xray2xray.data.store import ViewStore
 from xray2xray.evaluation.probes import evaluate_probes, frontal_views
 from xray2xray.phantoms import patient_labels
-from xray2xray.probing.probe import load_probes
 from xray2xray.projection.geometry import preset
-from xray2xray.reporting.report import _probe_table
 
 N_TRAIN, N_TEST = 80, 60
 
@@ -39,26 +36,17 @@ def store(tmp_path: Path) -> ViewStore:
     return store
 
 
-def test_planted_findings_are_recovered_and_written(
-    store: ViewStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "out"
-    result = evaluate_probes(out, N_TRAIN, N_TEST, store=store.folder, model=BandModel())
-    assert json.loads((out / "probes.json").read_text()) == result
-    heart = result["labels"]["cardiomegaly"]
-    assert heart["auroc"]["volumetric"]["value"] > 0.97 > 0.75 > heart["auroc"]["vision"]["value"]
-    assert heart["difference"]["volumetric - vision"]["ci95"][0] > 0.1
-    assert result["labels"]["edema"]["auroc"]["volumetric"]["value"] < 0.8
-    assert result["features"] == ["volumetric", "vision", "pixels"]
-    assert result["settings"]["dimensions"] == {"volumetric": 32, "vision": 16, "pixels": 80}
+def test_planted_findings_are_recovered(store: ViewStore) -> None:
+    result = evaluate_probes(N_TRAIN, N_TEST, store=store.folder, model=BandModel())
+    heart = result.labels["cardiomegaly"]
+    assert heart.auroc["volumetric"].value > 0.97 > 0.75 > heart.auroc["vision"].value
+    assert heart.difference["volumetric - vision"].ci95[0] > 0.1
+    assert result.labels["edema"].auroc["volumetric"].value < 0.8
+    assert result.features == ["volumetric", "vision", "pixels"]
+    assert result.settings["dimensions"] == {"volumetric": 32, "vision": 16, "pixels": 80}
     positives = sum(patient_labels(s)["cardiomegaly"] for s in range(500_000, 500_000 + N_TRAIN))
-    assert heart["train_positives"] == positives
-    assert (out / "probes.md").read_text() in capsys.readouterr().out
-    probes = load_probes(out / "probes.npz")
-    assert probes["cardiomegaly"].probability(np.zeros((1, 32))).shape == (1,)
-    table = _probe_table(result)
-    assert table is not None
-    assert len(table["rows"]) == 6
+    assert heart.train_positives == positives
+    assert {probe.label for probe in result.probes} >= {"cardiomegaly"}
 
 
 def test_frontals_are_rendered_once_and_then_read(tmp_path: Path) -> None:
@@ -78,8 +66,8 @@ def test_frontals_are_rendered_once_and_then_read(tmp_path: Path) -> None:
         frontal_views([1_000_000], geometry, tmp_path / "store")
 
 
-def test_wrong_numbers_of_patients(tmp_path: Path) -> None:
+def test_wrong_numbers_of_patients() -> None:
     with pytest.raises(UsageError, match="at least 20"):
-        evaluate_probes(tmp_path, 5, 5, model=BandModel())
+        evaluate_probes(5, 5, model=BandModel())
     with pytest.raises(UsageError, match="test patients"):
-        evaluate_probes(tmp_path, 100, 50, seed=499_950, model=BandModel())
+        evaluate_probes(100, 50, seed=499_950, model=BandModel())

@@ -1,4 +1,4 @@
-"""Retrieval: an oracle finds everyone, one answer for all finds none, guessing finds by chance."""
+"""Retrieval: an oracle finds every patient, one answer for all finds none, random vectors find by chance."""
 
 from collections.abc import Callable
 
@@ -12,6 +12,8 @@ from xray2xray.evaluation.metrics import unit
 from xray2xray.evaluation.retrieval import (
     RENDERED_YAW_DEG,
     RETRIEVAL_YAW_DEG,
+    Hits,
+    Retrieval,
     embed_candidates,
     ranks,
     summarise_retrieval,
@@ -66,7 +68,7 @@ class Oracle:
 
 
 @pytest.fixture(scope="module")
-def found(small_models: dict[str, WorldModel], ellipsoid_views: Cohort) -> dict:
+def found(small_models: dict[str, WorldModel], ellipsoid_views: Cohort) -> Retrieval:
     views = ellipsoid_views(range(N))
     at = [STANDARD_ARC.index(yaw) for yaw in RENDERED_YAW_DEG]
     cases = [Case(str(i), VIRTUAL, one[at]) for i, one in enumerate(views)]
@@ -79,22 +81,22 @@ def found(small_models: dict[str, WorldModel], ellipsoid_views: Cohort) -> dict:
     return summarise_retrieval(embedded)
 
 
-def test_the_oracle_is_right_at_every_angle(found: dict) -> None:
-    assert set(found["pixels"]) == {"copy_input", "direct", "autoregressive", "oracle"}
-    assert set(found["latents"]) == {"copy_input", "direct", "autoregressive"}
-    oracle = found["pixels"]["oracle"]
-    assert (oracle["top1"], oracle["top5"], oracle["median_rank"]) == (1, 1, 1)
-    assert oracle["top1_ci95"] == [1, 1]
-    assert [at["top1"] for at in oracle["per_angle"].values()] == [1] * 6
-    assert list(oracle["per_angle"]) == ["-90", "-60", "-30", "30", "60", "90"]
+def test_the_oracle_is_right_at_every_angle(found: Retrieval) -> None:
+    assert set(found.pixels) == {"copy_input", "direct", "autoregressive", "oracle"}
+    assert set(found.latents) == {"copy_input", "direct", "autoregressive"}
+    oracle = found.pixels["oracle"]
+    assert (oracle.top1, oracle.top5, oracle.median_rank) == (1, 1, 1)
+    assert oracle.top1_ci95 == (1, 1)
+    assert [at.top1 for at in oracle.per_angle.values()] == [1] * 6
+    assert list(oracle.per_angle) == ["-90", "-60", "-30", "30", "60", "90"]
 
 
-def test_chance_and_means(found: dict) -> None:
-    assert found["candidates"] == N
-    assert found["chance"] == {"top1": 1 / N, "top5": 5 / N, "median_rank": 6.5}
-    untrained = found["latents"]["direct"]
-    assert untrained["top1"] < 1, "it has learned nothing"
-    assert untrained["top1"] == pytest.approx(np.mean([at["top1"] for at in untrained["per_angle"].values()]))
+def test_chance_and_means(found: Retrieval) -> None:
+    assert found.candidates == N
+    assert found.chance == Hits(1 / N, 5 / N, 6.5)
+    untrained = found.latents["direct"]
+    assert untrained.top1 < 1, "it has learned nothing"
+    assert untrained.top1 == pytest.approx(np.mean([at.top1 for at in untrained.per_angle.values()]))
 
 
 @pytest.mark.parametrize("count", [0, 1])
@@ -106,6 +108,6 @@ def test_one_candidate_cannot_be_mistaken(
         embed_candidates(cases, small_models, {})
 
 
-def test_row_sums_do_not_turn_in_a_parallel_beam(found: dict) -> None:
-    assert set(found["row_sums"]) == {"copy_input"}
-    assert found["row_sums"]["copy_input"]["top1"] > 0.9, "these ellipsoids have 16 coarse pixels, so not quite 1"
+def test_row_sums_do_not_turn_in_a_parallel_beam(found: Retrieval) -> None:
+    assert set(found.row_sums) == {"copy_input"}
+    assert found.row_sums["copy_input"].top1 > 0.9, "these ellipsoids have 16 coarse pixels, so not quite 1"

@@ -1,12 +1,10 @@
-"""The whole evaluation on a small model: what enters which number, and what is written."""
+"""The whole evaluation on a small model: what enters which number."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from xray2xray.core.errors import UsageError
 from xray2xray.core.evidence import FROM_CT, VIRTUAL
@@ -21,12 +19,11 @@ from xray2xray.evaluation.uncertainty import (
     evaluate_uncertainty,
     measure,
     summarise,
-    told,
+    variance_ratio,
     variances,
 )
 from xray2xray.models.world_model import WorldModel
 from xray2xray.projection.geometry import STANDARD_ARC, preset
-from xray2xray.reporting.uncertainty import uncertainty_markdown, write_uncertainty
 from xray2xray.statistics.ensembles import crps, energy_score
 
 GEOMETRY, SAMPLES = preset("chest", 16), 6
@@ -66,7 +63,7 @@ def test_posterior_over_prior(found, views_p: np.ndarray) -> None:
     assert prior == pytest.approx(views_p[:10][:, AT].var(axis=0, ddof=1), abs=1e-5)
     share = np.mean(group.regions, axis=0)[0]
     expected = (share * posterior).sum(axis=(1, 2)) / (share * prior).sum(axis=(1, 2))
-    assert list(told(group)[REGIONS[0]]["per_angle"].values()) == pytest.approx(list(expected), rel=1e-5)
+    assert list(variance_ratio(group)[REGIONS[0]].per_angle.values()) == pytest.approx(list(expected), rel=1e-5)
 
 
 def test_a_mixed_chest_takes_every_view_from_another_sample(sampled_model: WorldModel, views_p: np.ndarray) -> None:
@@ -79,32 +76,18 @@ def test_a_mixed_chest_takes_every_view_from_another_sample(sampled_model: World
     assert mixed[FRONTAL] == pytest.approx(first[FRONTAL], abs=1e-4), "given, so in all of them"
 
 
-def test_what_is_written(found, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    groups, shown, residuals = found
-    hits = {"mean": 0.5, "ci95": None}
-    result = {
-        "samples": SAMPLES,
-        "yaw_deg": list(SCORED_DEG),
-        "groups": {rung: summarise(group, residuals) for rung, group in groups.items()},
-        "twins": {"hidden": {"n": 1, "told_apart": hits, "kept": hits}},
-        "failed": [{"case": "bad", "rung": FROM_CT, "reason": "no NIfTI"}],
-    }
-    assert "told" in result["groups"][VIRTUAL]
-    assert "told" not in result["groups"][FROM_CT], "one patient has no variance between patients"
-    write_uncertainty(tmp_path, result, shown, [], {VIRTUAL: np.zeros((8, 16, 16))})
-    text = uncertainty_markdown(result)
-    assert capsys.readouterr().out.strip() == text.strip()
-    assert "### 10 unseen virtual patients" in text
-    assert "| hidden | 1 |" in text
-    assert "- bad: no NIfTI" in text
-    pictures = {"calibration.png", "endpoints.png", "told.png", "case-case-0.png", "case-case-10.png"}
-    assert {path.name for path in tmp_path.iterdir()} == {"uncertainty.json", "uncertainty.md", *pictures}
-    for name in pictures:
-        assert np.asarray(Image.open(tmp_path / name).convert("L")).std() > 5, name
+def test_a_group_of_one_patient_has_no_variance_between_patients(found) -> None:
+    groups, examples, residuals = found
+    assert summarise(groups[FROM_CT], residuals).variance_ratio is None
+    many = summarise(groups[VIRTUAL], residuals)
+    assert many.variance_ratio == variance_ratio(groups[VIRTUAL])
+    assert many.variance_ratio_map.shape == (8, 16, 16)
+    assert set(many.pixels) == {"sampler", "gaussian"}
+    assert [one.name for one in examples] == ["case-0", "case-10"]
 
 
-def test_wrong_usage(tmp_path: Path) -> None:
+def test_wrong_usage() -> None:
     with pytest.raises(UsageError, match="nothing to evaluate"):
-        evaluate_uncertainty(out=tmp_path)
+        evaluate_uncertainty()
     with pytest.raises(UsageError, match="39"):
-        evaluate_uncertainty(procedural=1, samples=20, out=tmp_path)
+        evaluate_uncertainty(procedural=1, samples=20)

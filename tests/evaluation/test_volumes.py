@@ -3,7 +3,8 @@ import pytest
 from skimage.metrics import structural_similarity
 
 from xray2xray.evaluation import volumes
-from xray2xray.volume.volume import Volume, isocentre_mm
+from xray2xray.volume.chest import isocentre_mm
+from xray2xray.volume.volume import Volume
 
 
 def chest(size: int, mm: float, shift_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> Volume:

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from xray2xray.models.transitions.hidden import hidden_states
 
 from xray2xray.core.errors import InputError, UsageError
 from xray2xray.models.transitions import (
@@ -13,7 +14,6 @@ from xray2xray.models.transitions import (
     DirectTransition,
 )
 from xray2xray.models.transitions.direct import ARC_DEG
-from xray2xray.models.transitions.hidden import hidden_states
 from xray2xray.models.vision import VisionConfig, VisionModel
 from xray2xray.models.world_model import WorldModel, across, mirror_image
 from xray2xray.projection.geometry import STANDARD_ARC

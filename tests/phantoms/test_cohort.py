@@ -51,7 +51,7 @@ def test_phantom_end_to_end(cohort: Path) -> None:
     assert volume.shape == (32, 32, 32)
     assert np.allclose(np.asarray(volume.dataobj), np.rint(patient_volume(1_000_000, 32).hu))
     assert is_virtual_patient(cohort / rows[1]["volume"])  # whoever evaluates it says so, and not "real CT"
-    assert next(sources([cohort / rows[1]["volume"]])).rung == VIRTUAL
+    assert next(sources([cohort / rows[1]["volume"]])).evidence_level == VIRTUAL
     assert (cohort / "thorax-1000000_tissue.nii.gz").is_file()
     assert (cohort / "tissues.csv").is_file()
 

@@ -16,7 +16,8 @@ from xray2xray.training.objectives.autoregressive import AutoregressiveTraining
 from xray2xray.training.objectives.direct import DirectTraining
 from xray2xray.training.objectives.sampler import SamplerTraining
 from xray2xray.training.objectives.vision import VisionLosses
-from xray2xray.training.presets import Preset, preset
+from xray2xray.training.presets import Preset
+from xray2xray.training.settings import Settings
 from xray2xray.training.train import train
 
 PATIENTS = 8
@@ -46,25 +47,22 @@ def recipe() -> Preset:
         prior_inputs=4,
         prior_outputs=8,
     )
-    return replace(
-        preset("tiny"),
-        name="test",
-        vision=vision,
-        direct=direct,
-        sampler=SamplerConfig(
-            tokens=16, latent_dim=8, hidden=32, dim=16, heads=2, blocks=1, condition_dim=16, noise=4, outputs=8
-        ),
-        autoregressive=AutoregressiveConfig(tokens=16, codebook_size=32, dim=32, heads=4, layers=1, context_views=2),
-        vision_loop=loop,
-        direct_loop=replace(loop, batch=4),
-        sampler_loop=replace(loop, batch=4),
-        autoregressive_loop=loop,
-        vision_losses=VisionLosses(quantise_from=0.25, critic_from=0.5, critic_width=8, revive_every=2),
-        direct_training=DirectTraining(targets=3, pixel_views=4, pixel_from=0.5),
-        sampler_training=SamplerTraining(targets=2, pixel_from=0.5, pixel_views=2, validated=1, samples=4),
-        autoregressive_training=AutoregressiveTraining(validated=1),
-        held_out_views=8,
+    sampler = SamplerConfig(
+        tokens=16, latent_dim=8, hidden=32, dim=16, heads=2, blocks=1, condition_dim=16, noise=4, outputs=8
     )
+    gpt = AutoregressiveConfig(tokens=16, codebook_size=32, dim=32, heads=4, layers=1, context_views=2)
+    losses = VisionLosses(quantise_from=0.25, critic_from=0.5, critic_width=8, revive_every=2)
+    stages = {
+        "vision": Settings(vision, loop, losses),
+        "direct": Settings(direct, replace(loop, batch=4), DirectTraining(targets=3, pixel_views=4, pixel_from=0.5)),
+        "sampler": Settings(
+            sampler,
+            replace(loop, batch=4),
+            SamplerTraining(targets=2, pixel_from=0.5, pixel_views=2, validated=1, samples=4),
+        ),
+        "autoregressive": Settings(gpt, loop, AutoregressiveTraining(validated=1)),
+    }
+    return Preset("test", stages, held_out_views=8)
 
 
 @pytest.fixture(scope="session")

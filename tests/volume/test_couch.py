@@ -8,8 +8,8 @@ from xray2xray.phantoms import make_volume, sample_patient
 from xray2xray.phantoms.tissues import COUCH
 from xray2xray.projection import preset, project, render
 from xray2xray.volume import Volume, body_mask, canonical, isocentre_mm, read_volume
+from xray2xray.volume.chest import BODY_HU
 from xray2xray.volume.couch import remove_couch
-from xray2xray.volume.volume import BODY_HU
 
 
 def _scan(arms: bool = True) -> tuple[Volume, np.ndarray, np.ndarray]:

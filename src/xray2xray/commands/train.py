@@ -76,9 +76,7 @@ def run(options: Options) -> TrainResult:
     check_inputs(stores, out)
     tables = [path for path in stores if path.suffix.lower() == ".csv"]
     if tables:
-        raise UsageError(
-            f"{tables[0]}: views wants view stores; python -m xray2xray.experiments.pairs.train takes a CSV"
-        )
+        raise UsageError(f"{tables[0]}: not a view store; python -m xray2xray.experiments.pairs.train takes a CSV")
     if options.recipe is not None and options.preset != "tiny":
         raise UsageError(f"--recipe says what --preset {options.preset} would; name the preset in {options.recipe}")
     recipe = None if options.recipe is None else read_recipe(options.recipe)

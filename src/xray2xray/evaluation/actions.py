@@ -1,8 +1,8 @@
-"""What a prediction owes to the action and to the patient: the same model, told something else.
+"""Controls: how much of the accuracy depends on the action, and how much on the patient.
 
-From one input the view predicted for an angle depends on that angle alone. So what a model says when it is told a wrong
-angle already stands among its predictions for the arc, and every control is a rearrangement of them: no model is run
-twice, and no network is shown anything that it was not trained on.
+From one input the view predicted for an angle depends on that angle alone. So the prediction for a wrong angle is
+already among the predictions for the arc, and every control is a rearrangement of them: no model runs twice, and no
+network gets an input unlike those of its training.
 """
 
 import numpy as np
@@ -15,19 +15,19 @@ INPUT_YAW_DEG = 0.0
 TARGETS = np.flatnonzero(np.array(STANDARD_ARC) != INPUT_YAW_DEG)
 AS_IT_IS = "as_it_is"
 CONTROLS = {
-    AS_IT_IS: "told the angle",
-    "removed": "told nothing: the mean of its predictions for all angles of the arc",
-    "shuffled": "told the angles of the arc in random order, another one for each patient",
-    "wrong_sign": "told -yaw",
-    "other_patient": "told the angle, and shown the next patient's frontal",
+    AS_IT_IS: "the true angle",
+    "removed": "no angle: the mean of the predictions for all angles of the arc",
+    "shuffled": "the angles of the arc in random order, another order for each patient",
+    "wrong_sign": "the angle with the opposite sign",
+    "other_patient": "the true angle, and the next patient's frontal as the input",
 }
 
 
 def controls(own: Array, other: Array, random: np.random.Generator) -> dict[str, Array]:
     """What a model predicts under each of `CONTROLS`, views (angles, h, w) of the standard arc each.
 
-    `removed` is a model's best answer, in squared error, to a question without an angle. Telling it the input's own
-    angle instead would be an action too, to stay: that is the baseline `copy_input`.
+    `removed` has the least squared error of all predictions that do not depend on the angle. The input's own angle
+    would be an action too, no rotation: that is the baseline `copy_input`.
 
     Args:
         own: the predictions from the patient's frontal, (angles, h, w).

@@ -1,6 +1,6 @@
 """What is evaluated: real CTs and virtual patients that no training has seen, rendered one after the other."""
 
-import sys
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,13 +11,17 @@ import numpy as np
 from ..core.errors import InputError
 from ..core.evidence import FROM_CT, VIRTUAL
 from ..core.seeds import FIRST_TEST_SEED
+from ..data.inputs import scans
 from ..io.files import progress
 from ..projection.forward import project
 from ..projection.geometry import STANDARD_ARC, Geometry
 from ..projection.render import render
-from ..volume.volume import Volume, isocentre_mm
+from ..volume.chest import Chest
+from ..volume.volume import Volume
 from .metrics import Array
-from .volumes import lungs
+from .results import Failure
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ class Case:
     """
 
     name: str
-    rung: str
+    evidence_level: str
     views_p: Array
     lung_mm: Array | None = None
 
@@ -38,7 +42,7 @@ class Source:
     """A case that is not rendered yet; `volume()` reads or makes it."""
 
     name: str
-    rung: str
+    evidence_level: str
     volume: Callable[[], Volume]
 
 
@@ -62,27 +66,20 @@ def sources(
         return (lambda: remove_couch(read())) if without_couch else read
 
     taken: dict[str, int] = {}
-    for path in _expanded(ct):
+    for path in scans(ct):
         name = path.name.removesuffix(".gz").removesuffix(".nii").removesuffix(".zip") or str(path)
         taken[name] = taken.get(name, 0) + 1
-        rung = VIRTUAL if is_virtual_patient(path) else FROM_CT
+        level = VIRTUAL if is_virtual_patient(path) else FROM_CT
         name = name if taken[name] == 1 else f"{name}-{taken[name]}"
-        yield Source(name, rung, bare(partial(read_volume, path, series)))
+        yield Source(name, level, bare(partial(read_volume, path, series)))
     for patient in range(FIRST_TEST_SEED + seed, FIRST_TEST_SEED + seed + procedural):
         yield Source(f"thorax-{patient}", VIRTUAL, bare(partial(patient_volume, patient)))
-
-
-def _expanded(ct: Sequence[str | Path]) -> Iterator[Path]:
-    """A folder of NIfTI files stands for each of them; a folder of DICOM files is one scan."""
-    for path in map(Path, ct):
-        nifti = sorted([*path.glob("*.nii"), *path.glob("*.nii.gz")]) if path.is_dir() else []
-        yield from nifti or [path]
 
 
 def rendered(
     chosen: Sequence[Source],
     geometry: Geometry,
-    failed: list[dict[str, str]],
+    failed: list[Failure],
     yaw_deg: Sequence[float] = STANDARD_ARC,
     description: str = "evaluating",
     with_lungs: bool = False,
@@ -90,20 +87,20 @@ def rendered(
     """Render one source after the other; one that fails is noted in `failed` and the rest goes on."""
     for source in progress(chosen, description):
         try:
-            volume = source.volume()
-            views_p = render(volume, geometry, yaw_deg)
-            lung_mm = _lung_mm(volume, geometry, yaw_deg) if with_lungs else None
+            chest = Chest.of(source.volume())
+            views_p = render(chest, geometry, yaw_deg)
+            lung_mm = _lung_mm(chest, geometry, yaw_deg) if with_lungs else None
         except Exception as error:  # a damaged file can fail in any library, and the cohort must not
             expected = isinstance(error, InputError | OSError)
             reason = " ".join((str(error) if expected else f"{type(error).__name__}: {error}").split())
-            failed.append({"case": source.name, "rung": source.rung, "reason": reason})
-            print(f"xray2xray: left out {source.name}: {reason}", file=sys.stderr, flush=True)
+            failed.append(Failure(source.name, source.evidence_level, reason))
+            log.warning("left out %s: %s", source.name, reason)
         else:
-            yield Case(source.name, source.rung, views_p, lung_mm)
+            yield Case(source.name, source.evidence_level, views_p, lung_mm)
 
 
-def _lung_mm(volume: Volume, geometry: Geometry, yaw_deg: Sequence[float]) -> Array:
-    return project(lungs(volume).astype(np.float32), volume.affine, geometry, yaw_deg, isocentre_mm(volume))
+def _lung_mm(chest: Chest, geometry: Geometry, yaw_deg: Sequence[float]) -> Array:
+    return project(chest.lungs.astype(np.float32), chest.affine, geometry, yaw_deg, chest.isocentre_mm)
 
 
 def batches(cases: Iterable[Case], size: int) -> Iterator[list[Case]]:

@@ -1,8 +1,9 @@
-"""Drift: how the error grows on the way from one end of the arc to the other, by the way that is taken."""
+"""Drift: how the error grows from one end of the arc to the other, by the roll-out that is used."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,9 +13,9 @@ from ..io.files import progress
 from ..models.transitions.action import Action
 from ..models.transitions.autoregressive import AutoregressiveTransition
 from ..projection.geometry import STANDARD_ARC
-from .baselines import CopyInput, MeanView
 from .metrics import Array, unit
-from .scoring import Cohort, Scores, block, score, stack
+from .predictors import CopyInput, MeanView
+from .scoring import Block, Cohort, Scores, block, score, stack
 
 if TYPE_CHECKING:
     from ..models.world_model import WorldModel
@@ -25,6 +26,14 @@ BATCH = 4
 
 Route = tuple[Sequence[float], Array]
 """Angles (t,) in degrees and unit views (b, t, h, w) there."""
+
+
+@dataclass(frozen=True)
+class Drift:
+    """PSNR, SSIM and R2 at each angle: by roll-out, and of the baselines."""
+
+    routes: dict[str, Block]
+    baselines: dict[str, Block]
 
 
 def free_running(model: "WorldModel", start: Tensor, path_deg: Sequence[float]) -> Tensor:
@@ -64,9 +73,9 @@ def routes(model: "WorldModel", views_p: Array) -> dict[str, Route]:
 
 
 def measure_drift(
-    model: "WorldModel", views_p: Array, names: list[str], rung: str, mean_views: Array, seed: int = 0
-) -> dict[str, Any]:
-    """{"routes", "baselines"}: PSNR, SSIM and R2 at each angle, as in `scoring.block`.
+    model: "WorldModel", views_p: Array, names: list[str], evidence_level: str, mean_views: Array, seed: int = 0
+) -> Drift:
+    """All roll-outs of a model from the view at -90 degrees.
 
     Args:
         views_p: the truth of the arc, (cases, angles, h, w).
@@ -75,7 +84,7 @@ def measure_drift(
     parts: dict[str, list[Scores]] = {}
     angles: dict[str, Sequence[float]] = {}
     chunks = [views_p[i : i + BATCH] for i in range(0, len(views_p), BATCH)]
-    for true_p in progress(chunks, f"drift, {model.config.form}, {rung}"):
+    for true_p in progress(chunks, f"drift, {model.config.form}, {evidence_level}"):
         truth = unit(true_p)
         ahead = {
             "mean_view": (AHEAD_DEG, MeanView(mean_views[1:]).predict(truth[:, 0])),
@@ -89,10 +98,10 @@ def measure_drift(
     blocks = {}
     for name, found in scores.items():
         at = [AHEAD_DEG.index(yaw) for yaw in angles[name]]
-        cohort = Cohort(tuple(angles[name]), START_DEG, names, [rung] * len(names), {}, {})
-        blocks[name] = block(cohort, found, Scores(null.mse[:, at], null.ssim[:, at]), seed)
+        cohort = Cohort(tuple(angles[name]), START_DEG, names, [evidence_level] * len(names), {}, {})
+        blocks[name] = block(cohort, found, null[:, at], seed)
     baselines = {name: blocks.pop(name) for name in ("mean_view", "copy_input")}
-    return {"routes": blocks, "baselines": baselines}
+    return Drift(blocks, baselines)
 
 
 def _index(yaw_deg: Sequence[float]) -> list[int]:

@@ -1,12 +1,23 @@
 """Is this view like those that V was trained on? Its reconstruction error against the training distribution."""
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
+from ..core.errors import InputError
+from ..data.store import SCALE, ViewStore
+from ..io.files import progress
+from ..models.input_statistics import InputStatistics
+from ..projection.geometry import STANDARD_ARC
 from .metrics import Array, mse, unit
 
+if TYPE_CHECKING:
+    from ..models.world_model import WorldModel
+
+BODY_P = 0.5  # less than this is air or a couch beside the body, which a radiograph's frame hardly shows
 WARN_ABOVE = 0.99  # one training frontal in a hundred would be flagged
 
 
@@ -14,7 +25,7 @@ WARN_ABOVE = 0.99  # one training frontal in a hundred would be flagged
 class OutOfDistribution:
     """`error`: RMSE of V's reconstruction on the unit scale; `percentile`: share of training frontals below it, 0..1.
 
-    `ratio` is the error over the training median: it still tells far from very far once the percentile is 1.
+    `ratio` is the error over the training median: it still grows where the percentile is 1.
     """
 
     error: float
@@ -24,7 +35,7 @@ class OutOfDistribution:
 
     @property
     def words(self) -> str:
-        """One sentence for people who do not think in percentiles."""
+        """One sentence, without percentiles where the view is unusual."""
         if self.warn:
             return (
                 f"The vision model reconstructs this view {self.ratio:.1f} times worse than a typical training view: "
@@ -39,6 +50,32 @@ class OutOfDistribution:
 def reconstruction_error(view_p: ArrayLike, reconstruction_p: ArrayLike) -> Array:
     """RMSE on the unit scale of views (..., h, w) in p -> float64 (...)."""
     return np.sqrt(mse(unit(view_p), unit(reconstruction_p)))
+
+
+def measure_inputs(store: ViewStore | str | Path, model: "WorldModel") -> InputStatistics:
+    """The statistics of a training store's frontals and of V's reconstructions of them, read one study at a time.
+
+    Raises:
+        InputError: the store is empty, or a study lacks the frontal.
+    """
+    store = store if isinstance(store, ViewStore) else ViewStore.open(store)
+    counts, errors = np.zeros(65536, np.int64), []
+    for study in progress(store.studies(), "reconstructing"):
+        frontal = store.read_standard([study])[0][STANDARD_ARC.index(0.0)]
+        counts += np.bincount(frontal.ravel(), minlength=65536)
+        view_p = frontal.astype(np.float32)[None] / SCALE
+        errors.append(float(reconstruction_error(view_p, model.reconstruct_views(view_p, quantised=False))[0]))
+    if not errors:
+        raise InputError(f"{store.folder} is empty; render some patients into it first")
+    quantiles = np.quantile(errors, np.linspace(0, 1, 101)).astype(np.float32)
+    return InputStatistics(store.geometry, _body_quantiles(counts, 256), quantiles)
+
+
+def _body_quantiles(counts: NDArray[np.int64], levels: int) -> NDArray[np.float32]:
+    """p at the quantiles (i + 1/2) / levels of those pixels of a histogram of uint16 counts that are above `BODY_P`."""
+    below = np.cumsum(np.where(np.arange(len(counts)) > BODY_P * SCALE, counts, 0))
+    wanted = (np.arange(levels) + 0.5) / levels * (below[-1] - 1) + 1
+    return (np.searchsorted(below, wanted) / SCALE).astype(np.float32)
 
 
 def out_of_distribution(error: float, training_quantiles: ArrayLike) -> OutOfDistribution:

@@ -1,23 +1,24 @@
-"""Cross-view alignment: does the view predicted for an angle find the same patient's true view among those of others?
+"""Retrieval across views: is the same patient's true view the nearest one to the view predicted for an angle?
 
-PSNR rewards the average chest; this asks only whether a prediction is of this patient. It is asked of latents, and of
-pixels, where predictors without latents can be compared. A part of the answer needs no model: turning the patient moves
-mass within a row only, so in a parallel beam every row of line integrals has the same sum at every yaw (Helgason and
-Ludwig's condition of order zero; in a cone beam nearly). `row_sums` says how far the frontal's own sums lead.
+PSNR rewards the average chest; this measures only whether a prediction is of this patient: in latents, and in pixels,
+where predictors without latents can be compared. A part of it needs no model: turning the patient moves mass within a
+row only, so in a parallel beam every row of line integrals has the same sum at every yaw (Helgason and Ludwig's
+condition of order zero; in a cone beam nearly). `row_sums` measures how far the frontal's own sums go.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import InputError
 from ..projection.geometry import STANDARD_ARC
-from . import metrics
-from .baselines import Predictor
 from .cases import Case, batches
-from .metrics import Array, unit
+from .metrics import Array, mean_interval, unit
+from .predictors import Predictor
+from .results import Interval
 
 if TYPE_CHECKING:
     from ..models.world_model import WorldModel
@@ -30,13 +31,41 @@ BATCH = 8
 Embedded = dict[str, dict[str, Array]]
 
 
+@dataclass(frozen=True)
+class Hits:
+    """How often the right patient is the nearest, and among the five nearest; the median rank, 1 the best."""
+
+    top1: float
+    top5: float
+    median_rank: float
+
+
+@dataclass(frozen=True)
+class Found(Hits):
+    """One predictor, over all angles and at each; the interval is over patients."""
+
+    top1_ci95: Interval | None
+    per_angle: dict[str, Hits]
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """Every predictor in each space, and what a random order gives."""
+
+    candidates: int
+    chance: Hits
+    latents: dict[str, Found]
+    pixels: dict[str, Found]
+    row_sums: dict[str, Found]
+
+
 def ranks(queries: Array, truths: Array) -> NDArray[np.intp]:
     """Rank (n,) of each patient's true view for the prediction of it, 1 = nearest of n; vectors (n, d) each.
 
-    Cosine of flattened vectors: all views share one isocentre, so where in the picture a thing lies is what tells
-    patients apart, and pooling would forget it. The cosine, because regression predicts vectors that are too short.
-    Each side is centred on its own mean over the patients: what all predictions have in common says nothing about whose
-    they are. Ties count against the prediction, so that one answer for all patients finds none.
+    Cosine of flattened vectors: all views share one isocentre, so the place of a thing in the picture is what
+    distinguishes patients, and pooling would remove it. The cosine, because regression predicts vectors that are
+    too short. Each side is centred on its own mean over the patients, because what all predictions have in common does
+    not distinguish them. Ties count against the prediction, so that one answer for all patients finds none.
     """
     similarity = _directions(queries) @ _directions(truths).T
     return np.sum(similarity >= np.diag(similarity)[:, None], axis=1)
@@ -88,36 +117,25 @@ def embed_candidates(
     return {space: {name: np.concatenate(v) for name, v in named.items()} for space, named in parts.items()}
 
 
-def summarise_retrieval(embedded: Embedded, seed: int = 0) -> dict[str, Any]:
-    """Top-1, top-5 and median rank of every predictor in each space, over all angles and at each; and by chance."""
+def summarise_retrieval(embedded: Embedded, seed: int = 0) -> Retrieval:
+    """Ranks of every predictor in each space; `seed` of the bootstrap."""
     n = len(embedded["latents"][TRUTH])
-    found: dict[str, Any] = {
-        "candidates": n,
-        "chance": {"top1": 1 / n, "top5": min(5, n) / n, "median_rank": (n + 1) / 2},
-    }
-    for space, named in embedded.items():
-        truth = named[TRUTH]
-        found[space] = {
-            name: _summary(np.stack([ranks(v[:, a], truth[:, a]) for a in range(truth.shape[1])], axis=1), seed)
-            for name, v in named.items()
-            if name != TRUTH
-        }
+    chance = Hits(1 / n, min(5, n) / n, (n + 1) / 2)
+    return Retrieval(n, chance, **{space: _found(named, seed) for space, named in embedded.items()})
+
+
+def _found(named: Mapping[str, Array], seed: int) -> dict[str, Found]:
+    truth = named[TRUTH]
+    found: dict[str, Found] = {}
+    for name, vectors in named.items():
+        if name == TRUTH:
+            continue
+        rank = np.stack([ranks(vectors[:, a], truth[:, a]) for a in range(truth.shape[1])], axis=1)
+        bounds = mean_interval((rank == 1).mean(axis=1), seed=seed)
+        per_angle = {f"{yaw:g}": _hits(rank[:, a]) for a, yaw in enumerate(RETRIEVAL_YAW_DEG)}
+        found[name] = Found(**vars(_hits(rank)), top1_ci95=bounds, per_angle=per_angle)
     return found
 
 
-def _summary(rank: NDArray[np.intp], seed: int) -> dict[str, Any]:
-    """From ranks (patients, angles); intervals over patients."""
-    interval = metrics.mean_interval((rank == 1).mean(axis=1), seed=seed)
-    return {
-        **_hits(rank),
-        "top1_ci95": None if interval is None else list(interval),
-        "per_angle": {f"{yaw:g}": _hits(rank[:, a]) for a, yaw in enumerate(RETRIEVAL_YAW_DEG)},
-    }
-
-
-def _hits(rank: NDArray[np.intp]) -> dict[str, float]:
-    return {
-        "top1": float(np.mean(rank == 1)),
-        "top5": float(np.mean(rank <= 5)),
-        "median_rank": float(np.median(rank)),
-    }
+def _hits(rank: NDArray[np.intp]) -> Hits:
+    return Hits(float(np.mean(rank == 1)), float(np.mean(rank <= 5)), float(np.median(rank)))

@@ -1,14 +1,17 @@
-"""From predicted and true views to the numbers in views.json: arrays in, plain dictionaries out."""
+"""From predicted and true views to the numbers in views.json."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from . import metrics
-from .baselines import best_at_each_angle
 from .metrics import BEYOND_DEG, Array
+from .results import Estimate, Interval
+
+CEILINGS = {"v_ceiling": False, "v_ceiling_quantised": True}
+"""What V makes of the true views, and whether through its codebook."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +25,8 @@ class Scores:
     def psnr(self) -> Array:
         return metrics.psnr_from_mse(self.mse)
 
-    def __getitem__(self, cases: Any) -> "Scores":
-        return Scores(self.mse[cases], self.ssim[cases])
+    def __getitem__(self, index: Any) -> "Scores":
+        return Scores(self.mse[index], self.ssim[index])
 
 
 def score(predicted: Array, truth: Array) -> Scores:
@@ -43,21 +46,26 @@ class Cohort:
     yaw_deg: tuple[float, ...]
     input_yaw_deg: float
     names: list[str]
-    rungs: list[str]
+    evidence_levels: list[str]
     models: dict[str, Scores]
     baselines: dict[str, Scores]
 
-    def only(self, rung: str) -> "Cohort":
-        """The cases on one rung of the evidence ladder."""
-        rows = [i for i, found in enumerate(self.rungs) if found == rung]
+    def only(self, evidence_level: str) -> "Cohort":
+        """The cases of one evidence level."""
+        rows = [i for i, found in enumerate(self.evidence_levels) if found == evidence_level]
         return Cohort(
             self.yaw_deg,
             self.input_yaw_deg,
             [self.names[i] for i in rows],
-            [rung] * len(rows),
+            [evidence_level] * len(rows),
             {name: scores[rows] for name, scores in self.models.items()},
             {name: scores[rows] for name, scores in self.baselines.items()},
         )
+
+    @property
+    def levels(self) -> list[str]:
+        """The evidence levels of the cases, each once, virtual patients first."""
+        return sorted(set(self.evidence_levels), reverse=True)
 
     @property
     def scored(self) -> np.ndarray:
@@ -69,130 +77,170 @@ class Cohort:
         """bool (angles,): at least 30 degrees from the input, where claims are made."""
         return np.array([abs(yaw - self.input_yaw_deg) >= BEYOND_DEG for yaw in self.yaw_deg])
 
+    def by_angle(self, values: Sequence[Any] | Array, of: Callable[[Any], Any] = float) -> dict[str, Any]:
+        """`of` each of the values (angles, ...) that is scored, by its angle."""
+        pairs = zip(self.yaw_deg, values, self.scored, strict=True)
+        return {f"{yaw:g}": of(value) for yaw, value, used in pairs if used}
 
-def summarise(cohort: Cohort, seed: int = 0) -> dict[str, Any]:
-    """{"n", "models", "baselines", "best_choice", "over_best", "contrast"} of a cohort, ready for strict JSON.
 
-    Every metric's `mean` is the mean of its `per_angle`; `sd` is over cases; intervals are over patients.
-    `over_best`: every model minus `best` in dB beyond 30 degrees, paired within each patient; `contrast` is the primary
-    one, that of `direct`.
-    """
+@dataclass(frozen=True)
+class Metric:
+    """`mean` is the mean of `per_angle`, `sd` is over cases; `mean_beyond_30` is None where no angle is that far."""
+
+    mean: float
+    sd: float
+    mean_beyond_30: float | None
+    per_angle: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Skill(Metric):
+    """R2 over the mean view, with intervals over patients."""
+
+    ci95: Interval | None
+    ci95_beyond_30: Interval | None
+
+
+@dataclass(frozen=True)
+class Block:
+    """One predictor on a cohort."""
+
+    psnr: Metric
+    ssim: Metric
+    r2: Skill
+
+
+@dataclass(frozen=True)
+class Contrast(Estimate):
+    """The primary contrast of an evaluation, in dB, and the same at every angle."""
+
+    name: str
+    per_angle: dict[str, Estimate]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A cohort. `over_best`: every model minus `best` in dB beyond 30 degrees, paired within each patient; `contrast`
+    is the primary one, that of the first model. Both are absent where no angle is that far, or there is no model."""
+
+    n: int
+    models: dict[str, Block]
+    baselines: dict[str, Block]
+    best_choice: dict[str, str]
+    over_best: dict[str, Estimate] | None = None
+    contrast: Contrast | None = None
+
+
+@dataclass(frozen=True)
+class CaseRow:
+    """One case: the mean of every metric (`psnr`, `psnr_beyond_30`, ...) for every predictor."""
+
+    case: str
+    evidence_level: str
+    models: dict[str, dict[str, float | None]]
+    baselines: dict[str, dict[str, float | None]]
+
+
+def summarise(cohort: Cohort, seed: int = 0) -> Summary:
+    """The numbers of a cohort; `seed` of the bootstrap."""
     choice = best_at_each_angle({name: scores.psnr for name, scores in cohort.baselines.items()})
-    baselines = {**cohort.baselines, "best": _best(cohort.baselines, choice)}
+    best = _best(cohort.baselines, choice)
     null = cohort.baselines["mean_view"]
-    result: dict[str, Any] = {
-        "n": len(cohort.names),
-        "models": {name: block(cohort, scores, null, seed) for name, scores in cohort.models.items()},
-        "baselines": {name: block(cohort, scores, null, seed) for name, scores in baselines.items()},
-        "best_choice": {
-            _key(yaw): c for yaw, c, used in zip(cohort.yaw_deg, choice, cohort.scored, strict=True) if used
-        },
-    }
+
+    def blocks(of: Mapping[str, Scores]) -> dict[str, Block]:
+        return {name: block(cohort, scores, null, seed) for name, scores in of.items()}
+
+    predicted = {name: scores for name, scores in cohort.models.items() if name not in CEILINGS}
+    over_best, contrast = None, None
     if cohort.beyond.any():
-        imagined = {name: scores for name, scores in cohort.models.items() if not name.startswith("v_ceiling")}
-        result["over_best"] = {name: gain(cohort, of, baselines["best"], seed) for name, of in imagined.items()}
-    if "direct" in cohort.models and cohort.beyond.any():
-        result["contrast"] = {
-            "name": f"direct minus best, PSNR in dB at least {BEYOND_DEG:g} degrees from the input",
-            **gain(cohort, cohort.models["direct"], baselines["best"], seed),
-            "per_angle": gain_per_angle(cohort, cohort.models["direct"], baselines["best"], seed),
-        }
-    return result
-
-
-def gain(cohort: Cohort, scores: Scores, reference: Scores, seed: int) -> dict[str, Any]:
-    """{"mean", "ci95"} of `scores` minus `reference`: PSNR in dB beyond 30 degrees, paired within each patient."""
-    gained = (scores.psnr - reference.psnr)[:, cohort.beyond].mean(axis=1)
-    return _mean_of(gained, seed)
-
-
-def gain_per_angle(cohort: Cohort, scores: Scores, reference: Scores, seed: int) -> dict[str, Any]:
-    """Angle -> {"mean", "ci95"} of `scores` minus `reference`, PSNR in dB, at every angle that is scored."""
-    gained = scores.psnr - reference.psnr
-    return {
-        _key(yaw): _mean_of(column, seed)
-        for yaw, column, used in zip(cohort.yaw_deg, gained.T, cohort.scored, strict=True)
-        if used
-    }
-
-
-def _mean_of(values: Array, seed: int) -> dict[str, Any]:
-    """{"mean", "ci95"} of one value for each patient."""
-    return {"mean": float(values.mean()), "ci95": _listed(metrics.mean_interval(values, seed=seed))}
-
-
-def case_rows(cohort: Cohort) -> list[dict[str, Any]]:
-    """One row for each case: its name, its rung, and the mean of every metric for every predictor."""
-    null = cohort.baselines["mean_view"]
-    rows = []
-    for i, (name, rung) in enumerate(zip(cohort.names, cohort.rungs, strict=True)):
-        one = slice(i, i + 1)
-        groups = {"models": cohort.models, "baselines": cohort.baselines}
-        scores = {
-            group: {key: _means(cohort, value[one], null[one]) for key, value in members.items()}
-            for group, members in groups.items()
-        }
-        rows.append({"case": name, "rung": rung, **scores})
-    return rows
-
-
-def _best(baselines: dict[str, Scores], choice: list[str]) -> Scores:
-    picked = [baselines[name] for name in choice]
-    columns = range(len(choice))
-    return Scores(
-        np.stack([s.mse[:, a] for s, a in zip(picked, columns, strict=True)], axis=1),
-        np.stack([s.ssim[:, a] for s, a in zip(picked, columns, strict=True)], axis=1),
+        over_best = {name: gain(cohort, scores, best, seed) for name, scores in predicted.items()}
+        if predicted:
+            first, scores = next(iter(predicted.items()))
+            contrast = Contrast(
+                over_best[first].mean,
+                over_best[first].ci95,
+                f"{first} minus best, PSNR in dB at least {BEYOND_DEG:g} degrees from the input",
+                cohort.by_angle((scores.psnr - best.psnr).T, lambda gained: Estimate.of(gained, seed)),
+            )
+    return Summary(
+        len(cohort.names),
+        blocks(cohort.models),
+        blocks({**cohort.baselines, "best": best}),
+        cohort.by_angle(choice, str),
+        over_best,
+        contrast,
     )
 
 
-def block(cohort: Cohort, scores: Scores, null: Scores, seed: int) -> dict[str, Any]:
-    """{"psnr", "ssim", "r2"} of one predictor; `null` are the scores of the mean view, the zero of R2."""
+def best_at_each_angle(psnr: Mapping[str, Array]) -> list[str]:
+    """Which baseline has the highest mean PSNR over the cases at each angle, from PSNRs (cases, angles) by name.
+
+    The choice is made on the very cases that are scored, which favours the baselines: the bar is high on purpose.
+    """
+    names = list(psnr)
+    means = np.stack([psnr[name].mean(axis=0) for name in names])
+    return [names[i] for i in means.argmax(axis=0)]
+
+
+def gain(cohort: Cohort, scores: Scores, reference: Scores, seed: int) -> Estimate:
+    """`scores` minus `reference`: PSNR in dB beyond 30 degrees, paired within each patient."""
+    return Estimate.of((scores.psnr - reference.psnr)[:, cohort.beyond].mean(axis=1), seed)
+
+
+def case_rows(cohort: Cohort) -> list[CaseRow]:
+    """One row for each case."""
+    null = cohort.baselines["mean_view"]
+
+    def means(of: Mapping[str, Scores], one: slice) -> dict[str, dict[str, float | None]]:
+        return {name: _means(cohort, scores[one], null[one]) for name, scores in of.items()}
+
+    return [
+        CaseRow(name, level, means(cohort.models, slice(i, i + 1)), means(cohort.baselines, slice(i, i + 1)))
+        for i, (name, level) in enumerate(zip(cohort.names, cohort.evidence_levels, strict=True))
+    ]
+
+
+def block(cohort: Cohort, scores: Scores, null: Scores, seed: int) -> Block:
+    """The metrics of one predictor; `null` are the scores of the mean view, the zero of R2."""
     per_case_r2 = 1 - scores.mse / np.maximum(null.mse, 1e-12)
-    beyond = cohort.beyond & cohort.scored
-    r2 = _metric(cohort, per_case_r2, metrics.r2(scores.mse, null.mse))
-    r2["ci95"] = _r2_interval(scores, null, cohort.scored, seed)
-    r2["ci95_beyond_30"] = _r2_interval(scores, null, beyond, seed)
-    return {
-        "psnr": _metric(cohort, scores.psnr, scores.psnr.mean(axis=0)),
-        "ssim": _metric(cohort, scores.ssim, scores.ssim.mean(axis=0)),
-        "r2": r2,
-    }
+    skill = _metric(cohort, per_case_r2, metrics.r2(scores.mse, null.mse))
+    everywhere, far = (_r2_interval(scores, null, at, seed) for at in (cohort.scored, cohort.beyond & cohort.scored))
+    return Block(
+        _metric(cohort, scores.psnr, scores.psnr.mean(axis=0)),
+        _metric(cohort, scores.ssim, scores.ssim.mean(axis=0)),
+        Skill(**vars(skill), ci95=everywhere, ci95_beyond_30=far),
+    )
 
 
-def _metric(cohort: Cohort, values: Array, per_angle: Array) -> dict[str, Any]:
+def _best(baselines: Mapping[str, Scores], choice: Sequence[str]) -> Scores:
+    columns = [baselines[name][:, a : a + 1] for a, name in enumerate(choice)]
+    return Scores(np.concatenate([c.mse for c in columns], axis=1), np.concatenate([c.ssim for c in columns], axis=1))
+
+
+def _metric(cohort: Cohort, values: Array, per_angle: Array) -> Metric:
     """`values` (cases, angles) give the SD over cases; `per_angle` (angles,) is already pooled over them."""
-    scored, beyond = cohort.scored, cohort.beyond & cohort.scored
-    case_means = values[:, scored].mean(axis=1)
-    return {
-        "mean": float(per_angle[scored].mean()),
-        "sd": float(case_means.std(ddof=1)) if len(case_means) > 1 else 0.0,
-        "mean_beyond_30": float(per_angle[beyond].mean()) if beyond.any() else None,
-        "per_angle": {_key(y): float(v) for y, v, used in zip(cohort.yaw_deg, per_angle, scored, strict=True) if used},
-    }
+    case_means = values[:, cohort.scored].mean(axis=1)
+    return Metric(
+        float(per_angle[cohort.scored].mean()),
+        float(case_means.std(ddof=1)) if len(case_means) > 1 else 0.0,
+        _far_mean(cohort, per_angle),
+        cohort.by_angle(per_angle),
+    )
 
 
 def _means(cohort: Cohort, scores: Scores, null: Scores) -> dict[str, float | None]:
     row: dict[str, float | None] = {}
-    for name, values in (
-        ("psnr", scores.psnr[0]),
-        ("ssim", scores.ssim[0]),
-        ("r2", metrics.r2(scores.mse, null.mse)),
-    ):
-        beyond = cohort.beyond & cohort.scored
+    r2 = metrics.r2(scores.mse, null.mse)
+    for name, values in (("psnr", scores.psnr[0]), ("ssim", scores.ssim[0]), ("r2", r2)):
         row[name] = float(values[cohort.scored].mean())
-        row[f"{name}_beyond_30"] = float(values[beyond].mean()) if beyond.any() else None
+        row[f"{name}_beyond_30"] = _far_mean(cohort, values)
     return row
 
 
-def _r2_interval(scores: Scores, null: Scores, angles: np.ndarray, seed: int) -> list[float] | None:
-    if not angles.any():
-        return None
-    return _listed(metrics.r2_interval(scores.mse[:, angles], null.mse[:, angles], seed=seed))
+def _far_mean(cohort: Cohort, per_angle: Array) -> float | None:
+    beyond = cohort.beyond & cohort.scored
+    return float(per_angle[beyond].mean()) if beyond.any() else None
 
 
-def _listed(interval: tuple[float, float] | None) -> list[float] | None:
-    return None if interval is None else list(interval)
-
-
-def _key(yaw_deg: float) -> str:
-    return f"{yaw_deg:g}"
+def _r2_interval(scores: Scores, null: Scores, angles: np.ndarray, seed: int) -> Interval | None:
+    return metrics.r2_interval(scores.mse[:, angles], null.mse[:, angles], seed=seed) if angles.any() else None

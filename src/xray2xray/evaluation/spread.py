@@ -1,18 +1,20 @@
-"""Is a predicted distribution sharp and honest? Arrays of one case in, sums over its pixels out; then over cases."""
+"""Sharpness and calibration of a predicted distribution: of the pixels of one case, then over cases."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import TypeVar
 
 import numpy as np
 from scipy.special import ndtr, ndtri
 
 from ..statistics.ensembles import central_interval, crps, crps_normal, pit
-from . import metrics
-from .metrics import Array
+from .metrics import Array, mean_interval
+from .results import Interval
 
 LEVELS = (0.5, 0.8, 0.95)
 BINS = 10
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -69,91 +71,131 @@ def _by_region(
     )
 
 
+@dataclass(frozen=True)
+class AtAngle:
+    """One region at one angle; None where no patient has that region there."""
+
+    crps: float | None
+    covered: dict[str, float | None]
+    width: dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class RegionScores:
+    """One region over `n` patients: every patient counts alike, every angle of a patient alike. Keys: levels in %."""
+
+    n: int
+    crps: float
+    crps_ci95: Interval | None
+    error: float
+    covered: dict[str, float]
+    covered_ci95: dict[str, Interval | None]
+    width: dict[str, float]
+    pit: list[float]
+    per_angle: dict[str, AtAngle]
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """CRPS, PIT and coverage beside width of the forecasts of one number."""
+
+    crps: float
+    covered: dict[str, float]
+    width: dict[str, float]
+    pit: list[float]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Predicted and true values of one number: bias, SD and limits of agreement (Bland and Altman, Lancet 327:307,
+    1986), and the scores of its forecasts."""
+
+    truth_mean: float
+    truth_sd: float
+    bias: float
+    bias_ci95: Interval | None
+    sd: float
+    limits_of_agreement: Interval
+    pairs: list[Interval]
+    forecasts: dict[str, Forecast]
+
+
 def summarise_marginals(
     cases: Sequence[Marginals], regions: Sequence[str], yaw_deg: Sequence[float], seed: int = 0
-) -> dict[str, Any]:
-    """{region: {"crps", "crps_ci95", "error", "covered", "covered_ci95", "width", "pit", "per_angle"}}: every patient
-    counts alike, every angle of his alike; intervals over patients."""
-    found: dict[str, Any] = {}
+) -> dict[str, RegionScores]:
+    """By region, those that a patient has; intervals over patients."""
+    found: dict[str, RegionScores] = {}
     for r, name in enumerate(regions):
-        score, error, covered, width, histogram = (
-            np.stack([getattr(case, what)[r] for case in cases])
-            for what in ("crps", "error", "covered", "width", "pit")
-        )
-        known = np.isfinite(score).any(axis=1)  # patients with such a region
+        stacked = [np.stack([getattr(case, one.name)[r] for case in cases]) for one in fields(Marginals)]
+        known = np.isfinite(stacked[0]).any(axis=1)  # patients with such a region
         if not known.any():
             continue
-        score, error, covered, width, histogram = (v[known] for v in (score, error, covered, width, histogram))
+        score, error, covered, width, histogram = (values[known] for values in stacked)
         patients = np.nanmean(covered, axis=1)  # (patients, levels)
-        found[name] = {
-            "n": int(known.sum()),
-            "crps": float(np.nanmean(score)),
-            "crps_ci95": _interval(np.nanmean(score, axis=1), seed),
-            "error": float(np.nanmean(error)),
-            "covered": {_key(level): float(v) for level, v in zip(LEVELS, patients.mean(axis=0), strict=True)},
-            "covered_ci95": {_key(level): _interval(patients[:, i], seed) for i, level in enumerate(LEVELS)},
-            "width": {_key(level): float(v) for level, v in zip(LEVELS, np.nanmean(width, axis=(0, 1)), strict=True)},
-            "pit": np.nanmean(histogram, axis=(0, 1)).tolist(),
-            "per_angle": {
-                f"{yaw:g}": {
-                    "crps": _mean(score[:, a]),
-                    "covered": {_key(level): _mean(covered[:, a, i]) for i, level in enumerate(LEVELS)},
-                    "width": {_key(level): _mean(width[:, a, i]) for i, level in enumerate(LEVELS)},
-                }
+        found[name] = RegionScores(
+            n=int(known.sum()),
+            crps=float(np.nanmean(score)),
+            crps_ci95=mean_interval(np.nanmean(score, axis=1), seed=seed),
+            error=float(np.nanmean(error)),
+            covered=_by_level(patients.mean(axis=0), float),
+            covered_ci95=_by_level(patients.T, lambda column: mean_interval(column, seed=seed)),
+            width=_by_level(np.nanmean(width, axis=(0, 1)), float),
+            pit=np.nanmean(histogram, axis=(0, 1)).tolist(),
+            per_angle={
+                f"{yaw:g}": AtAngle(
+                    _mean(score[:, a]), _by_level(covered[:, a].T, _mean), _by_level(width[:, a].T, _mean)
+                )
                 for a, yaw in enumerate(yaw_deg)
             },
-        }
+        )
     return found
 
 
 def summarise_endpoint(
     truth: Array, predicted: Array, samples: Array, residual_sd: float | None, seed: int = 0
-) -> dict[str, Any]:
+) -> Agreement:
     """One number of every patient: truths (n,), of the predicted view (n,), of the samples (s, n).
 
-    Returns:
-        Bland and Altman's bias, SD and limits of agreement of the prediction (Lancet 327:307, 1986); CRPS, PIT and
-        coverage beside width of the samples, and of a normal distribution of `residual_sd` about the prediction.
+    The forecasts are the samples and, with `residual_sd`, a normal distribution of that SD about the prediction.
     """
     difference = predicted - truth
-    sd = float(difference.std(ddof=1)) if len(difference) > 1 else 0.0
-    bias = float(difference.mean())
-    forecasts = {"sampler": of_samples(samples[:, :, None, None], truth[:, None, None], _all(truth), seed)}
+    sd, bias = _sd(difference), float(difference.mean())
+    marginals = {"sampler": of_samples(samples[:, :, None, None], truth[:, None, None], _all(truth), seed)}
     if residual_sd is not None:
         spread = np.full_like(predicted, residual_sd)[:, None, None]
-        forecasts["gaussian"] = of_normal(predicted[:, None, None], spread, truth[:, None, None], _all(truth))
-    return {
-        "truth_mean": float(truth.mean()),
-        "truth_sd": float(truth.std(ddof=1)) if len(truth) > 1 else 0.0,
-        "bias": bias,
-        "bias_ci95": _interval(difference, seed),
-        "sd": sd,
-        "limits_of_agreement": [bias - 1.96 * sd, bias + 1.96 * sd],
-        "pairs": [[float(t), float(p)] for t, p in zip(truth, predicted, strict=True)],
-        "forecasts": {
-            name: {
-                "crps": float(one.crps.mean()),
-                "covered": dict(zip(map(_key, LEVELS), one.covered[0].mean(axis=0).tolist(), strict=True)),
-                "width": dict(zip(map(_key, LEVELS), one.width[0].mean(axis=0).tolist(), strict=True)),
-                "pit": one.pit[0].mean(axis=0).tolist(),
-            }
-            for name, one in forecasts.items()
+        marginals["gaussian"] = of_normal(predicted[:, None, None], spread, truth[:, None, None], _all(truth))
+    return Agreement(
+        truth_mean=float(truth.mean()),
+        truth_sd=_sd(truth),
+        bias=bias,
+        bias_ci95=mean_interval(difference, seed=seed),
+        sd=sd,
+        limits_of_agreement=(bias - 1.96 * sd, bias + 1.96 * sd),
+        pairs=[(float(t), float(p)) for t, p in zip(truth, predicted, strict=True)],
+        forecasts={
+            name: Forecast(
+                float(one.crps.mean()),
+                _by_level(one.covered[0].mean(axis=0), float),
+                _by_level(one.width[0].mean(axis=0), float),
+                one.pit[0].mean(axis=0).tolist(),
+            )
+            for name, one in marginals.items()
         },
-    }
+    )
 
 
 def _all(truth: Array) -> np.ndarray:
     return np.ones((1, len(truth), 1, 1), bool)
 
 
-def _interval(values: Array, seed: int) -> list[float] | None:
-    interval = metrics.mean_interval(values, seed=seed)
-    return None if interval is None else list(interval)
+def _by_level(values: Array, of: Callable[[Array], R]) -> dict[str, R]:
+    """`of` each of the values (levels, ...), by its level in %."""
+    return {f"{100 * level:g}": of(value) for level, value in zip(LEVELS, values, strict=True)}
 
 
 def _mean(values: Array) -> float | None:
     return float(np.nanmean(values)) if np.isfinite(values).any() else None
 
 
-def _key(level: float) -> str:
-    return f"{100 * level:g}"
+def _sd(values: Array) -> float:
+    return float(values.std(ddof=1)) if len(values) > 1 else 0.0

@@ -1,4 +1,4 @@
-"""`xray2xray evaluate uncertainty`: what one frontal leaves open, and whether the samples say so honestly."""
+"""Uncertainty: what one frontal leaves open, and whether the samples of a model are calibrated."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -14,14 +14,23 @@ from ..core.evidence import VIRTUAL
 from ..core.seeds import FIRST_PROBE_SEED, FIRST_TEST_SEED
 from ..projection.geometry import STANDARD_ARC, Geometry
 from ..projection.geometry import preset as geometry_preset
-from ..reporting.uncertainty import Shown, write_uncertainty
 from ..statistics.ensembles import energy_score
 from .anatomy import BODY_P, ENDPOINTS
 from .cases import Case, Source, rendered, sources
 from .consistency import consistency
-from .metrics import Array, mean_interval
-from .spread import LEVELS, Marginals, of_normal, of_samples, summarise_endpoint, summarise_marginals
-from .twins import evaluate_twins
+from .counterfactual import PairSummary, evaluate_pairs
+from .metrics import Array
+from .results import NOT_JSON, Estimate, Failure
+from .spread import (
+    LEVELS,
+    Agreement,
+    Marginals,
+    RegionScores,
+    of_normal,
+    of_samples,
+    summarise_endpoint,
+    summarise_marginals,
+)
 
 if TYPE_CHECKING:
     from ..models.world_model import WorldModel
@@ -32,12 +41,12 @@ LUNG_MM = 20.0  # of gas along a ray make it one of the lung field
 LEAST_SAMPLES = 39  # the fewest of which a 95 % interval can be made
 FRONTAL = STANDARD_ARC.index(0.0)
 ENOUGH = 10  # patients give a variance between patients
-CONSISTENT = 2  # cases of a rung, and samples of each, whose consistency is looked at over the whole arc
+CONSISTENT = 2  # cases of an evidence level, and samples of each, whose consistency is measured over the whole arc
 
 
 @dataclass(frozen=True)
 class Residuals:
-    """What the prediction alone gets wrong on patients of its own: SD (angles, h, w) in p, and of each endpoint."""
+    """Errors of the expected views on patients of their own: SD (angles, h, w) in p, and of each endpoint."""
 
     sd: Array
     endpoints: dict[str, float]
@@ -46,7 +55,7 @@ class Residuals:
 
 @dataclass
 class Found:
-    """What the cases of one rung gave, one entry a case."""
+    """What the cases of one evidence level gave, one entry a case."""
 
     names: list[str] = field(default_factory=list)
     marginals: dict[str, list[Marginals]] = field(default_factory=dict)
@@ -58,73 +67,123 @@ class Found:
     consistency: dict[str, list[dict[str, float]]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Example:
+    """What a picture needs: p of the frontal (h, w), and of truth, prediction and spread (angles, h, w), samples."""
+
+    name: str
+    evidence_level: str
+    frontal: Array
+    truth: Array
+    mean: Array
+    samples: Array
+    sd: Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndpointScores(Agreement):
+    """An endpoint (`anatomy.ENDPOINTS`) over the patients."""
+
+    words: str
+    unit: str
+    yaw_deg: float
+
+
+@dataclass(frozen=True)
+class VarianceRatio:
+    """Posterior/prior variance ratio of a region: 0 where the frontal determines the view, 1 where it says nothing."""
+
+    mean: float
+    per_angle: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Group:
+    """The cases of one evidence level; fewer than `ENOUGH` have no variance ratio."""
+
+    n: int
+    cases: list[str]
+    pixels: dict[str, dict[str, RegionScores]]
+    energy: dict[str, Estimate]
+    endpoints: dict[str, EndpointScores]
+    consistency: dict[str, dict[str, float]]
+    variance_ratio: dict[str, VarianceRatio] | None = None
+    variance_ratio_map: Array | None = field(default=None, metadata=NOT_JSON)
+
+
+@dataclass(frozen=True)
+class UncertaintyResult:
+    """The content of uncertainty.json, and the examples to draw."""
+
+    input_yaw_deg: float
+    yaw_deg: tuple[float, ...]
+    levels: tuple[float, ...]
+    samples: int
+    groups: dict[str, Group]
+    counterfactual_pairs: dict[str, PairSummary]
+    failed: list[Failure]
+    settings: dict[str, str | int]
+    examples: list[Example] = field(default_factory=list, metadata=NOT_JSON)
+
+
 def evaluate_uncertainty(
     ct: Sequence[str | Path] = (),
     procedural: int = 0,
-    out: str | Path = "uncertainty",
     *,
     samples: int = 40,
     calibration: int = 40,
-    twins: int = 0,
+    pairs: int = 0,
     source: str | Path = "tiny",
     seed: int = 0,
     device: str = "cpu",
     series: str | None = None,
     pictures: int = 2,
-) -> dict[str, Any]:
-    """Score samples from the frontal against the truth: of pixels, of anatomical endpoints, as chests, and on twins.
+) -> UncertaintyResult:
+    """Score samples from the frontal: their pixels, anatomical endpoints, whole chests, and counterfactual pairs.
 
-    Writes uncertainty.json, uncertainty.md, calibration.png, endpoints.png, told.png, twins.png and a picture of each
-    of the first cases, and prints the tables. Beside the sampler stands a normal distribution about the prediction
-    whose SD at each pixel is that of the prediction's errors on `calibration` other patients.
+    Beside the sampler stands a normal distribution about the prediction whose SD at each pixel is that of the
+    prediction's errors on `calibration` other patients.
 
     Args:
         ct: chest CTs: NIfTI files, DICOM folders or zips; a folder of NIfTI files means each of them.
         procedural: number of virtual patients, seeds from 1,000,000 + `seed`.
-        out: output folder, made if missing.
         samples: of each patient; 39 are the fewest that a 95 % interval can be made of.
         calibration: virtual patients, seeds from 500,000 + `seed`, that give the normal distribution its SD.
-        twins: pairs of each kind, seeds from 1,000,000 + `seed`; 0 leaves them out.
+        pairs: counterfactual pairs of each kind, seeds from 1,000,000 + `seed`; 0 leaves them out.
         source: weights with a trained sampler, as in `WorldModel.from_pretrained`.
         seed: offset of the patients, and the seed of samples, noise and bootstrap.
-        pictures: cases of each kind to draw.
-
-    Returns:
-        the content of uncertainty.json.
+        pictures: examples of each evidence level to keep.
 
     Raises:
         UsageError: nothing to evaluate, too few samples, or a model without a sampler.
         InputError: no case could be used.
     """
     chosen = list(sources(ct, procedural, seed, series))
-    if not chosen and not twins:
-        raise UsageError("nothing to evaluate: name chest CTs, give --procedural N or --twins N")
+    if not chosen and not pairs:
+        raise UsageError("nothing to evaluate: name chest CTs, give --procedural N or --counterfactual-pairs N")
     if samples < LEAST_SAMPLES:
         raise UsageError(f"--samples is {samples}; a 95 % interval takes at least {LEAST_SAMPLES}")
     model = _with_sampler(source, device)
     geometry = geometry_preset("chest", model.size)
-    failed: list[dict[str, str]] = []
-    groups: dict[str, Any] = {}
-    shown: list[Shown] = []
-    maps: dict[str, Array] = {}
+    failed: list[Failure] = []
+    groups: dict[str, Group] = {}
+    examples: list[Example] = []
     if chosen:
         residuals = fit_residuals(model, geometry, calibration, seed, failed)
         cases = rendered(chosen, geometry, failed, STANDARD_ARC, "uncertainty", with_lungs=True)
-        found, shown = measure(cases, model, geometry, residuals, samples, seed, pictures)
+        found, examples = measure(cases, model, geometry, residuals, samples, seed, pictures)
         if not found:
             raise InputError("no case could be evaluated; each is named above with what is wrong")
-        groups = {rung: summarise(found[rung], residuals, seed) for rung in sorted(found, reverse=True)}
-        maps = {rung: told_map(one) for rung, one in found.items() if len(one.names) >= ENOUGH}
-    told_apart, pairs = evaluate_twins(model, geometry, twins, samples, seed) if twins else ({}, [])
-    result = {
-        "input_yaw_deg": 0.0,
-        "yaw_deg": list(SCORED_DEG),
-        "levels": list(LEVELS),
-        "samples": samples,
-        "groups": groups,
-        "twins": told_apart,
-        "failed": failed,
-        "settings": {
+        groups = {level: summarise(found[level], residuals, seed) for level in sorted(found, reverse=True)}
+    return UncertaintyResult(
+        input_yaw_deg=0.0,
+        yaw_deg=SCORED_DEG,
+        levels=LEVELS,
+        samples=samples,
+        groups=groups,
+        counterfactual_pairs=evaluate_pairs(model, geometry, pairs, samples, seed) if pairs else {},
+        failed=failed,
+        settings={
             "source": str(source),
             "seed": seed,
             "first_test_seed": FIRST_TEST_SEED + seed,
@@ -133,13 +192,12 @@ def evaluate_uncertainty(
             "geometry": geometry.name,
             "size": geometry.size,
         },
-    }
-    write_uncertainty(Path(out), result, shown, pairs, maps)
-    return result
+        examples=examples,
+    )
 
 
 def fit_residuals(
-    model: "WorldModel", geometry: Geometry, patients: int, seed: int, failed: list[dict[str, str]]
+    model: "WorldModel", geometry: Geometry, patients: int, seed: int, failed: list[Failure]
 ) -> Residuals | None:
     """The prediction's errors on virtual patients that nothing else here is measured on; None for fewer than two."""
     from ..phantoms import patient_volume
@@ -170,13 +228,13 @@ def measure(
     samples: int,
     seed: int = 0,
     pictures: int = 0,
-) -> tuple[dict[str, Found], list[Shown]]:
-    """Draw samples of every case from its frontal, by rung; cases hold the standard arc and `lung_mm`."""
+) -> tuple[dict[str, Found], list[Example]]:
+    """Draw samples of every case from its frontal, by evidence level; cases hold the standard arc and `lung_mm`."""
     found: dict[str, Found] = {}
-    shown: list[Shown] = []
+    examples: list[Example] = []
     at = [STANDARD_ARC.index(yaw) for yaw in SCORED_DEG]
     for number, case in enumerate(cases):
-        group = found.setdefault(case.rung, Found())
+        group = found.setdefault(case.evidence_level, Found())
         frontal, truth = case.views_p[FRONTAL], case.views_p[at]
         mean = model.imagine(frontal, yaw_deg=SCORED_DEG)
         drawn = model.imagine(frontal, yaw_deg=SCORED_DEG, generator=_generator(seed, number), samples=samples)
@@ -199,55 +257,51 @@ def measure(
             for name, views in _chests(model, case.views_p, seed, number):
                 _add(group.consistency, name, consistency(views, geometry))
         if len(group.names) < pictures:
-            shown.append(Shown(case.name, case.rung, frontal, truth, mean, drawn[:3], drawn.std(axis=0, ddof=1)))
+            examples.append(
+                Example(case.name, case.evidence_level, frontal, truth, mean, drawn[:3], drawn.std(axis=0, ddof=1))
+            )
         group.names.append(case.name)
-    return found, shown
+    return found, examples
 
 
-def summarise(found: Found, residuals: Residuals | None, seed: int = 0) -> dict[str, Any]:
-    """A group of uncertainty.json."""
-    result: dict[str, Any] = {
-        "n": len(found.names),
-        "cases": found.names,
-        "pixels": {
-            name: summarise_marginals(cases, REGIONS, SCORED_DEG, seed) for name, cases in found.marginals.items()
-        },
-        "energy": {},
-        "endpoints": {},
-        "consistency": {
-            name: {test: float(np.mean([row[test] for row in rows])) for test in rows[0]}
-            for name, rows in found.consistency.items()
-        },
-    }
-    for name, values in found.energy.items():
-        interval = mean_interval(np.array(values), seed=seed)
-        result["energy"][name] = {"mean": float(np.mean(values)), "ci95": None if interval is None else list(interval)}
+def summarise(found: Found, residuals: Residuals | None, seed: int = 0) -> Group:
+    """The numbers of the cases of one evidence level."""
+    endpoints: dict[str, EndpointScores] = {}
     for name, rows in found.endpoints.items():
         truth, predicted = (np.array([row[i] for row in rows]) for i in (0, 1))
         drawn = np.stack([row[2] for row in rows], axis=1)
         one, sd = ENDPOINTS[name], None if residuals is None else residuals.endpoints[name]
-        words = {"words": one.words, "unit": one.unit, "yaw_deg": one.yaw_deg}
-        result["endpoints"][name] = words | summarise_endpoint(truth, predicted, drawn, sd, seed)
-    if len(found.names) >= ENOUGH:
-        result["told"] = told(found)
-    return result
+        agreement = vars(summarise_endpoint(truth, predicted, drawn, sd, seed))
+        endpoints[name] = EndpointScores(words=one.words, unit=one.unit, yaw_deg=one.yaw_deg, **agreement)
+    enough = len(found.names) >= ENOUGH
+    return Group(
+        n=len(found.names),
+        cases=found.names,
+        pixels={name: summarise_marginals(cases, REGIONS, SCORED_DEG, seed) for name, cases in found.marginals.items()},
+        energy={name: Estimate.of(np.array(values), seed) for name, values in found.energy.items()},
+        endpoints=endpoints,
+        consistency={
+            name: {test: float(np.mean([row[test] for row in rows])) for test in rows[0]}
+            for name, rows in found.consistency.items()
+        },
+        variance_ratio=variance_ratio(found) if enough else None,
+        variance_ratio_map=variance_ratio_map(found) if enough else None,
+    )
 
 
-def told(found: Found) -> dict[str, Any]:
-    """What the frontal tells: posterior over prior variance in each region, 1 where nothing is; see `variances`."""
+def variance_ratio(found: Found) -> dict[str, VarianceRatio]:
+    """Of each region, from `variances`."""
     posterior, prior = variances(found)
-    result: dict[str, Any] = {}
     share = np.mean(found.regions, axis=0)  # how often a pixel is of a region
+    result: dict[str, VarianceRatio] = {}
     for r, name in enumerate(REGIONS):
         left = (share[r] * posterior).sum(axis=(1, 2)) / np.maximum((share[r] * prior).sum(axis=(1, 2)), 1e-9)
-        result[name] = {
-            "mean": float(left.mean()),
-            "per_angle": {f"{yaw:g}": float(v) for yaw, v in zip(SCORED_DEG, left, strict=True)},
-        }
+        per_angle = {f"{yaw:g}": float(v) for yaw, v in zip(SCORED_DEG, left, strict=True)}
+        result[name] = VarianceRatio(float(left.mean()), per_angle)
     return result
 
 
-def told_map(found: Found) -> Array:
+def variance_ratio_map(found: Found) -> Array:
     """Posterior over prior variance (angles, h, w); NaN where fewer than half of the patients have their body."""
     posterior, prior = variances(found)
     body = np.mean(found.regions, axis=0)[REGIONS.index("body")] >= 0.5

@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ..volume.volume import Volume, body_mask, canonical, isocentre_mm
+from ..volume.chest import Chest, isocentre_mm
+from ..volume.volume import Volume, canonical
 from .metrics import Array
 
 HU_RANGE = (-1000.0, 1500.0)  # a range of 2,500 HU
-LUNG_HU = -500.0
 TISSUES = {"lung": (-1100.0, -500.0), "fat": (-150.0, -30.0), "soft": (-30.0, 150.0), "bone": (200.0, 4000.0)}
 """HU intervals, read from the truth, over which the mean absolute error is given."""
 
@@ -44,7 +44,8 @@ def volume_scores(predicted: Volume, truth: Volume) -> dict[str, Any]:
     """
     if predicted.shape != truth.shape:
         raise ValueError(f"volumes of {predicted.shape} and {truth.shape} voxels; resample the truth first")
-    body = body_mask(truth)
+    truth = Chest.of(truth)
+    body = truth.body
     if not body.any():
         body = np.ones(truth.shape, bool)
     x, y = np.clip(predicted.hu, *HU_RANGE), np.clip(truth.hu, *HU_RANGE)
@@ -60,14 +61,9 @@ def volume_scores(predicted: Volume, truth: Volume) -> dict[str, Any]:
             for name, (low, high) in TISSUES.items()
             if (here := body & (truth.hu >= low) & (truth.hu < high)).any()
         },
-        "lung_dice": dice(lungs(predicted), lungs(truth)),
+        "lung_dice": dice(Chest.of(predicted).lungs, truth.lungs),
         "x2ct_compat_psnr": _x2ct_compat(predicted.hu, truth.hu),
     }
-
-
-def lungs(volume: Volume) -> NDArray[np.bool_]:
-    """bool (nx, ny, nz): gas inside the body, airways included."""
-    return body_mask(volume) & (volume.hu < LUNG_HU)
 
 
 def dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:

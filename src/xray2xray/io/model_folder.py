@@ -19,8 +19,6 @@ from ..core.errors import InputError
 from .files import atomic_path, write_json
 
 FORMAT, VERSION = "xray2xray-world-model", 1
-PARTS = ("vision", "direct", "sampler", "autoregressive")
-SAMPLER_OF = "sampler_of"  # in config.json: the sha256 of the direct form whose residuals the sampler has learned
 TRAINING_ONLY = ("codebook.counts", "codebook.sums")  # running averages that only further training would need
 
 

@@ -1,46 +1,52 @@
-"""V and M together: from one radiograph to the views from all other angles."""
+"""V and M together: from given radiographs to the views from all other poses."""
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..core.errors import InputError, UsageError
-from ..io.model_folder import PARTS, SAMPLER_OF, folder_of, read_config, read_part, with_tuples, write_part
-from .transitions.action import Action
-from .transitions.autoregressive import STEP_DEG, AutoregressiveConfig, AutoregressiveTransition
-from .transitions.direct import ARC_DEG, DirectConfig, DirectTransition
-from .transitions.hidden import hidden_states
-from .transitions.rollout import Transition, roll_out
-from .transitions.sampler import DirectSampler, SamplerConfig
-from .vision.normalise import from_network, to_network
+from ..io.model_folder import folder_of, read_config, read_part, with_tuples, write_part
+from ..projection.geometry import STANDARD_ARC, Pose, Poses, as_poses
+from .transitions.base import (
+    CHUNK,
+    LatentViews,
+    Noise,
+    Observation,
+    PixelViews,
+    State,
+    TokenViews,
+    Transition,
+    Views,
+    across,
+)
+from .transitions.registry import PARTS, form_of, forms, sampler_of
 from .vision.vqgan import VisionConfig, VisionModel
 
-Form = Literal["direct", "autoregressive"]
-POOL = 2  # cells along a side over which hidden states are averaged
-CHUNK = 64  # views per pass through V: bounds memory, whatever is asked for
+POOL = 2  # cells along a side over which hidden-state features are averaged
+KINDS = ("vision", "hidden", "volumetric")
 
 
 @dataclass(frozen=True)
 class WorldModelConfig:
     """The networks of a world model, and what is known of their training."""
 
-    form: Form
+    form: str
     vision: VisionConfig
-    transition: DirectConfig | AutoregressiveConfig
+    transition: Any
     notes: dict[str, Any]
 
 
 class WorldModel:
-    """A vision model V and a transition model M, and to the direct form perhaps a sampler.
+    """A vision model V and a form of the transition model M, with its sampler if it has one.
 
-    Views come and go as line integrals p, numpy float32 (h, w) or (b, h, w), of the size V was trained on. Latents are
-    tensors (b, n, C), tokens (b, n) int64; the direct form works on latents, the autoregressive one on tokens.
+    Views come and go as line integrals p, numpy float32 (h, w) or (b, h, w), of the size V was trained on. Poses are
+    `projection.Pose` objects or yaw angles in degrees. No gradients are kept.
     """
 
     def __init__(
@@ -48,13 +54,12 @@ class WorldModel:
         vision: VisionModel,
         transition: Transition,
         notes: dict[str, Any] | None = None,
-        sampler: DirectSampler | None = None,
+        sampler: torch.nn.Module | None = None,
     ) -> None:
         self.vision = vision.eval().requires_grad_(False)
-        self.transition = transition.eval().requires_grad_(False)
         self.sampler = None if sampler is None else sampler.eval().requires_grad_(False)
-        form: Form = "direct" if isinstance(transition, DirectTransition) else "autoregressive"
-        self.config = WorldModelConfig(form, vision.config, transition.config, notes or {})
+        self.transition = transition.eval().requires_grad_(False).with_sampler(self.sampler)
+        self.config = WorldModelConfig(form_of(transition), vision.config, transition.config, notes or {})
 
     @classmethod
     def from_pretrained(
@@ -66,41 +71,29 @@ class WorldModel:
             InputError: there is no such model, or a file is missing, damaged or has the wrong sha256.
             UsageError: an unknown form.
         """
-        if form not in ("direct", "autoregressive"):
-            raise UsageError(f"there is no form {form!r}; choose direct or autoregressive")
+        if form not in forms():
+            raise UsageError(f"there is no form {form!r}; choose {' or '.join(forms())}")
         folder = folder_of(source)
         config = read_config(folder)
         absent = [part for part in ("vision", form) if part not in config]
         if absent:
             raise InputError(f"{folder} holds no trained {' and no '.join(absent)}; train that stage first")
-        try:
-            vision = VisionModel(VisionConfig(**with_tuples(config["vision"])))
-            transition: Transition
-            if form == "direct":
-                transition = DirectTransition(DirectConfig(**config[form]))
-            else:
-                transition = AutoregressiveTransition(AutoregressiveConfig(**config[form]))
-            sampled = form == "direct" and "sampler" in config
-            sampler = DirectSampler(SamplerConfig(**config["sampler"])) if sampled else None
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise InputError(f"{folder / 'config.json'} does not describe a model ({error})") from None
-        read_part(folder, "vision", vision)
-        read_part(folder, form, transition)
-        if sampler is not None:
-            if config.get(SAMPLER_OF) != config["sha256"]["direct"]:
-                raise InputError(f"{folder}: its sampler is of another direct form; train the stage sampler again")
-            read_part(folder, "sampler", sampler)
-            sampler = sampler.to(device)
-        known = {"format", "version", "sha256", SAMPLER_OF, *PARTS}
-        notes = {key: value for key, value in config.items() if key not in known}
-        return cls(vision.to(device), transition.to(device), notes, sampler)
+        vision, transition = (_part(folder, config, part, device) for part in ("vision", form))
+        second, sampler = sampler_of(form), None
+        if second in config:
+            if config.get(f"{second}_of") != config["sha256"][form]:
+                raise InputError(f"{folder}: its {second} belongs to another {form}; train the stage {second} again")
+            sampler = _part(folder, config, second, device)
+        known = {"format", "version", "sha256", *config["sha256"], *(f"{part}_of" for part in config["sha256"])}
+        return cls(vision, transition, {key: value for key, value in config.items() if key not in known}, sampler)
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write V and this form of M (float16, config.json with sha256); the other form's file stays if it is there."""
-        write_part(Path(folder), "vision", self.vision, self.config.notes)
-        direct = write_part(Path(folder), self.config.form, self.transition)
-        if self.sampler is not None:
-            write_part(Path(folder), "sampler", self.sampler, {SAMPLER_OF: direct})
+        """Write V, M and its sampler (float16, config.json with sha256); another form's file stays if it is there."""
+        folder, form = Path(folder), self.config.form
+        write_part(folder, "vision", self.vision, self.config.notes)
+        written = write_part(folder, form, self.transition)
+        if self.sampler is not None and (second := sampler_of(form)):
+            write_part(folder, second, self.sampler, {f"{second}_of": written})
 
     @property
     def device(self) -> torch.device:
@@ -111,6 +104,8 @@ class WorldModel:
         """Pixels along the side of a view."""
         return self.config.vision.size
 
+    # ------------------------------------------------ V
+
     @torch.no_grad()
     def encode(self, views_p: np.ndarray) -> tuple[Tensor, Tensor]:
         """Latents (b, n, C), not quantised, and tokens (b, n) of views (h, w) or (b, h, w).
@@ -118,50 +113,75 @@ class WorldModel:
         Raises:
             InputError: views of another size, or values that are not finite.
         """
-        x = self._network(views_p)
-        latents = torch.cat([self.vision.encode(part) for part in x.split(CHUNK)])
+        latents = self._pixels(views_p).latents(self.vision)
         return latents, self.vision.tokens(latents)
 
     @torch.no_grad()
     def decode(self, latents_or_tokens: Tensor) -> np.ndarray:
         """Views p (b, h, w) float32 from latents (b, n, C) or tokens (b, n)."""
-        latents = self.latents(latents_or_tokens)
-        views = torch.cat([from_network(self.vision.decode(part)) for part in latents.split(CHUNK)])
-        return views[:, 0].cpu().numpy()
-
-    def latents(self, latents_or_tokens: Tensor) -> Tensor:
-        """Latents (..., n, C) of a state of either form: as they are, or the codebook's entries of tokens (..., n)."""
         given = latents_or_tokens.to(self.device)
-        return given if given.is_floating_point() else self.vision.codebook.lookup(given)
+        return self._numpy(LatentViews(given) if given.is_floating_point() else TokenViews(given))
 
     @torch.no_grad()
-    def step(self, state: Tensor, action: Action) -> Tensor:
-        """The state after an action: latents (direct) or tokens (autoregressive) of the view seen from there."""
-        return self.transition.step(state.to(self.device), action)
+    def reconstruct_views(self, views_p: np.ndarray, quantised: bool | None = None) -> np.ndarray:
+        """V's own reconstruction (n, h, w) of views (n, h, w): the ceiling of what M can reach.
 
-    def roll_out(
-        self,
-        state: Tensor,
-        input_yaw_deg: float = 0.0,
-        yaw_deg: Sequence[float] = ARC_DEG,
-        generator: torch.Generator | None = None,
-        samples: int | None = None,
-        others: Mapping[float, Tensor] | None = None,
-    ) -> Tensor:
-        """The states at `yaw_deg`: latents (b, t, n, C) or tokens (b, t, n); see `transition.rollout.roll_out`."""
-        start = state.to(self.device)
-        return roll_out(self.transition, start, input_yaw_deg, yaw_deg, generator, samples, self.sampler, others=others)
+        `quantised` reconstructs through tokens, or not; by default as this form of M keeps a given view.
+        """
+        if quantised is None:
+            return self._numpy(self.transition.given(self._observation(views_p, 0.0)))
+        return self.decode(self.encode(views_p)[quantised])
 
-    def state(self, views_p: np.ndarray) -> Tensor:
-        """What this form of M works on: latents (b, n, C) for direct, tokens (b, n) for autoregressive."""
-        latents, tokens = self.encode(views_p)
-        return latents if self.config.form == "direct" else tokens
+    # ------------------------------------------------ M
+
+    @torch.no_grad()
+    def observe(self, views: Sequence[tuple[np.ndarray | Views, Pose | float]]) -> State:
+        """The state of patients from their given views, for any number of predictions, samples and features.
+
+        Args:
+            views: each given view p, (h, w) or (b, h, w) for several patients, or a prediction (b, ...) of M, and its
+                pose; 0 is PA. Which further views a form takes, its `observe` says.
+
+        Raises:
+            InputError: views of another size, or of different numbers of patients.
+            UsageError: this form cannot use so many views, or views from these poses.
+        """
+        observations = [self._observation(view, pose) for view, pose in views]
+        if not observations:
+            raise UsageError("no view is given")
+        shapes = {tuple(observation.views.values.shape) for observation in observations}
+        if len(shapes) > 1:
+            raise InputError(f"all given views must be of one shape, (b, h, w), got {sorted(shapes)}")
+        return self.transition.observe(observations)
+
+    @torch.no_grad()
+    def prediction(self, state: State, poses: Poses, noise: Noise | None = None) -> Views:
+        """The expected views (b, t, ...), or samples (samples, b, t, ...), as this form predicts them.
+
+        Raises:
+            UsageError, InputError: no poses, or what the form's `predict` and `sample` raise.
+        """
+        if not len(poses):
+            raise UsageError("no angles are asked for")
+        wanted = as_poses(poses)
+        return self.transition.sample(state, wanted, noise) if noise else self.transition.predict(state, wanted)
+
+    def predict(self, state: State, poses: Poses = STANDARD_ARC) -> np.ndarray:
+        """The expected views p (b, t, h, w) from t poses."""
+        return self._numpy(self.prediction(state, poses))
+
+    def sample(self, state: State, poses: Poses, generator: torch.Generator, samples: int | None = None) -> np.ndarray:
+        """Views p (b, t, h, w) of a chest that is possible for each patient, or `samples` of them (samples, b, ...)."""
+        if samples is not None and samples < 1:
+            raise UsageError(f"{samples} samples are asked for: give at least 1")
+        drawn = self._numpy(self.prediction(state, poses, Noise(samples or 1, generator)))
+        return drawn[0] if samples is None else drawn
 
     def imagine(
         self,
         view_p: np.ndarray,
-        input_yaw_deg: float = 0.0,
-        yaw_deg: Sequence[float] = ARC_DEG,
+        input_yaw_deg: Pose | float = 0.0,
+        yaw_deg: Poses = STANDARD_ARC,
         generator: torch.Generator | None = None,
         samples: int | None = None,
         others: Mapping[float, np.ndarray] | None = None,
@@ -172,121 +192,136 @@ class WorldModel:
         Args:
             view_p: (h, w), or (b, h, w) for several patients.
             input_yaw_deg: where it was taken; 0 is PA.
-            yaw_deg: n angles; the autoregressive form reaches multiples of 5 degrees from the input.
+            yaw_deg: n angles or poses; the autoregressive form reaches multiples of 5 degrees from the input.
             generator: draws a sample, all of whose views belong to one chest; the direct form needs a sampler for it.
                 A generator of the same seed draws the same chests, whichever angles they are seen from; the
                 autoregressive form draws its tokens, other ones for other angles.
             samples: draw that many instead of one.
             others: further views of the same patients, angle -> views like `view_p`, such as {90.0: lateral_p} beside
-                a frontal. The direct form with a sampler takes them (`transition.fusion`).
-            mirrored: the mean with what is imagined from the mirror image, mirrored back: the same chest twice, so that
-                errors that favour a side cancel. Twice the time; of expected views from one view only.
+                a frontal. The direct form with a sampler takes them.
+            mirrored: the mean with the prediction from the mirror image, mirrored back: errors that favour a side
+                cancel. Twice the time; of expected views from one view only.
 
         Returns:
             float32 p, (n, h, w) or (b, n, h, w), with `samples` (samples, n, h, w) or (samples, b, n, h, w). At the
             angle of a given view it is V's reconstruction of that view.
 
         Raises:
-            UsageError: samples without a generator, or of a direct form that has no sampler; see `roll_out`. Samples or
-                other views together with `mirrored`.
+            UsageError: samples without a generator, or of a direct form that has no sampler; see the form's `observe`,
+                `predict` and `sample`. Samples or other views together with `mirrored`.
             InputError: views of another size, or not as many others as views.
         """
+        if samples is not None and generator is None:
+            raise UsageError(f"{samples} samples are asked for: give a generator that draws them")
         if mirrored:
-            if generator is not None or samples is not None or others:
+            if generator is not None or others:
                 raise UsageError("mirrored is of expected views from one view: leave samples and others out")
-            turned = self.imagine(mirror_image(view_p), -input_yaw_deg, [-yaw for yaw in yaw_deg])
+            poses, (given,) = [_mirror_pose(pose) for pose in as_poses(yaw_deg)], as_poses([input_yaw_deg])
+            turned = self.imagine(mirror_image(view_p), _mirror_pose(given), poses)
             return (self.imagine(view_p, input_yaw_deg, yaw_deg) + mirror_image(turned)) / 2
-        for yaw, other_p in (others or {}).items():
-            if np.shape(other_p) != np.shape(view_p):
-                raise InputError(
-                    f"the view at {yaw:g} degrees is {np.shape(other_p)}, the given one {np.shape(view_p)}"
-                )
-        seen = {float(yaw): self.state(other_p) for yaw, other_p in (others or {}).items()}
-        states = self.roll_out(self.state(view_p), input_yaw_deg, yaw_deg, generator, samples, seen)
-        leading = states.shape[: 2 if samples is None else 3]
-        views = self.decode(states.flatten(0, len(leading) - 1)).reshape(*leading, self.size, self.size)
+        further = [(other_p, float(yaw)) for yaw, other_p in (others or {}).items()]
+        state = self.observe([(view_p, input_yaw_deg), *further])
+        if generator is None:
+            views = self.predict(state, yaw_deg)
+        else:
+            views = self.sample(state, yaw_deg, generator, samples)
         return views[..., 0, :, :, :] if np.ndim(view_p) == 2 else views
-
-    def reconstruct_views(self, views_p: np.ndarray, quantised: bool | None = None) -> np.ndarray:
-        """V's own reconstruction (n, h, w) of views (n, h, w): the ceiling of what M can reach.
-
-        `quantised` reconstructs through tokens; by default as this form of M is decoded (direct: through latents).
-        """
-        latents, tokens = self.encode(views_p)
-        through_tokens = self.config.form == "autoregressive" if quantised is None else quantised
-        return self.decode(tokens if through_tokens else latents)
 
     @torch.no_grad()
     def features(
         self,
-        views_p: np.ndarray,
+        views_p: np.ndarray | None = None,
         kind: str = "volumetric",
-        input_yaw_deg: float = 0.0,
+        input_yaw_deg: Pose | float = 0.0,
         depth: int | None = None,
-        yaw_deg: Sequence[float] | None = None,
+        yaw_deg: Poses | None = None,
         pool: int | None = None,
+        state: State | None = None,
     ) -> np.ndarray:
         """One vector per view, float32 (b, d), for probes; as (b, d / width, width) it is a set of tokens, see `width`.
 
         Args:
-            views_p: (b, h, w) or (h, w).
-            kind: `vision`, V's latents; `hidden`, the transition's hidden states on the way to other angles;
-                `volumetric`, V's latents and then these hidden states.
+            views_p: (b, h, w) or (h, w); or None, and a state of them instead.
+            kind: `vision`, V's latents; `hidden`, hidden-state features of M on the way to other angles; `volumetric`,
+                V's latents and then these.
             input_yaw_deg: where the views were taken.
             depth: of the hidden states, blocks of the transition from 0 to all of them (by default).
-            yaw_deg: where the hidden states look; by default across (`across`), from a frontal at the left lateral.
-                More imagined views, side by side, were worth less to a probe of few labels (docs/decisions.md). The
-                autoregressive form walks there; its `hidden` is by default its next step in both directions.
-            pool: cells along a side over which a picture's states are averaged. By default V's latents keep their whole
+            yaw_deg: the predicted views that hidden states are taken of; by default the one across (`across`), of a
+                frontal the left lateral. More of them, side by side, were worth less to a probe of few labels
+                (docs/decisions.md). The autoregressive form rolls out to there; its `hidden` is by default the next
+                step in both directions.
+            pool: cells along a side over which a view's states are averaged. By default V's latents keep their whole
                 grid, and hidden states are averaged over quarters (2). Where a finding lies matters: averages over the
-                whole picture (1) lost to raw pixels.
+                whole view (1) were behind raw pixels.
+            state: from `observe`; nothing is encoded again.
 
         Raises:
-            UsageError: an unknown kind, a depth that the transition does not have, or a pool that does not divide the
-                grid.
+            UsageError: an unknown kind, a depth that the transition does not have, a pool that does not divide the
+                grid, or not one of views and state.
         """
-        if kind not in ("vision", "hidden", "volumetric"):
+        if kind not in KINDS:
             raise UsageError(f"there are no features {kind!r}; choose vision, hidden or volumetric")
         if kind == "vision" and depth is not None:
             raise UsageError("a depth is of the transition's hidden states; V's latents (vision) have none")
-        found = []
-        latents, tokens = self.encode(views_p)
-        if kind != "hidden":
-            found.append(pooled(latents[:, None], pool or self.config.vision.grid))
-        if kind != "vision":
-            state = latents if self.config.form == "direct" else tokens
-            targets = self._targets(kind, input_yaw_deg) if yaw_deg is None else yaw_deg
-            parts = [
-                pooled(hidden_states(self.transition, part, input_yaw_deg, targets, depth), pool or POOL)
-                for part in state.split(CHUNK)
-            ]
-            found.append(torch.cat(parts))
-        return torch.cat(found, dim=1).cpu().numpy()
+        if state is not None and views_p is None:
+            return self._features(state.observations[0], state, kind, depth, yaw_deg, pool).cpu().numpy()
+        if state is not None or views_p is None:
+            raise UsageError("features are of views, or of a state of them: give one of the two")
+        whole = self._pixels(views_p)
+        parts = [self._observation(PixelViews(part), input_yaw_deg) for part in whole.values.split(CHUNK)]
+        return torch.cat([self._features(part, None, kind, depth, yaw_deg, pool) for part in parts]).cpu().numpy()
 
     def width(self, kind: str) -> int:
         """Numbers of one token in the features of a kind: V's latents or hidden states (volumetric ones mix both)."""
-        return self.config.vision.latent_dim if kind == "vision" else self.config.transition.dim
+        return self.config.vision.latent_dim if kind == "vision" else self.transition.width
 
-    def _targets(self, kind: str, input_yaw_deg: float) -> list[float]:
-        if self.config.form == "autoregressive" and kind == "hidden":
-            return [input_yaw_deg - STEP_DEG, input_yaw_deg + STEP_DEG]
-        return [across(input_yaw_deg)]
+    def _features(
+        self,
+        given: Observation,
+        state: State | None,
+        kind: str,
+        depth: int | None,
+        yaw_deg: Poses | None,
+        pool: int | None,
+    ) -> Tensor:
+        found = []
+        if kind != "hidden":
+            found.append(pooled(given.latents[:, None], pool or self.config.vision.grid))
+        if kind != "vision":
+            default = self.transition.nearby(given.pose) if kind == "hidden" else [across(given.pose)]
+            poses = default if yaw_deg is None else as_poses(yaw_deg)
+            hidden = self.transition.features(state or self.transition.observe([given]), poses, depth)
+            found.append(pooled(hidden, pool or POOL))
+        return torch.cat(found, dim=1)
 
-    def _network(self, views_p: np.ndarray) -> Tensor:
-        """(b, 1, h, w) in network values."""
+    def _observation(self, view: np.ndarray | Views, pose: Pose | float) -> Observation:
+        return Observation(view if isinstance(view, Views) else self._pixels(view), as_poses([pose])[0], self.vision)
+
+    def _pixels(self, views_p: np.ndarray) -> PixelViews:
+        """(b, h, w) on V's device."""
         views = np.asarray(views_p, np.float32)
         if views.ndim == 2:
             views = views[None]
         if views.ndim != 3 or views.shape[1:] != (self.size, self.size) or not len(views):
-            raise InputError(f"this model sees views of {self.size} x {self.size} pixels, got an array {views.shape}")
+            raise InputError(f"this model takes views of {self.size} x {self.size} pixels, got an array {views.shape}")
         if not np.isfinite(views).all():
             raise InputError("the view holds NaN or infinity; check the image it came from")
-        return to_network(torch.from_numpy(np.ascontiguousarray(views)).to(self.device))[:, None]
+        return PixelViews(torch.from_numpy(np.ascontiguousarray(views)).to(self.device))
+
+    @torch.no_grad()
+    def _numpy(self, views: Views) -> np.ndarray:
+        return views.pixels(self.vision).cpu().numpy()
 
 
-def across(yaw_deg: float) -> float:
-    """The angle of the arc a quarter turn away: of a frontal the left lateral, of that the frontal."""
-    return yaw_deg + 90.0 if yaw_deg <= 0 else yaw_deg - 90.0
+def _part(folder: Path, config: dict[str, Any], name: str, device: str | torch.device) -> Any:
+    """A part of a model's folder as a network with its weights."""
+    part = PARTS[name]
+    try:
+        network = part.network(part.config(**with_tuples(config[name])))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{folder / 'config.json'} does not describe a model ({error})") from None
+    read_part(folder, name, network)
+    return network.to(device)
 
 
 def pooled(states: Tensor, pool: int) -> Tensor:
@@ -305,3 +340,8 @@ def pooled(states: Tensor, pool: int) -> Tensor:
 def mirror_image(views: np.ndarray) -> np.ndarray:
     """Views (..., h, w) with left and right exchanged: those of the mirrored patient from the opposite angle."""
     return np.ascontiguousarray(np.asarray(views)[..., ::-1])
+
+
+def _mirror_pose(pose: Pose) -> Pose:
+    right, anterior, superior = pose.translation_mm
+    return replace(pose, yaw_deg=-pose.yaw_deg, roll_deg=-pose.roll_deg, translation_mm=(-right, anterior, superior))

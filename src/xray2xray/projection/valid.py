@@ -3,7 +3,8 @@
 import numpy as np
 from scipy.ndimage import binary_dilation
 
-from ..volume.volume import Volume, body_mask, canonical, isocentre_mm
+from ..volume.chest import Chest
+from ..volume.volume import Volume, canonical
 from .forward import project
 from .geometry import Geometry, Poses, as_poses
 
@@ -20,9 +21,9 @@ def valid_rays(volume: Volume, geometry: Geometry, poses: Poses, threads: int | 
     there, prolonged as far as any ray can go; where it is cut by the scanner's circle or by a side of the grid, what
     lies just beyond. A ray that meets it for more than 2 mm is not valid. Poses and isocentre are those of `render`.
     """
-    volume, posed = canonical(volume), as_poses(poses)
+    volume, posed = Chest.of(canonical(volume)), as_poses(poses)
     steps = [max(1, round(GRID_MM / mm)) for mm in volume.spacing_mm]
-    body = body_mask(volume)[tuple(slice(None, None, step) for step in steps)]
+    body = volume.body[tuple(slice(None, None, step) for step in steps)]
     scanned = _circle(volume)[:: steps[0], :: steps[1]]
     planes = _planes(volume)[:: steps[2]]
     spacing = volume.spacing_mm * steps
@@ -49,7 +50,7 @@ def valid_rays(volume: Volume, geometry: Geometry, poses: Poses, threads: int | 
     affine[:3, :3] *= steps
     affine[:3, 3] -= affine[:3, :3] @ [side[0], side[1], ends]
     return (
-        project(missing.astype(np.float32), affine, geometry, posed, isocentre_mm(volume), threads=threads) < MISSING_MM
+        project(missing.astype(np.float32), affine, geometry, posed, volume.isocentre_mm, threads=threads) < MISSING_MM
     )
 
 

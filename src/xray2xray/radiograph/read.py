@@ -73,15 +73,7 @@ def read_radiograph(path: str | Path, size: int = 128, ap: bool = False, *, late
         ap = ap or view == "AP"
     else:
         pixels = _picture_pixels(path)
-    if min(pixels.shape) < MIN_PIXELS:
-        raise InputError(f"{path}: {pixels.shape[1]} x {pixels.shape[0]} pixels; give at least {MIN_PIXELS} each way")
-    span = float(pixels.max() - pixels.min())
-    if not span > 0 or float(pixels.std()) < 1e-3 * span:
-        raise InputError(f"{path}: the image is one constant grey value; give a chest radiograph")
-    gray = _resize(_square(pixels), size)
-    if float(gray.max() - gray.min()) < 1e-3 * span:
-        raise InputError(f"{path}: nothing but one grey value in the middle square; give a chest radiograph")
-    gray = (gray - gray.min()) / (gray.max() - gray.min())
+    gray = square_gray(pixels, size, str(path))
     if not lateral and looks_inverted(gray):
         if is_dicom:
             notes.append("air looks bright although the DICOM header says otherwise; left as it is")
@@ -89,6 +81,23 @@ def read_radiograph(path: str | Path, size: int = 128, ap: bool = False, *, late
             gray = 1 - gray
             notes.append("air was bright: inverted")
     return Radiograph(np.ascontiguousarray(gray, dtype=np.float32), path.name, ap, True, notes)
+
+
+def square_gray(pixels: np.ndarray, size: int, where: str) -> np.ndarray:
+    """float32 (size, size) in 0..1: the middle square of grey values (h, w), resampled and scaled.
+
+    Raises:
+        InputError: below 64 pixels, or one grey value; `where` names the picture.
+    """
+    if min(pixels.shape) < MIN_PIXELS:
+        raise InputError(f"{where}: {pixels.shape[1]} x {pixels.shape[0]} pixels; give at least {MIN_PIXELS} each way")
+    span = float(pixels.max() - pixels.min())
+    if not span > 0 or float(pixels.std()) < 1e-3 * span:
+        raise InputError(f"{where}: the image is one constant grey value; give a chest radiograph")
+    gray = _resize(_square(pixels), size)
+    if float(gray.max() - gray.min()) < 1e-3 * span:
+        raise InputError(f"{where}: nothing but one grey value in the middle square; give a chest radiograph")
+    return (gray - gray.min()) / (gray.max() - gray.min())
 
 
 def _picture_pixels(path: Path) -> np.ndarray:

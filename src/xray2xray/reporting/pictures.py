@@ -1,4 +1,4 @@
-"""Pictures of views for the README, the evaluation folder and the demo: Pillow for pixels, matplotlib for curves.
+"""Pictures of views for the README, the evaluation folder and the demo: curves are in `curves`.
 
 Views arrive as line integrals p and are shown through the one fixed window of `radiograph.display`; errors through
 a fixed colour scale, so that any two pictures compare.
@@ -6,7 +6,6 @@ a fixed colour scale, so that any two pictures compare.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,34 +21,19 @@ ERROR_P = 2.0  # |error| in p at the bright end of the colour scale
 BACKGROUND, INK, FAINT, ACCENT = (13, 17, 23), (230, 237, 243), (139, 148, 158), (88, 166, 255)
 _GAP = 6
 
-# Okabe and Ito's colours, told apart by colour-blind readers too; what is not a model is drawn thinner
-STYLE: dict[str, dict[str, Any]] = {
-    "direct": {"color": "#0072B2", "lw": 2.4},
-    "autoregressive": {"color": "#D55E00", "lw": 2.4},
-    "v_ceiling": {"color": "#666666", "lw": 1.2, "ls": (0, (5, 2))},
-    "v_ceiling_quantised": {"color": "#666666", "lw": 1.2, "ls": (0, (1, 1.5))},
-    "copy_input": {"color": "#CC79A7", "lw": 1.2},
-    "mean_view": {"color": "#999999", "lw": 1.2},
-    "knn10": {"color": "#009E73", "lw": 1.2},
-    "ridge_pca": {"color": "#E69F00", "lw": 1.2},
-    "best": {"color": "#000000", "lw": 1.6, "ls": (0, (3, 2))},
-    # of `evaluate controls`: what a model is told, and the ways along the arc
-    "as_it_is": {"color": "#0072B2", "lw": 2.4},
-    "removed": {"color": "#E69F00", "lw": 1.8},
-    "shuffled": {"color": "#009E73", "lw": 1.8},
-    "wrong_sign": {"color": "#D55E00", "lw": 1.8},
-    "other_patient": {"color": "#56B4E9", "lw": 1.8},
-    "jump": {"color": "#0072B2", "lw": 2.4},
-    "steps_of_5": {"color": "#D55E00", "lw": 1.8},
-    "steps_of_30": {"color": "#E69F00", "lw": 1.8, "marker": "o", "ms": 5},
-}
+PICTURE_YAW_DEG = (-90.0, -45.0, 0.0, 45.0, 90.0)
 
 
 def error_colours(error_p: Array) -> Pixels:
     """|error| in p, any shape -> RGB (..., 3): black at 0, through purple and orange to light yellow at `ERROR_P`."""
+    return colour_map(np.abs(error_p) / ERROR_P, "inferno")
+
+
+def colour_map(share: Array, name: str) -> Pixels:
+    """Values from 0, dark, to 1, bright, any shape -> RGB (..., 3) of a matplotlib colour map; NaN is black."""
     from matplotlib import colormaps
 
-    coloured = colormaps["inferno"](np.clip(np.abs(error_p) / ERROR_P, 0, 1), bytes=True)
+    coloured = colormaps[name].with_extremes(bad="black")(np.ma.masked_invalid(np.clip(share, 0, 1)), bytes=True)
     return np.ascontiguousarray(coloured[..., :3])
 
 
@@ -138,7 +122,7 @@ def views_gif(
     ping_pong: bool = True,
     frame_ms: int = 70,
 ) -> None:
-    """The X-ray source going round the patient: truth left, prediction right, one frame for each angle.
+    """The views as the X-ray source turns about the patient: truth left, prediction right, one frame an angle.
 
     Args:
         predicted_p, truth_p: (angles, h, w) line integrals.
@@ -166,52 +150,10 @@ def views_gif(
         frames[0].save(temporary, format="GIF", save_all=True, append_images=frames[1:], duration=frame_ms, loop=0)
 
 
-def metric_curves(path: str | Path, result: Mapping[str, Any]) -> None:
-    """PSNR and R2 at each angle for all models and baselines of a views.json, one row for each group of cases."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    groups = result.get("groups") or {result["cases"][0]["rung"]: result}
-    figure = Figure(figsize=(11, 0.7 + 3.9 * len(groups)), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(len(groups), 2, squeeze=False)
-    for row, (rung, group) in zip(axes, groups.items(), strict=True):
-        for axis, (metric, label) in zip(row, (("psnr", "PSNR (dB)"), ("r2", "R2 over the mean view")), strict=True):
-            curve_axis(axis, group, metric, result["input_yaw_deg"])
-            axis.set_ylabel(label)
-            axis.set_title(f"{rung}, {group['n']} case{'s' * (group['n'] != 1)}", fontsize=10, loc="left")
-    handles, labels = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False, fontsize=9)
+def save_picture(path: Path, picture: Image.Image) -> None:
+    """Write a picture, whole or not at all."""
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=130)
-
-
-def curve_axis(axis: Any, group: Mapping[str, Any], metric: str, input_yaw_deg: float) -> None:
-    """A metric at each angle, a curve for each of the "models" and "baselines" of a group, on a matplotlib axis."""
-    for name, block in [*group["models"].items(), *group["baselines"].items()]:
-        if metric == "r2" and name == "mean_view":
-            continue  # zero by definition, drawn as the axis
-        angles, values = zip(*((float(a), v) for a, v in block[metric]["per_angle"].items()), strict=True)
-        # the curves do not run through the input angle, which is not scored
-        label = name
-        for side in (lambda a: a < input_yaw_deg, lambda a: a > input_yaw_deg):
-            points = [(a, v) for a, v in zip(angles, values, strict=True) if side(a)]
-            if points:
-                axis.plot(*zip(*points, strict=True), label=label, **STYLE.get(name, {}))
-                label = "_"
-    axis.axvline(input_yaw_deg, color="#cccccc", lw=0.8, zorder=0)
-    if metric == "r2":
-        axis.axhline(0, color="#999999", lw=1)
-        axis.set_ylim(max(axis.get_ylim()[0], -1.5), 1.0)
-    yaw_axis(axis)
-
-
-def yaw_axis(axis: Any) -> None:
-    """The angles of the arc along a matplotlib axis, and a quiet frame."""
-    axis.set_xticks(range(-90, 91, 30))
-    axis.set_xlabel("yaw (degrees)")
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.grid(axis="y", color="#eeeeee")
+        picture.save(temporary)
 
 
 def _degrees(yaw_deg: float, input_yaw_deg: float | None = None) -> str:

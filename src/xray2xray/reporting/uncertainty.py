@@ -1,18 +1,20 @@
-"""What `evaluate uncertainty` writes: uncertainty.json as it is, as tables, and as pictures."""
+"""What `evaluate uncertainty` writes: uncertainty.json, the tables, two figures, and pictures of the examples."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL.Image import Image
 
-from ..evaluation.metrics import Array
-from ..evaluation.twins import Twins
-from ..io.files import atomic_path, write_json, write_text
+from ..evaluation.counterfactual import Pair, PairSummary
+from ..evaluation.spread import LEVELS, Agreement, RegionScores
+from ..evaluation.uncertainty import Example, Group, UncertaintyResult, VarianceRatio
 from ..radiograph.display import to_gray
-from .pictures import contact_sheet, error_colours
-from .tables import heading, interval, table
+from .curves import COLOURS, Panel, save_panels, yaw_axis
+from .pictures import colour_map, contact_sheet, error_colours, save_picture
+from .tables import estimate, heading, interval, left_out, table, write_result
 
 LABELS = {
     "sampler": "**sampler**",
@@ -22,110 +24,86 @@ LABELS = {
     "mixed": "every view of another sample",
     "truth": "the truth (floor)",
 }
-COLOURS = {"sampler": "#0072B2", "gaussian": "#E69F00"}
-SHOWN_DEG = (-90.0, -30.0, 30.0, 90.0)
+PICTURE_YAW_DEG = (-90.0, -30.0, 30.0, 90.0)
 
 
-@dataclass(frozen=True)
-class Shown:
-    """What a picture needs: p of the frontal (h, w), and of truth, prediction and spread (angles, h, w), samples."""
-
-    name: str
-    rung: str
-    frontal: Array
-    truth: Array
-    mean: Array
-    samples: Array
-    sd: Array
-
-
-def write_uncertainty(
-    out: Path,
-    result: Mapping[str, Any],
-    shown: Sequence[Shown],
-    pairs: Sequence[Twins],
-    maps: Mapping[str, Array],
-) -> None:
-    """uncertainty.json, uncertainty.md and the pictures; prints the tables."""
-    out.mkdir(parents=True, exist_ok=True)
-    write_json(out / "uncertainty.json", result)
-    text = uncertainty_markdown(result)
-    write_text(out / "uncertainty.md", text)
-    if result["groups"]:
-        _calibration_figure(out / "calibration.png", result)
-        _endpoint_figure(out / "endpoints.png", result)
-    for one in shown:
-        with atomic_path(out / f"case-{one.name}.png") as temporary:
-            _case_picture(one, result["yaw_deg"]).save(temporary)
-    for rung, told in maps.items():
-        name = "told.png" if len(maps) == 1 else f"told-{rung.replace(' ', '-')}.png"
-        columns = [f"{yaw:+g}°" for yaw in result["yaw_deg"]]
-        with atomic_path(out / name) as temporary:
-            contact_sheet([("open / all", list(_share_colours(told)))], columns).save(temporary)
+def write_uncertainty(out: str | Path, result: UncertaintyResult) -> str:
+    """Write uncertainty.json, uncertainty.md, the figures and the pictures; return the tables."""
+    out, text = Path(out), uncertainty_markdown(result)
+    write_result(out, "uncertainty", result, text)
+    if result.groups:
+        save_panels(out / "calibration.png", list(_calibration_panels(result)), columns=3)
+        endpoints = list(_endpoint_panels(result))
+        save_panels(out / "endpoints.png", endpoints, columns=len(endpoints) // len(result.groups))
+    for example in result.examples:
+        save_picture(out / f"case-{example.name}.png", _case_picture(example, result.yaw_deg))
+    maps = {level: group.variance_ratio_map for level, group in result.groups.items()}
+    rows = [(level, list(colour_map(found, "viridis"))) for level, found in maps.items() if found is not None]
+    if rows:
+        save_picture(out / "variance-ratio.png", contact_sheet(rows, [f"{yaw:+g}°" for yaw in result.yaw_deg]))
+    pairs = [row for one in result.counterfactual_pairs.values() if one.example for row in _pair_rows(one.example)]
     if pairs:
-        rows = [row for pair in pairs for row in _twin_rows(pair)]
-        with atomic_path(out / "twins.png") as temporary:
-            contact_sheet(rows, ["0°", "-90°", "+90°"]).save(temporary)
-    print(text)
+        save_picture(out / "counterfactual-pairs.png", contact_sheet(pairs, ["0°", "-90°", "+90°"]))
+    return text
 
 
 # ---------------------------------------------------------------- tables
 
 
-def uncertainty_markdown(result: Mapping[str, Any]) -> str:
-    """uncertainty.json as tables to read."""
+def uncertainty_markdown(result: UncertaintyResult) -> str:
+    """Tables of each evidence level, and of the counterfactual pairs."""
     lines = [
-        f"Input: the frontal. {result['samples']} samples a patient, scored at {_list(result['yaw_deg'])} degrees. "
-        "CRPS, error (of the forecast's mean) and width in line integrals p; coverage in % of pixels, every patient "
-        "alike; 95 % patient-bootstrap intervals in brackets.",
+        f"Input: the frontal. {result.samples} samples a patient, scored at "
+        f"{', '.join(f'{yaw:g}' for yaw in result.yaw_deg)} degrees. CRPS, error (of the forecast's mean) and width in "
+        "line integrals p; coverage in % of pixels, every patient alike; 95 % patient-bootstrap intervals in brackets.",
         "",
     ]
-    for rung, group in result["groups"].items():
-        lines += [f"### {heading(rung, group['n'])}", "", *_pixel_table(group), ""]
+    for level, group in result.groups.items():
+        lines += [f"### {heading(level, group.n)}", "", *_pixel_table(group), ""]
         lines += ["The joint vector of all pixels of all angles, energy score over the root of its length, in p:", ""]
-        energy = [[LABELS[k], f"{v['mean']:.4f}{interval(v['ci95'], '.4f')}"] for k, v in group["energy"].items()]
+        energy = [[LABELS[name], estimate(one, ".4f")] for name, one in group.energy.items()]
         lines += [*table(["", "energy score"], energy), ""]
         lines += ["Anatomy measured on the views (bias and limits: prediction minus truth, Bland and Altman):", ""]
         lines += [*_endpoint_table(group), "", "Are the 37 views of one chest? Relative, 0 is consistent:", ""]
-        lines += [*_consistency_table(group["consistency"]), ""]
-        if "told" in group:
-            lines += ["What the frontal leaves open: variance of the samples over that between patients.", ""]
-            lines += [*_told_table(group["told"]), ""]
-    if result["twins"]:
-        lines += ["### Twins: virtual pairs with and without one lesion", "", *_twin_table(result["twins"]), ""]
-    if result["failed"]:
-        lines += ["Left out:", ""] + [f"- {row['case']}: {row['reason']}" for row in result["failed"]] + [""]
-    return "\n".join(lines)
+        lines += [*_consistency_table(group.consistency), ""]
+        if group.variance_ratio is not None:
+            lines += ["Posterior/prior variance ratio: variance of the samples over that between patients.", ""]
+            lines += [*_ratio_table(group.variance_ratio), ""]
+    if result.counterfactual_pairs:
+        lines += ["### Counterfactual pairs: virtual patients without and with one lesion", ""]
+        lines += [*_pair_table(result.counterfactual_pairs), ""]
+    return "\n".join(lines + left_out(result.failed))
 
 
-def _pixel_table(group: Mapping[str, Any]) -> list[str]:
+def _pixel_table(group: Group) -> list[str]:
     rows = []
-    for name, regions in group["pixels"].items():
+    for name, regions in group.pixels.items():
         for region, one in regions.items():
             levels = [
-                f"{100 * one['covered'][k]:.1f}{interval(_percent(one['covered_ci95'][k]), '.1f')} ({width:.2f})"
-                for k, width in one["width"].items()
+                f"{100 * one.covered[k]:.1f}{interval(_percent(one.covered_ci95[k]), '.1f')} ({width:.2f})"
+                for k, width in one.width.items()
             ]
-            crps = f"{one['crps']:.4f}{interval(one['crps_ci95'], '.4f')}"
-            rows.append([f"{LABELS[name]}, {region}", crps, f"{one['error']:.4f}", *levels])
-    return table(["", "CRPS", "error", "50 % (width)", "80 % (width)", "95 % (width)"], rows)
+            crps = f"{one.crps:.4f}{interval(one.crps_ci95, '.4f')}"
+            rows.append([f"{LABELS[name]}, {region}", crps, f"{one.error:.4f}", *levels])
+    return table(["", "CRPS", "error", *(f"{100 * level:g} % (width)" for level in LEVELS)], rows)
 
 
-def _endpoint_table(group: Mapping[str, Any]) -> list[str]:
+def _endpoint_table(group: Group) -> list[str]:
     rows = []
-    for one in group["endpoints"].values():
-        low, high = one["limits_of_agreement"]
+    for one in group.endpoints.values():
+        low, high = one.limits_of_agreement
         agreement = [
-            f"{one['truth_mean']:.0f} ± {one['truth_sd']:.0f}",
-            f"{one['bias']:+.1f}{interval(one['bias_ci95'], '.1f')}",
+            f"{one.truth_mean:.0f} ± {one.truth_sd:.0f}",
+            f"{one.bias:+.1f}{interval(one.bias_ci95, '.1f')}",
             f"{low:.1f} to {high:.1f}",
         ]
-        for name, forecast in one["forecasts"].items():
-            covered = [f"{100 * v:.0f} ({forecast['width'][k]:.0f})" for k, v in forecast["covered"].items()]
-            words = f"{one['words']}, {one['unit']}, at {one['yaw_deg']:g}: {LABELS[name]}"
-            rows.append([words, *agreement, f"{forecast['crps']:.2f}", *covered])
+        for name, forecast in one.forecasts.items():
+            covered = [f"{100 * v:.0f} ({forecast.width[k]:.0f})" for k, v in forecast.covered.items()]
+            words = f"{one.words}, {one.unit}, at {one.yaw_deg:g}: {LABELS[name]}"
+            rows.append([words, *agreement, f"{forecast.crps:.2f}", *covered])
             agreement = ["", "", ""]
-    return table(["", "truth", "bias", "limits of agreement", "CRPS", "50 %", "80 %", "95 %"], rows)
+    head = ["", "truth", "bias", "limits of agreement", "CRPS", *(f"{100 * level:g} %" for level in LEVELS)]
+    return table(head, rows)
 
 
 def _consistency_table(consistency: Mapping[str, Mapping[str, float]]) -> list[str]:
@@ -134,23 +112,19 @@ def _consistency_table(consistency: Mapping[str, Mapping[str, float]]) -> list[s
     return table(["", *tests.values()], rows)
 
 
-def _told_table(told: Mapping[str, Any]) -> list[str]:
-    angles = list(next(iter(told.values()))["per_angle"])
-    rows = [
-        [name, f"{one['mean']:.2f}", *(f"{value:.2f}" for value in one["per_angle"].values())]
-        for name, one in told.items()
-    ]
+def _ratio_table(ratios: Mapping[str, VarianceRatio]) -> list[str]:
+    angles = list(next(iter(ratios.values())).per_angle)
+    rows = [[name, f"{one.mean:.2f}", *(f"{v:.2f}" for v in one.per_angle.values())] for name, one in ratios.items()]
     return table(["", "mean", *angles], rows)
 
 
-def _twin_table(twins: Mapping[str, Any]) -> list[str]:
-    head = ["", "pairs", "frontal change, SD of noise", "lateral change, p", "kept in the lateral", "told apart"]
+def _pair_table(kinds: Mapping[str, PairSummary]) -> list[str]:
+    head = ["", "pairs", "frontal change, SD of noise", "lateral change, p", "kept in the lateral", "identified"]
     head += ["spread at the place", "spread elsewhere"]
-    columns = ("frontal_change", "lateral_p", "kept", "told_apart", "spread", "spread_elsewhere")
     rows = []
-    for kind, one in twins.items():
-        cells = [f"{one[k]['mean']:.2f}{interval(one[k]['ci95'], '.2f')}" if k in one else "" for k in columns]
-        rows.append([kind, str(one["n"]), *cells])
+    for kind, one in kinds.items():
+        found = (one.frontal_change, one.lateral_p, one.kept, one.identified, one.spread, one.spread_elsewhere)
+        rows.append([kind, str(one.n), *(estimate(cell, ".2f") for cell in found)])
     return table(head, rows)
 
 
@@ -158,25 +132,21 @@ def _percent(bounds: Sequence[float] | None) -> list[float] | None:
     return None if bounds is None else [100 * bound for bound in bounds]
 
 
-def _list(yaw_deg: Sequence[float]) -> str:
-    return ", ".join(f"{yaw:g}" for yaw in yaw_deg)
-
-
 # ---------------------------------------------------------------- pictures
 
 
-def _case_picture(one: Shown, yaw_deg: Sequence[float]) -> Any:
+def _case_picture(one: Example, yaw_deg: Sequence[float]) -> Image:
     """Truth, prediction, three samples, the prediction's error and the spread, on one colour scale; the input right."""
-    at = [list(yaw_deg).index(yaw) for yaw in SHOWN_DEG]
+    at = [list(yaw_deg).index(yaw) for yaw in PICTURE_YAW_DEG]
     rows: list[tuple[str, Sequence[Any]]] = [("truth", [*to_gray(one.truth[at]), to_gray(one.frontal)])]
     rows.append(("prediction", list(to_gray(one.mean[at]))))
     rows += [(f"sample {number}", list(to_gray(views[at]))) for number, views in enumerate(one.samples, 1)]
     rows.append(("|error|", list(error_colours(one.mean[at] - one.truth[at]))))
     rows.append(("spread (SD)", list(error_colours(one.sd[at]))))
-    return contact_sheet(rows, [*(f"{yaw:+g}°" for yaw in SHOWN_DEG), "0° (input)"])
+    return contact_sheet(rows, [*(f"{yaw:+g}°" for yaw in PICTURE_YAW_DEG), "0° (input)"])
 
 
-def _twin_rows(pair: Twins) -> list[tuple[str, Sequence[Any]]]:
+def _pair_rows(pair: Pair) -> list[tuple[str, Sequence[Any]]]:
     return [
         (f"{pair.kind}: without", list(to_gray(pair.without_p))),
         (f"{pair.kind}: with", list(to_gray(pair.with_p))),
@@ -184,77 +154,63 @@ def _twin_rows(pair: Twins) -> list[tuple[str, Sequence[Any]]]:
     ]
 
 
-def _share_colours(share: Array) -> Any:
-    """0 dark (all told) to 1 bright (nothing told); black outside the body, NaN."""
-    from matplotlib import colormaps
-
-    coloured = colormaps["viridis"].with_extremes(bad="black")(np.ma.masked_invalid(np.clip(share, 0, 1)), bytes=True)
-    return np.ascontiguousarray(coloured[..., :3])
+# ---------------------------------------------------------------- figures
 
 
-def _calibration_figure(path: Path, result: Mapping[str, Any]) -> None:
-    """For each group: PIT in the body, coverage by nominal level, and coverage of 80 % at each angle."""
-    figure, axes = _axes(len(result["groups"]), 3)
-    for row, (rung, group) in zip(axes, result["groups"].items(), strict=True):
-        for name, regions in group["pixels"].items():
-            body, colour = regions["body"], COLOURS[name]
-            bins = len(body["pit"])
-            edges = np.linspace(0, 1, bins + 1)
-            row[0].stairs(np.array(body["pit"]) * bins, edges, color=colour, lw=2, label=name)
-            nominal = [float(level) for level in body["covered"]]
-            for region, style in zip(regions, ("-", "--", ":"), strict=False):
-                covered = [100 * v for v in regions[region]["covered"].values()]
-                row[1].plot(nominal, covered, color=colour, ls=style, marker="o", ms=3, label=f"{name}, {region}")
-            for level, style in (("50", ":"), ("80", "-"), ("95", "--")):
-                points = [
-                    (float(yaw), 100 * one["covered"][level])
-                    for yaw, one in body["per_angle"].items()
-                    if one["covered"][level] is not None
-                ]
-                row[2].plot(*zip(*points, strict=True), color=colour, ls=style, label=f"{name}, {level} %")
-        row[0].axhline(1, color="#999999", lw=1)
-        row[0].set(title=heading(rung, group["n"]), xlabel="PIT (body)", ylabel="density", ylim=(0, None))
-        row[1].plot([40, 100], [40, 100], color="#999999", lw=1)
-        row[1].set(xlabel="nominal (%)", ylabel="covered (%)")
-        for nominal_level in (50, 80, 95):
-            row[2].axhline(nominal_level, color="#cccccc", lw=1)
-        row[2].set(xlabel="yaw (degrees)", ylabel="covered (%), body", xticks=range(-90, 91, 30))
-    _save(figure, axes, path)
+def _calibration_panels(result: UncertaintyResult) -> Iterator[Panel]:
+    """For each group: PIT in the body, coverage by nominal level, and coverage at each angle."""
+    for level, group in result.groups.items():
+        title = heading(level, group.n)
+        yield title, partial(_pit, pixels=group.pixels)
+        yield title, partial(_coverage, pixels=group.pixels)
+        yield title, partial(_coverage_at_angles, pixels=group.pixels)
 
 
-def _endpoint_figure(path: Path, result: Mapping[str, Any]) -> None:
-    """Bland and Altman: difference over mean of prediction and truth, with bias and limits of agreement."""
-    groups = result["groups"]
-    figure, axes = _axes(len(groups), len(next(iter(groups.values()))["endpoints"]))
-    for row, (rung, group) in zip(axes, groups.items(), strict=True):
-        for axis, one in zip(row, group["endpoints"].values(), strict=True):
-            truth, predicted = np.array(one["pairs"]).T
-            axis.scatter((truth + predicted) / 2, predicted - truth, s=14, color="#0072B2")
-            axis.axhline(one["bias"], color="#000000", lw=1.2)
-            for limit in one["limits_of_agreement"]:
-                axis.axhline(limit, color="#000000", lw=1, ls="--")
-            axis.set(
-                title=f"{one['words']} at {one['yaw_deg']:g}°",
-                xlabel=f"mean of both ({one['unit']})",
-                ylabel=f"prediction - truth ({one['unit']})",
-            )
-        row[0].annotate(heading(rung, group["n"]), (0, 1.12), xycoords="axes fraction", fontsize=9)
-    _save(figure, axes, path, legend=False)
+Pixels = Mapping[str, Mapping[str, RegionScores]]
 
 
-def _axes(rows: int, columns: int) -> tuple[Any, Any]:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+def _pit(axis: Any, pixels: Pixels) -> None:
+    for colour, (name, regions) in zip(COLOURS, pixels.items(), strict=False):
+        density = np.array(regions["body"].pit)
+        axis.stairs(density * len(density), np.linspace(0, 1, len(density) + 1), color=colour, lw=2, label=name)
+    axis.axhline(1, color="#999999", lw=1)
+    axis.set(xlabel="PIT (body)", ylabel="density", ylim=(0, None))
 
-    figure = Figure(figsize=(4.3 * columns, 3.8 * rows + 0.4), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure, figure.subplots(rows, columns, squeeze=False)
+
+def _coverage(axis: Any, pixels: Pixels) -> None:
+    for colour, (name, regions) in zip(COLOURS, pixels.items(), strict=False):
+        for style, (region, one) in zip(("-", "--", ":"), regions.items(), strict=False):
+            points = [(float(nominal), 100 * covered) for nominal, covered in one.covered.items()]
+            axis.plot(*zip(*points, strict=True), color=colour, ls=style, marker="o", ms=3, label=f"{name}, {region}")
+    axis.plot([40, 100], [40, 100], color="#999999", lw=1)
+    axis.set(xlabel="nominal (%)", ylabel="covered (%)")
 
 
-def _save(figure: Any, axes: Any, path: Path, legend: bool = True) -> None:
-    for axis in axes.ravel():
-        axis.spines[["top", "right"]].set_visible(False)
-        if legend:
-            axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), frameon=False, fontsize=7, ncols=3)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=130)
+def _coverage_at_angles(axis: Any, pixels: Pixels) -> None:
+    nominal = [f"{100 * level:g}" for level in LEVELS]
+    for colour, (name, regions) in zip(COLOURS, pixels.items(), strict=False):
+        for style, level in zip((":", "-", "--"), nominal, strict=True):
+            known = [(float(yaw), one.covered[level]) for yaw, one in regions["body"].per_angle.items()]
+            points = [(yaw, 100 * covered) for yaw, covered in known if covered is not None]
+            axis.plot(*zip(*points, strict=True), color=colour, ls=style, label=f"{name}, {level} %")
+    for level in nominal:
+        axis.axhline(float(level), color="#cccccc", lw=1)
+    axis.set_ylabel("covered (%), body")
+    yaw_axis(axis)
+
+
+def _endpoint_panels(result: UncertaintyResult) -> Iterator[Panel]:
+    for level, group in result.groups.items():
+        for one in group.endpoints.values():
+            title = f"{one.words} at {one.yaw_deg:g}°: {heading(level, group.n)}"
+            yield title, partial(_bland_altman, found=one, unit=one.unit)
+
+
+def _bland_altman(axis: Any, found: Agreement, unit: str) -> None:
+    """Difference over mean of prediction and truth, with bias and limits of agreement."""
+    truth, predicted = np.array(found.pairs).T
+    axis.scatter((truth + predicted) / 2, predicted - truth, s=14, color=COLOURS[0])
+    axis.axhline(found.bias, color="#000000", lw=1.2)
+    for limit in found.limits_of_agreement:
+        axis.axhline(limit, color="#000000", lw=1, ls="--")
+    axis.set(xlabel=f"mean of both ({unit})", ylabel=f"prediction - truth ({unit})")

@@ -63,7 +63,9 @@ def _weights(folder: Path) -> dict[str, Any]:
 
 
 def _model(folder: Path) -> dict[str, Any]:
-    from ..io.model_folder import PARTS, read_config, sha256
+    from ..io.model_folder import read_config, sha256
+    from ..models.input_statistics import FILE, PART
+    from ..models.transitions.registry import PARTS
 
     try:
         config = read_config(folder)
@@ -71,7 +73,7 @@ def _model(folder: Path) -> dict[str, Any]:
         return {"ok": False, "problem": str(error)}
     parts, known = {}, dict.fromkeys([*PARTS, *config.get("sha256", {})])
     for part in known:
-        path = folder / f"{part}.safetensors"
+        path = folder / (FILE if part == PART else f"{part}.safetensors")
         if part in config or path.exists():
             found = sha256(path) if path.is_file() else None
             wanted = config.get("sha256", {}).get(part)

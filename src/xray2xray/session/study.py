@@ -1,60 +1,43 @@
-"""What a person may give, a chest CT or a chest radiograph, as the one thing the model takes: a frontal view."""
+"""Any chest CT or chest radiograph as what the model takes: a frontal view in line integrals."""
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
 from ..core.errors import InputError
 from ..core.evidence import FROM_CT, RADIOGRAPH, VIRTUAL
-from ..io.files import told_apart
+from ..data.inputs import Input, kind_of, study_name
 from ..projection.geometry import STANDARD_ARC, Geometry
+from ..volume.chest import Chest
 from ..volume.volume import Volume
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ..models.adaptation import Adapter
+    from ..radiograph.read import Radiograph
 
 View = Literal["pa", "ap", "auto"]
-_ENDINGS = (".nii.gz", ".nii", ".zip", ".dcm", ".dicom", ".png", ".jpg", ".jpeg")
-
-
-def study_names(paths: Iterable[str | Path]) -> dict[str, Path]:
-    """A name for each input that is also a safe file name; two inputs called alike are told apart by a number.
-
-    The names depend on the order of the inputs only where two are called alike.
-    """
-    given = [Path(path) for path in paths]
-    return dict(zip(told_apart(map(study_name, given)), given, strict=True))
-
-
-def study_name(path: str | Path) -> str:
-    """The file's name without its ending, with everything but letters, digits, '.', '_' and '-' made a '-'."""
-    path = Path(path)
-    name = path.name or path.resolve().name
-    for ending in _ENDINGS:
-        if name.lower().endswith(ending) and len(name) > len(ending):
-            name = name[: -len(ending)]
-            break
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")
-    return name[:100] or "study"
+COUCH_NOTE = "couch, cushions and sheets were replaced by air"
+_BEGINNINGS = {b"\x89PNG": ".png", b"\xff\xd8": ".jpg", b"PK\x03\x04": ".zip", b"\x1f\x8b": ".nii.gz"}
 
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """One patient as the model meets them.
+    """One patient as the model takes them.
 
     Attributes:
         name: a safe file name; for pictures, tables and subfolders.
         source: what was given, for messages and reports.
-        rung: of the evidence ladder: virtual patient, rendered from real CT, real radiograph.
+        evidence_level: virtual patient, rendered from real CT, real radiograph.
         view_p: float32 (size, size), the input view as line integrals p.
         geometry: how the views are taken; of a radiograph, how it is assumed to have been taken.
         input_yaw_deg: where the source stands in the input view.
-        volume: the scan in HU where there is one; it knows the truth at every angle.
-        isocentre_mm: (3,) RAS mm in the scan's own coordinates; the origin where there is no scan.
+        volume: the scan in HU where there is one; the truth at every angle is rendered from it.
         calibrated: whether `view_p` are line integrals, or grey values that were given their distribution.
         notes: what was assumed or changed on the way, one sentence each.
         labels: what is known of the patient, by name: findings that are there (1) or not (0), and the outcome of a
@@ -63,15 +46,19 @@ class Study:
 
     name: str
     source: str
-    rung: str
+    evidence_level: str
     view_p: np.ndarray
     geometry: Geometry
     input_yaw_deg: float = 0.0
-    volume: Volume | None = None
-    isocentre_mm: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    volume: Chest | None = None
     calibrated: bool = True
     notes: tuple[str, ...] = ()
     labels: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def isocentre_mm(self) -> np.ndarray:
+        """(3,) RAS mm in the scan's own coordinates; the origin where there is no scan."""
+        return np.zeros(3) if self.volume is None else self.volume.isocentre_mm
 
     def truth_p(self, yaw_deg: Sequence[float] = STANDARD_ARC) -> np.ndarray | None:
         """The true views at these angles, float32 (n, size, size) line integrals; None where there is no scan."""
@@ -82,14 +69,18 @@ class Study:
         return render(self.volume, self.geometry, yaw_deg)
 
 
+Given: TypeAlias = "str | Path | bytes | np.ndarray | Tensor | Volume | Input | Study"
+"""A path, the bytes of a file, grey values (h, w) of a radiograph, a scan in HU, or a study."""
+
+
 def open_input(
-    path: str | Path,
+    given: Given,
     geometry: Geometry,
     series: str | None = None,
     view: View = "auto",
     *,
     name: str | None = None,
-    frontal_quantiles: np.ndarray | None = None,
+    model: str | Path = "tiny",
     adapter: "Adapter | None" = None,
     remove_couch: bool = False,
 ) -> Study:
@@ -100,39 +91,54 @@ def open_input(
     as PA: the two differ by which side of the chest is magnified more, which the model does not know.
 
     Args:
-        path: CT as NIfTI file, DICOM folder or zip; radiograph as PNG, JPEG or DICOM file.
+        given: CT as NIfTI file, DICOM folder or zip; radiograph as PNG, JPEG or DICOM file; the bytes of any such file;
+            a `Volume` in HU; grey values (h, w) of a radiograph, dense = bright; a study is returned as it is.
         geometry: how to render a CT's views.
         series: SeriesInstanceUID, where a DICOM folder holds several CT series.
         view: pa or ap for radiographs; auto believes a DICOM's header and else assumes PA.
         name: the study's name; by default that of the file.
-        frontal_quantiles: what a radiograph is matched to; by default the packaged training frontals.
+        model: whose training frontals a radiograph is matched to, by name or folder.
         adapter: brings a radiograph into the simulated domain instead: its lung field is put in place, then a network.
         remove_couch: replace a CT's couch, cushions and sheets by air first; no frontal shows where they are.
 
     Raises:
-        InputError: the file cannot be used.
+        InputError: it cannot be used, or the model has no input statistics.
     """
-    from ..volume.read import is_volume
-
-    path = Path(path)
+    if isinstance(given, Study):
+        return given
+    if isinstance(given, Input):
+        if given.view == "lateral":
+            raise InputError(f"{given.path}: a lateral view; the model takes frontals")
+        if view == "auto" and given.view in ("pa", "ap"):
+            view = "pa" if given.view == "pa" else "ap"
+        given, name = given.path, name or given.study
+    if isinstance(given, bytes):
+        with tempfile.TemporaryDirectory() as folder:  # the readers of CTs want a file
+            path = Path(folder) / f"{name or 'study'}{_ending(given)}"
+            path.write_bytes(given)
+            return open_input(
+                path, geometry, series, view, name=name, model=model, adapter=adapter, remove_couch=remove_couch
+            )
+    if isinstance(given, Volume):
+        return study_of_volume(given, geometry, name or "study", given.source, FROM_CT, remove_couch)
+    if not isinstance(given, str | Path):
+        pixels = np.asarray(given, np.float32)
+        if pixels.ndim != 2 or not np.isfinite(pixels).all():
+            raise InputError(f"an array {pixels.shape}: give finite grey values (h, w) of a radiograph, or a Volume")
+        return _study_of_radiograph(pixels, geometry, view, name or "study", model, adapter)
+    path = Path(given)
     if not path.exists():
         raise InputError(f"{path}: there is no such file or folder")
-    name = name or study_name(path)
-    if is_volume(path):
-        from ..volume import couch
-        from ..volume.nifti import is_virtual_patient
-        from ..volume.read import read_volume
+    kind, name = kind_of(path), name or study_name(path)
+    if kind == "radiograph":
+        return _study_of_radiograph(path, geometry, view, name, model, adapter)
+    if kind != "CT":
+        raise InputError(f"{path}: a {kind}, not a CT or radiograph; `xray2xray embed` takes it")
+    from ..volume.nifti import is_virtual_patient
+    from ..volume.read import read_volume
 
-        rung = VIRTUAL if is_virtual_patient(path) else FROM_CT
-        volume = read_volume(path, series)
-        notes: tuple[str, ...] = ()
-        if remove_couch:
-            volume, notes = couch.remove_couch(volume), ("couch, cushions and sheets were replaced by air",)
-        return replace(study_of_volume(volume, geometry, name, str(path), rung), notes=notes)
-    if adapter is not None:
-        made = adapted(path, adapter, view)
-        return Study(name, str(path), RADIOGRAPH, made.adapted_p, geometry, calibrated=False, notes=made.notes)
-    return _study_of_radiograph(path, geometry, view, name, frontal_quantiles)
+    level = VIRTUAL if is_virtual_patient(path) else FROM_CT
+    return study_of_volume(read_volume(path, series), geometry, name, str(path), level, remove_couch)
 
 
 def open_procedural(seed: int, geometry: Geometry) -> Study:
@@ -145,30 +151,43 @@ def open_procedural(seed: int, geometry: Geometry) -> Study:
     return replace(study, labels=patient_labels(seed))
 
 
-def study_of_volume(volume: Volume, geometry: Geometry, name: str, source: str, rung: str) -> Study:
-    """A volume, seen by the model through its rendered frontal alone."""
+def study_of_volume(
+    volume: Volume, geometry: Geometry, name: str, source: str, evidence_level: str, remove_couch: bool = False
+) -> Study:
+    """A volume, of which the model gets the rendered frontal alone."""
     from ..projection.render import render
-    from ..volume.volume import isocentre_mm
+    from ..volume import couch
 
-    frontal = render(volume, geometry, (0.0,))[0]
-    return Study(name, source, rung, frontal, geometry, volume=volume, isocentre_mm=isocentre_mm(volume))
+    chest = couch.remove_couch(volume) if remove_couch else Chest.of(volume)
+    notes = (COUCH_NOTE,) if remove_couch else ()
+    frontal = render(chest, geometry, (0.0,))[0]
+    return Study(name, source, evidence_level, frontal, geometry, volume=chest, notes=notes)
 
 
 def _study_of_radiograph(
-    path: Path, geometry: Geometry, view: View, name: str, frontal_quantiles: np.ndarray | None
+    given: Path | np.ndarray,
+    geometry: Geometry,
+    view: View,
+    name: str,
+    model: str | Path,
+    adapter: "Adapter | None",
 ) -> Study:
-    from ..radiograph.quantiles import match_quantiles
-    from ..radiograph.read import read_radiograph
+    if adapter is not None:
+        made = adapted(given, adapter, view)
+        view_p, notes = made.adapted_p, made.notes
+    else:
+        from ..models.input_statistics import InputStatistics
+        from ..radiograph.quantiles import match_quantiles
 
-    radiograph = read_radiograph(path, geometry.size, ap=view == "ap")
-    if frontal_quantiles is None:
-        from ..evaluation.views import load_baselines
-
-        frontal_quantiles = load_baselines().frontal_quantiles
-    notes = ["uncalibrated: grey values were matched in distribution to simulated frontals", *radiograph.notes]
-    notes += _taken(radiograph.ap, path, view)
-    view_p = match_quantiles(radiograph.gray, frontal_quantiles)
-    return Study(name, str(path), RADIOGRAPH, view_p, geometry, calibrated=False, notes=tuple(notes))
+        radiograph = _radiograph(given, geometry.size, view)
+        view_p = match_quantiles(radiograph.gray, InputStatistics.load(model).frontal_quantiles)
+        notes = (
+            "uncalibrated: grey values were matched in distribution to simulated frontals",
+            *radiograph.notes,
+            *_projection_notes(radiograph.ap, given, view),
+        )
+    source = str(given) if isinstance(given, Path) else "array"
+    return Study(name, source, RADIOGRAPH, view_p, geometry, calibrated=False, notes=notes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,28 +199,44 @@ class Adapted:
     notes: tuple[str, ...]
 
 
-def adapted(path: str | Path, adapter: "Adapter", view: View = "auto") -> Adapted:
+def adapted(given: str | Path | np.ndarray, adapter: "Adapter", view: View = "auto") -> Adapted:
     """A radiograph brought into the simulated domain: its lung field put in place, then the network.
 
     Raises:
         InputError: as `read_radiograph`.
     """
     from ..radiograph.lung_field import normalise_radiograph
-    from ..radiograph.read import read_radiograph
 
-    path = Path(path)
-    radiograph = read_radiograph(path, 2 * adapter.size, ap=view == "ap")  # halved where the lungs are put in place
+    given = Path(given) if isinstance(given, str) else given
+    radiograph = _radiograph(given, 2 * adapter.size, view)  # halved where the lungs are put in place
     input_p, field = normalise_radiograph(radiograph.gray, adapter.size)
     notes = ["uncalibrated: a network made it look like a simulated frontal, and may have changed what it shows"]
     if not field.certain:
         notes.append("no lungs were found with certainty: its place and size in the frame are a guess")
-    return Adapted(input_p, adapter(input_p), (*notes, *radiograph.notes, *_taken(radiograph.ap, path, view)))
+    notes += [*radiograph.notes, *_projection_notes(radiograph.ap, given, view)]
+    return Adapted(input_p, adapter(input_p), tuple(notes))
 
 
-def _taken(ap: bool, path: Path, view: View) -> list[str]:
+def _radiograph(given: Path | np.ndarray, size: int, view: View) -> "Radiograph":
+    from ..radiograph.read import Radiograph, read_radiograph, square_gray
+
+    if isinstance(given, Path):
+        return read_radiograph(given, size, ap=view == "ap")
+    return Radiograph(square_gray(given, size, "the array").astype(np.float32), "array", view == "ap")
+
+
+def _projection_notes(ap: bool, given: Path | np.ndarray, view: View) -> list[str]:
     """What has to be said of how a radiograph was taken."""
     if ap:
         return ["AP, entered as if it were PA: the heart may be predicted too large"]
-    if view == "auto" and path.suffix.lower() in (".png", ".jpg", ".jpeg"):
+    if view == "auto" and (not isinstance(given, Path) or given.suffix.lower() in (".png", ".jpg", ".jpeg")):
         return ["assumed to be PA; say --view ap if it is not"]
     return []
+
+
+def _ending(content: bytes) -> str:
+    """The ending of a file with this content, by its first bytes."""
+    if content[128:132] == b"DICM":
+        return ".dcm"
+    known = (ending for beginning, ending in _BEGINNINGS.items() if content.startswith(beginning))
+    return next(known, ".nii" if content[344:347] in (b"n+1", b"ni1") else ".png")

@@ -1,6 +1,6 @@
-"""V's latents and tokens of every view, computed once, so that training M touches no pixels."""
+"""V's latents and tokens of every view, computed once, so that M is trained without encoding."""
 
-import sys
+import logging
 import time
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from ..io.files import atomic_path
 from ..models.vision.vqgan import VisionModel
 from .objectives.vision import stored_to_network
 
+logger = logging.getLogger(__name__)
 PATIENTS_AT_ONCE = 16  # on a GPU: 592 views
 
 
@@ -51,5 +52,5 @@ def encode_all(vision: VisionModel, views: np.ndarray) -> tuple[np.ndarray, np.n
         if time.monotonic() - last > 10:
             last = time.monotonic()
             left = (last - start) / some.stop * (len(views) - some.stop)
-            print(f"latents {some.stop}/{len(views)} patients, {left:.0f} s left", file=sys.stderr, flush=True)
+            logger.info("latents %d/%d patients, %.0f s left", some.stop, len(views), left)
     return latents, tokens

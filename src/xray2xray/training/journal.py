@@ -1,18 +1,20 @@
-"""What a training run says while it runs, to a file and to the person who waits."""
+"""The progress of a training run: metrics.jsonl, and a line of the log."""
 
 import json
+import logging
 import math
 import os
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from ..io.files import write_text
 
+logger = logging.getLogger(__name__)
+
 
 class Journal:
-    """metrics.jsonl and the line on the terminal: averages since the last line, speed, time left.
+    """metrics.jsonl and lines of the log: averages since the last line, speed, time left.
 
     `pending` holds the sum and the count of each figure since that line.
     """
@@ -42,11 +44,8 @@ class Journal:
         self._append({"stage": self.stage, "step": step, "rate": rate, "s_per_step": seconds, **figures})
         shown = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
         left = seconds * (self.steps - step) / 60
-        print(
-            f"{self.stage} {step}/{self.steps}  {shown}  {batch / seconds:.0f}/s  {left:.1f} min left",
-            file=sys.stderr,
-            flush=True,
-        )
+        speed = batch / seconds
+        logger.info("%s %d/%d  %s  %.0f/s  %.1f min left", self.stage, step, self.steps, shown, speed, left)
         return figures
 
     def note(self, step: int, figures: dict[str, float]) -> None:
@@ -54,7 +53,7 @@ class Journal:
         if figures:
             self._append({"stage": self.stage, "step": step, **figures})
             shown = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
-            print(f"{self.stage} {step}/{self.steps}  {shown}", file=sys.stderr, flush=True)
+            logger.info("%s %d/%d  %s", self.stage, step, self.steps, shown)
         self._last_time = time.monotonic()
 
     def _append(self, line: dict[str, Any]) -> None:

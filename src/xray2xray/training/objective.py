@@ -1,12 +1,16 @@
-"""What a stage must say for the one training loop to train it."""
+"""What a stage of training defines: its data, losses and settings. The training loop does the rest."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..core.errors import InputError
+
+if TYPE_CHECKING:
+    from .settings import Settings, Size
+    from .stage_data import StageData
 
 Batch = dict[str, Tensor]
 
@@ -26,6 +30,27 @@ class Objective(nn.Module):
     parts: tuple[str, ...] = ("model",)
     patience = 500  # steps before `watch` judges: at first all predictions are alike
 
+    @classmethod
+    def settings(cls, size: "Size") -> "Settings":
+        """The network, the length of training and the weights of the losses at a size."""
+        raise NotImplementedError
+
+    @classmethod
+    def build(cls, model: Any, data: "StageData", training: Any) -> Self:
+        """The objective that trains a network on the data of a run."""
+        raise NotImplementedError
+
+    def prepare(self, started: bool) -> None:
+        """What is fitted before the first step; `started`: the weights are those of another model."""
+
+    def finish(self) -> None:
+        """What is fitted after the last step."""
+
+    @property
+    def result(self) -> nn.Module:
+        """The trained network."""
+        raise NotImplementedError
+
     def learned(self, part: str) -> nn.Module:
         """The module that this part's optimizer moves."""
         raise NotImplementedError
@@ -43,7 +68,7 @@ class Objective(nn.Module):
         raise NotImplementedError
 
     def after_step(self, step: int, progress: float, generator: torch.Generator) -> dict[str, float]:
-        """What is learned otherwise than by gradients (moving averages, the codebook)."""
+        """What is learned otherwise than by gradients (EMA updates, the codebook)."""
         return {}
 
     def validate(self) -> dict[str, float]:
@@ -54,7 +79,7 @@ class Objective(nn.Module):
         """Raise `TrainingStopped` where the figures show that nothing is being learned any more."""
 
     def picture(self) -> np.ndarray | None:
-        """uint8 (h, w): rows of truth and what the model makes of it, for a person to look at."""
+        """uint8 (h, w): rows of truth and prediction, for a person to look at."""
         return None
 
     def configuration(self) -> dict[str, Any]:

@@ -1,7 +1,9 @@
-"""The size dial: `tiny`, `small`, `base`, `large`. One name fixes the networks and how they are trained."""
+"""The presets `tiny`, `small`, `base`, `large`, and recipes: a preset with settings of its own, in YAML."""
 
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -9,102 +11,99 @@ import yaml
 
 from ..core.errors import InputError, UsageError
 from ..io.model_folder import with_tuples
-from ..models.transitions.autoregressive import AutoregressiveConfig
-from ..models.transitions.direct import DirectConfig
-from ..models.transitions.sampler import SamplerConfig
+from ..models.transitions.registry import PARTS
 from ..models.vision.vqgan import VisionConfig
-from .loop import LoopConfig
-from .objective import require
-from .objectives.autoregressive import AutoregressiveTraining
-from .objectives.direct import DirectTraining
-from .objectives.sampler import SamplerTraining
-from .objectives.vision import VisionLosses
+from .objective import Objective, require
+from .settings import Settings, Size
+
+_DETAILED = VisionConfig(size=128, widths=(96, 192), blocks=(2, 3), head_width=32)
+_PAPER = VisionConfig(size=256, widths=(96, 192, 384), blocks=(2, 2, 3), head_width=48, codebook_size=8192)
+SIZES = {
+    size.name: size
+    for size in (
+        Size("tiny", VisionConfig(), dim=256, heads=8, layers=6, steps=None),
+        Size("small", _DETAILED, dim=384, heads=6, layers=8, steps=50_000),
+        Size("base", _PAPER, dim=768, heads=12, layers=12, steps=200_000),
+        Size("large", _PAPER, dim=1024, heads=16, layers=24, steps=300_000),
+    )
+}
+_SUFFIXES = {"": "network", "_loop": "loop", "_training": "training"}  # of a stage's name, in a recipe
+_RENAMED = {"vision_losses": "vision_training"}  # in recipes of version 0.1
+_REMOVED = {"direct_training": ("appearance_share", "alignment")}  # written there even where they were off
 
 
 @dataclass(frozen=True)
 class Preset:
-    """Everything that a training run is, apart from its views, its seed and its machine."""
+    """Everything that a training run is, apart from its views, its seed and its machine.
+
+    Attributes:
+        stages: the settings of each, by its name in `models.transitions.registry.PARTS`.
+        held_out: patients of the store that nothing is learned from.
+        held_out_views: of theirs, on which V is validated.
+
+    Raises:
+        ValueError: a network does not fit V, or the form it is trained on top of.
+    """
 
     name: str
-    vision: VisionConfig
-    direct: DirectConfig
-    sampler: SamplerConfig
-    autoregressive: AutoregressiveConfig
-    vision_loop: LoopConfig
-    direct_loop: LoopConfig
-    sampler_loop: LoopConfig
-    autoregressive_loop: LoopConfig
-    vision_losses: VisionLosses = field(default_factory=VisionLosses)
-    direct_training: DirectTraining = field(default_factory=DirectTraining)
-    sampler_training: SamplerTraining = field(default_factory=SamplerTraining)
-    autoregressive_training: AutoregressiveTraining = field(default_factory=AutoregressiveTraining)
-    held_out: int = 40  # patients of the store that are only looked at
-    held_out_views: int = 96  # of theirs, on which V is validated
+    stages: Mapping[str, Settings]
+    held_out: int = 40
+    held_out_views: int = 96
 
     def __post_init__(self) -> None:
         require(self.held_out >= 0, "held_out must not be negative")
         require(self.held_out_views >= 1, "held_out_views must be at least 1")
-        given, wanted = (self.direct, self.sampler), (self.vision.tokens, self.vision.latent_dim)
-        require(
-            all((part.tokens, part.latent_dim) == wanted for part in given),
-            f"direct and sampler must have V's {wanted[0]} tokens of {wanted[1]} numbers",
-        )
-        require(self.sampler.hidden == self.direct.dim, "the sampler's hidden must be the direct form's dim")
-        words = (self.autoregressive.tokens, self.autoregressive.codebook_size)
-        require(
-            words == (self.vision.tokens, self.vision.codebook_size),
-            f"autoregressive must have V's {self.vision.tokens} tokens of {self.vision.codebook_size}",
-        )
-        for part in (self.direct, self.sampler, self.autoregressive):
-            require(part.dim % part.heads == 0, f"a width of {part.dim} does not divide into {part.heads} heads")
+        for name, settings in self.stages.items():
+            given = asdict(settings.network)
+            for key in ("tokens", "latent_dim", "codebook_size"):
+                wanted = getattr(self.vision, key)
+                require(given.get(key, wanted) == wanted, f"{name} must have V's {key}, {wanted}")
+            if "heads" in given:
+                dim, heads = given["dim"], given["heads"]
+                require(dim % heads == 0, f"a width of {dim} does not divide into {heads} heads")
+            if "hidden" in given:
+                below = PARTS[name].after or ""
+                wanted = self.stages[below].network.dim
+                require(given["hidden"] == wanted, f"{name}'s hidden must be the dim of {below}, {wanted}")
+
+    @property
+    def vision(self) -> VisionConfig:
+        return self.stages["vision"].network  # type: ignore[no-any-return]
+
+    def settings(self) -> dict[str, Any]:
+        """All settings under their names in a recipe: `direct`, `direct_loop`, `direct_training`, ..."""
+        stages = {
+            f"{name}{suffix}": getattr(settings, field)
+            for name, settings in self.stages.items()
+            for suffix, field in _SUFFIXES.items()
+        }
+        return {"name": self.name, **stages, "held_out": self.held_out, "held_out_views": self.held_out_views}
+
+    def changed(self, **said: Any) -> "Preset":
+        """The same with other settings, under their names in a recipe; a mapping replaces some fields of one.
+
+        Raises:
+            ValueError, TypeError: a setting does not exist, or has a value that cannot be.
+        """
+        known = self.settings()
+        for name, value in said.items():
+            if name not in known:
+                raise ValueError(f"there is no setting {name!r} in a recipe")
+            known[name] = _changed(known[name], value, name)
+        stages = {
+            name: Settings(**{field: known[f"{name}{suffix}"] for suffix, field in _SUFFIXES.items()})
+            for name in self.stages
+        }
+        return Preset(known["name"], stages, known["held_out"], known["held_out_views"])
 
 
-def _tiny() -> Preset:
-    vision = VisionConfig()
-    return Preset(
-        name="tiny",
-        vision=vision,
-        direct=DirectConfig(tokens=vision.tokens),
-        sampler=SamplerConfig(tokens=vision.tokens),
-        autoregressive=AutoregressiveConfig(tokens=vision.tokens, actions="jump"),
-        vision_loop=LoopConfig(steps=2800, batch=32, rate=1e-3),
-        direct_loop=LoopConfig(steps=1800, batch=12, rate=8e-4, check_every=600),
-        sampler_loop=LoopConfig(steps=800, batch=8, rate=8e-4, warm_up=80, log_every=20, check_every=200),
-        autoregressive_loop=LoopConfig(steps=2300, batch=16, rate=8e-4, betas=(0.9, 0.95), check_every=500),
-    )
+def objective_of(part: str) -> type[Objective]:
+    """The class that trains a part."""
+    module, _, name = PARTS[part].objective.rpartition(".")
+    return getattr(import_module(module), name)  # type: ignore[no-any-return]
 
 
-def _larger(name: str, vision: VisionConfig, dim: int, layers: int, steps: int) -> Preset:
-    heads = dim // 64
-    direct = DirectConfig(
-        tokens=vision.tokens,
-        dim=dim,
-        heads=heads,
-        trunk=layers // 2,
-        head=layers - layers // 2,
-        condition_dim=dim // 2,
-        prior_inputs=256,
-        prior_outputs=512,
-    )
-    gpt = AutoregressiveConfig(
-        tokens=vision.tokens, codebook_size=vision.codebook_size, dim=dim, heads=heads, layers=layers, context_views=1
-    )
-    return Preset(
-        name=name,
-        vision=vision,
-        direct=direct,
-        sampler=SamplerConfig(
-            tokens=vision.tokens, hidden=dim, dim=dim // 2, heads=heads, blocks=layers // 4, condition_dim=dim // 2
-        ),
-        autoregressive=gpt,
-        vision_loop=LoopConfig(steps=steps, batch=64, rate=5e-4),
-        direct_loop=LoopConfig(steps=steps, batch=32, rate=3e-4, warm_up=1000),
-        sampler_loop=LoopConfig(steps=steps // 4, batch=32, rate=3e-4, warm_up=1000),
-        autoregressive_loop=LoopConfig(steps=steps, batch=64, rate=3e-4, warm_up=1000, betas=(0.9, 0.95)),
-    )
-
-
-def preset(name: str = "tiny") -> Preset:
+def preset(name: str = "tiny", dim: int | None = None) -> Preset:
     """The preset of that name.
 
     - `tiny`: 128 px, 8 x 8 tokens, for a CPU; the embedded default.
@@ -112,20 +111,16 @@ def preset(name: str = "tiny") -> Preset:
     - `base`: 256 px, 16 x 16 tokens, 12 layers (the paper).
     - `large`: the same with 24 layers.
 
+    Args:
+        dim: another width of the transformers, V in proportion; sizes of the views, tokens and layers stay.
+
     Raises:
-        UsageError: there is none of that name.
+        UsageError: there is none of that name, or `dim` does not divide into attention heads.
     """
-    detailed = VisionConfig(size=128, widths=(96, 192), blocks=(2, 3), head_width=32)
-    paper = VisionConfig(size=256, widths=(96, 192, 384), blocks=(2, 2, 3), head_width=48, codebook_size=8192)
-    if name == "tiny":
-        return _tiny()
-    if name == "small":
-        return _larger("small", detailed, dim=384, layers=8, steps=50_000)
-    if name == "base":
-        return _larger("base", paper, dim=768, layers=12, steps=200_000)
-    if name == "large":
-        return _larger("large", paper, dim=1024, layers=24, steps=300_000)
-    raise UsageError(f"there is no preset {name!r}; choose tiny, small, base or large")
+    if name not in SIZES:
+        raise UsageError(f"there is no preset {name!r}; choose tiny, small, base or large")
+    size = SIZES[name] if dim is None else _with_width(SIZES[name], dim)
+    return Preset(size.name, {part: objective_of(part).settings(size) for part in PARTS})
 
 
 def read_recipe(path: str | Path) -> Preset:
@@ -143,27 +138,63 @@ def read_recipe(path: str | Path) -> Preset:
             raise TypeError("not a mapping of settings")
         said.pop("seed", None)
         base = preset(said.pop("preset", "tiny"))
-        return _with_settings(base, {"name": Path(path).stem, **said})
+        said = {_RENAMED.get(str(name), str(name)): _without_removed(name, value) for name, value in said.items()}
+        return base.changed(**{"name": Path(path).stem, **said})
     except (OSError, ValueError, TypeError, UsageError, yaml.YAMLError) as error:
         raise InputError(f"{path} is no recipe that can be used ({' '.join(str(error).split())})") from None
 
 
-def _with_settings(base: Any, said: dict[str, Any]) -> Any:
-    """A dataclass with other values in some fields; those of a field that is a dataclass itself may be some of its."""
-    values: dict[str, Any] = {}
-    known = {field.name for field in fields(base)}
-    for name, value in with_tuples(said).items():
-        if name not in known:
-            raise ValueError(f"there is no setting {name!r} in {type(base).__name__}")
-        current = getattr(base, name)
-        if is_dataclass(current):
-            if not isinstance(value, dict):
-                raise TypeError(f"{name} wants a mapping of settings")
-            value = _with_settings(current, value)
-        else:
-            value = _like(current, value, name)
-        values[name] = value
-    return replace(base, **values)
+def with_steps(chosen: Preset, steps: int | None) -> Preset:
+    """The same preset with every stage cut (or stretched) to `steps`; the schedules are shares of the steps."""
+    if steps is None:
+        return chosen
+    if steps < 1:
+        raise UsageError(f"--steps must be at least 1, got {steps}")
+    warm_up = max(1, steps // 10)
+    return replace(
+        chosen,
+        stages={
+            name: replace(
+                settings, loop=replace(settings.loop, steps=steps, warm_up=min(settings.loop.warm_up, warm_up))
+            )
+            for name, settings in chosen.stages.items()
+        },
+    )
+
+
+def _with_width(size: Size, dim: int) -> Size:
+    head_dim = size.dim // size.heads
+    heads = max(1, dim // head_dim)
+    if dim < 8 or dim % heads:
+        raise UsageError(f"a width of {dim} does not divide into heads of {head_dim}; take a multiple of that")
+    scale, vision = dim / size.dim, size.vision
+    widths = tuple(8 * max(1, round(width * scale / 8)) for width in vision.widths)  # group norms have 8 groups
+    narrow = replace(vision, widths=widths, head_width=max(4, round(vision.head_width * scale)))
+    return replace(size, name=f"{size.name}-{dim}", vision=narrow, dim=dim, heads=heads)
+
+
+def _without_removed(name: Any, value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    removed = _REMOVED.get(name, ())
+    if used := [key for key in removed if value.get(key)]:
+        raise ValueError(f"{name} has {used[0]}, which only version 0.1 trains with (git tag v0.1)")
+    return {key: one for key, one in value.items() if key not in removed}
+
+
+def _changed(current: Any, value: Any, name: str) -> Any:
+    """A setting with another value; of a dataclass, one of its type, or a mapping of other values for some fields."""
+    if not is_dataclass(current):
+        return _like(current, value, name)
+    if isinstance(value, type(current)):
+        return value
+    if not isinstance(value, dict):
+        raise TypeError(f"{name} wants a mapping of settings")
+    known = {field.name for field in fields(current)}
+    if unknown := [key for key in value if key not in known]:
+        raise ValueError(f"there is no setting {unknown[0]!r} in {name}")
+    changes = {key: _like(getattr(current, key), one, key) for key, one in with_tuples(value).items()}
+    return replace(current, **changes)  # type: ignore[type-var]
 
 
 def _like(current: Any, value: Any, name: str) -> Any:
@@ -177,46 +208,3 @@ def _like(current: Any, value: Any, name: str) -> Any:
     elif isinstance(value, type(current)) and isinstance(value, bool) == isinstance(current, bool):
         return value
     raise TypeError(f"{name} wants something like {current!r}, got {value!r}")
-
-
-def with_steps(chosen: Preset, steps: int | None) -> Preset:
-    """The same preset with every stage cut (or stretched) to `steps`; the schedules are shares of the steps."""
-    if steps is None:
-        return chosen
-    if steps < 1:
-        raise UsageError(f"--steps must be at least 1, got {steps}")
-
-    def cut(loop: LoopConfig) -> LoopConfig:
-        return replace(loop, steps=steps, warm_up=min(loop.warm_up, max(1, steps // 10)))
-
-    return replace(
-        chosen,
-        vision_loop=cut(chosen.vision_loop),
-        direct_loop=cut(chosen.direct_loop),
-        sampler_loop=cut(chosen.sampler_loop),
-        autoregressive_loop=cut(chosen.autoregressive_loop),
-    )
-
-
-def with_width(chosen: Preset, dim: int) -> Preset:
-    """The same pictures, tokens and layers in networks of another width: transformers of `dim`, V in proportion.
-
-    Raises:
-        UsageError: `dim` does not divide into attention heads.
-    """
-    head_dim = chosen.direct.dim // chosen.direct.heads
-    heads = max(1, dim // head_dim)
-    if dim < 8 or dim % heads:
-        raise UsageError(f"a width of {dim} does not divide into heads of {head_dim}; take a multiple of that")
-    scale = dim / chosen.direct.dim
-    widths = tuple(8 * max(1, round(width * scale / 8)) for width in chosen.vision.widths)  # group norms have 8 groups
-    head_width = max(4, round(chosen.vision.head_width * scale))
-    condition_dim = max(8, round(chosen.direct.condition_dim * scale))
-    return replace(
-        chosen,
-        name=f"{chosen.name}-{dim}",
-        vision=replace(chosen.vision, widths=widths, head_width=head_width),
-        direct=replace(chosen.direct, dim=dim, heads=heads, condition_dim=condition_dim),
-        sampler=replace(chosen.sampler, hidden=dim),
-        autoregressive=replace(chosen.autoregressive, dim=dim, heads=heads),
-    )

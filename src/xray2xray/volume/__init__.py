@@ -1,13 +1,15 @@
 """A chest as numbers: volumes in HU from NIfTI and DICOM, and their attenuation."""
 
 from .attenuation import hu_to_mu, mu_to_hu
+from .chest import Chest, body_mask, isocentre_mm
 from .couch import remove_couch
 from .dicom import read_dicom_series
 from .nifti import read_nifti, write_nifti
 from .read import is_volume, read_volume
-from .volume import Volume, body_mask, canonical, isocentre_mm
+from .volume import Volume, canonical
 
 __all__ = [
+    "Chest",
     "Volume",
     "body_mask",
     "canonical",

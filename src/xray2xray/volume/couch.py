@@ -4,7 +4,8 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import Delaunay, QhullError
 
-from .volume import ANALYSIS_MM, BODY_HU, Volume, analysis_stride, body_mask, refine
+from .chest import ANALYSIS_MM, BODY_HU, Chest, analysis_stride, body_mask, refine
+from .volume import Volume
 
 AIR_HU = -1000.0
 SOLID_MM = 5.0  # what survives so thick an erosion is solid; shells, sheets and the mattress under a back are not
@@ -16,7 +17,7 @@ LUNG_REACH_MM = 35.0  # how far a lung may go on beyond its solid core
 SHELL_MM = 4.0  # a couch's shell and a necklace are thinner than twice this, the patient is not
 
 
-def remove_couch(volume: Volume) -> Volume:
+def remove_couch(volume: Volume) -> Chest:
     """The same scan with couch, cushions, sheets and cables replaced by air; the patient's own voxels are untouched.
 
     The patient is `body_mask`, arms that lie apart from it, and lungs that the scanner's circle has cut open, less
@@ -45,7 +46,7 @@ def remove_couch(volume: Volume) -> Volume:
         patient = patient | (_grown(patient, [along_z], stride[along_z]) & (hu > BODY_HU))
     patient = _without_shells(patient, in_plane, volume.spacing_mm[in_plane].min())
     rim = _grown(patient, [0, 1, 2]) & (hu <= BODY_HU)
-    return Volume(np.where(patient | rim, hu, np.minimum(hu, np.float32(AIR_HU))), volume.affine, volume.source)
+    return Chest(np.where(patient | rim, hu, np.minimum(hu, np.float32(AIR_HU))), volume.affine, volume.source)
 
 
 def _solid(

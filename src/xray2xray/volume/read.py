@@ -1,10 +1,11 @@
-"""One door for every kind of CT: NIfTI, a DICOM folder, a DICOM zip."""
+"""Format dispatcher of CTs: NIfTI, a DICOM folder, a DICOM zip."""
 
 from pathlib import Path
 
 import numpy as np
 
 from ..core.errors import InputError
+from .chest import Chest
 from .dicom import read_dicom_series
 from .nifti import read_nifti
 from .volume import Volume, canonical
@@ -19,7 +20,7 @@ def is_volume(path: str | Path) -> bool:
     return path.is_dir() or path.name.lower().endswith((*_NIFTI, ".zip"))
 
 
-def read_volume(path: str | Path, series: str | None = None) -> Volume:
+def read_volume(path: str | Path, series: str | None = None) -> Chest:
     """Read a chest CT in canonical axes (right, anterior, superior).
 
     Args:
@@ -39,9 +40,9 @@ def read_volume(path: str | Path, series: str | None = None) -> Volume:
         volume = read_dicom_series(path, series)
     else:
         raise InputError(f"{path}: not a CT; give .nii, .nii.gz, a folder of DICOM files or a .zip of one")
-    volume = canonical(volume)
-    check_chest_ct(volume, str(path))
-    return volume
+    chest = Chest.of(canonical(volume))
+    check_chest_ct(chest, str(path))
+    return chest
 
 
 def check_chest_ct(volume: Volume, where: str) -> None:

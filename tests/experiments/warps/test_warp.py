@@ -12,7 +12,7 @@ from xray2xray.experiments.warps.render import render_warps
 from xray2xray.experiments.warps.warp import STRETCH, VOXEL_MM, Outline, outline, patient_outline, warp
 from xray2xray.phantoms import Findings, make_volume, sample_patient
 from xray2xray.volume import Volume, body_mask, read_volume, remove_couch, write_nifti
-from xray2xray.volume.volume import lung_mask
+from xray2xray.volume.chest import lung_mask
 
 SIZE = 96
 A, B = 3, 1  # a large chest, a small one

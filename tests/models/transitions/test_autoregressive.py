@@ -1,9 +1,9 @@
 import pytest
 import torch
+from xray2xray.models.transitions.decoding import Decoding, settle
 
 from xray2xray.core.errors import UsageError
 from xray2xray.models.transitions import Action, AutoregressiveConfig, AutoregressiveTransition, roll_out
-from xray2xray.models.transitions.decoding import Decoding, settle
 from xray2xray.models.transitions.direct import ARC_DEG
 
 SMALL = AutoregressiveConfig(tokens=5, codebook_size=11, dim=32, heads=4, layers=2)

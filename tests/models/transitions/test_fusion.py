@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from xray2xray.models.transitions.fusion import noise_given
 
 from xray2xray.core.errors import UsageError
 from xray2xray.models.transitions import (
@@ -13,7 +14,6 @@ from xray2xray.models.transitions import (
     SamplerConfig,
     roll_out,
 )
-from xray2xray.models.transitions.fusion import noise_given
 from xray2xray.models.transitions.sampler import KNOTS_DEG, LinearSpread
 
 NOISE = 6

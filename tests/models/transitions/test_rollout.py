@@ -1,5 +1,6 @@
 import pytest
 import torch
+from xray2xray.models.transitions.rollout import context_steps
 
 from xray2xray.core.errors import InputError, UsageError
 from xray2xray.models.transitions import (
@@ -10,7 +11,6 @@ from xray2xray.models.transitions import (
     DirectTransition,
     roll_out,
 )
-from xray2xray.models.transitions.rollout import context_steps
 
 
 def gpt(context_views: int = 1, actions: str = "direction") -> AutoregressiveTransition:

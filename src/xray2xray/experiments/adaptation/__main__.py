@@ -23,9 +23,9 @@ from ...core.errors import UsageError
 from ...data.radiographs import Half
 from ...data.store import ViewStore
 from ...evaluation.ood import reconstruction_error
-from ...evaluation.views import load_baselines
 from ...io.files import write_json, write_text
 from ...models.adaptation import Adapter
+from ...models.input_statistics import InputStatistics
 from ...models.world_model import WorldModel
 from ...radiograph import save_png, to_gray
 from ..command import command, parser
@@ -72,7 +72,7 @@ def judge(options: argparse.Namespace) -> dict[str, Any]:
         raise UsageError(
             f"{options.adapter} was trained on {seen} of the radiographs; nothing unseen is left to judge it"
         )
-    quantiles, split_seed = load_baselines().frontal_quantiles, int(adapter.notes["seed"])
+    quantiles, split_seed = InputStatistics.load("tiny").frontal_quantiles, int(adapter.notes["seed"])
     entries = list_entries(options.data, options.sets)
     known, unseen = (
         load_half(entries, part, adapter, split_seed, quantiles, options.most) for part in (half, OTHER[half])

@@ -26,9 +26,9 @@ from ...data.cohorts import read_cohort
 from ...data.cohorts.table import Cohort, Sample
 from ...data.store import ViewStore
 from ...evaluation.anatomy import lung_field
-from ...evaluation.baselines import Predictor, fit_on_store, training_views
+from ...evaluation.baselines import fit_on_store, load_baselines, training_views
 from ...evaluation.metrics import P_MAX, mean_interval, unit
-from ...evaluation.views import load_baselines
+from ...evaluation.predictors import Predictor
 from ...io.files import atomic_path
 from ...models.adaptation import Adapter
 from ...models.world_model import WorldModel

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from sklearn.linear_model import RidgeCV
 
 from ...core.errors import InputError
-from ...evaluation.views import load_baselines
 from ...models.adaptation import Adapter
+from ...models.input_statistics import InputStatistics
 from ...models.world_model import WorldModel
 from ...parallel.progress import progress
 from ...probing.head import row_space, standardisation
@@ -140,7 +140,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 def ways(size: int, adapter: Path | None) -> dict[str, Callable[[Path], Array]]:
     """From a picture to line integrals (size, size)."""
-    quantiles = load_baselines().frontal_quantiles
+    quantiles = InputStatistics.load("tiny").frontal_quantiles
 
     def lung_field(path: Path) -> Array:
         return normalise_radiograph(read_radiograph(path, 2 * size).gray, size)[0]

@@ -11,7 +11,8 @@ from scipy.ndimage import binary_dilation, binary_opening
 from ...phantoms import TISSUES
 from ...projection.forward import project
 from ...projection.geometry import preset
-from ...volume.volume import Volume, isocentre_mm
+from ...volume.chest import isocentre_mm
+from ...volume.volume import Volume
 
 Mask = NDArray[np.bool_]
 

@@ -14,8 +14,8 @@ from PIL import Image
 from ...evaluation.metrics import r2, r2_interval
 from ...projection.forward import project
 from ...projection.geometry import Geometry
-from ...volume.attenuation import hu_to_mu
-from ...volume.volume import Volume, body_mask
+from ...volume.chest import Chest
+from ...volume.volume import Volume
 
 Array = NDArray[np.floating]
 
@@ -87,8 +87,7 @@ def pair(volume: Volume) -> Array:
     """Frontal and lateral of a canonical volume (axes along the body's), prepared as the real ones: (2, 112, 112)."""
     ends = scanned_box_mm(volume)
     middle, half = ends.mean(1), np.ptp(ends, axis=1) / 2
-    mu = hu_to_mu(volume.hu, body_mask(volume))
-    views = project(mu, volume.affine, FRAME, VIEWS_DEG, middle, threads=1)
+    views = project(Chest.of(volume).mu_per_mm, volume.affine, FRAME, VIEWS_DEG, middle, threads=1)
     offsets = np.abs(FRAME.offsets_mm)
     rows, columns = (slice(*np.flatnonzero(offsets < half[axis])[[0, -1]] + (0, 1)) for axis in (2, 0))
     return np.stack([prepare(framed(view, (rows, columns))) for view in views])

@@ -12,13 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ...evaluation.volumes import lungs
 from ...phantoms import TISSUES
-from ...projection.forward import project
 from ...projection.geometry import preset
+from ...projection.render import render
 from ...volume import read_volume
-from ...volume.attenuation import hu_to_mu
-from ...volume.volume import Volume, body_mask, isocentre_mm
+from ...volume.chest import Chest
+from ...volume.volume import Volume
 from . import spectra
 
 Masks = dict[str, NDArray[np.bool_]]
@@ -81,19 +80,19 @@ def measure(volume: Volume, named: Masks) -> Arrays:
         `histograms` (9 of `NAMES`, bins), `body` voxels, the PA view `frontal` (128, 128) as line integrals, and the
         `lung_spectrum` in dB.
     """
-    body = body_mask(volume)
+    chest = Chest.of(volume)
+    body = chest.body
     tissues = tissues_by_hu(volume.hu, body) | {
         # a voxel from every border, where partial volumes are
         name: ndimage.binary_erosion(mask) if mask.any() else mask
         for name, mask in named.items()
     }
     empty = np.zeros(len(CENTRES), np.int64)
-    mu = hu_to_mu(volume.hu, body)
     return {
         "histograms": np.stack([histogram(volume.hu, tissues[n]) if n in tissues else empty for n in NAMES]),
         "body": np.array(body.sum()),
-        "frontal": project(mu, volume.affine, preset("chest"), [0.0], isocentre_mm(volume), threads=1)[0],
-        "lung_spectrum": spectra.lung_spectrum(volume.hu, lungs(volume)),
+        "frontal": render(chest, preset("chest"), [0.0], threads=1)[0],
+        "lung_spectrum": spectra.lung_spectrum(volume.hu, chest.lungs),
     }
 
 

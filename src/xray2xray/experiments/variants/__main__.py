@@ -22,6 +22,7 @@ from ...data.store import ViewStore
 from ...evaluation.baselines import fit_on_store, training_views
 from ...evaluation.cases import rendered, sources
 from ...evaluation.metrics import mean_interval
+from ...evaluation.results import Failure, as_json
 from ...evaluation.scoring import Cohort
 from ...evaluation.views import evaluate_cases
 from ...io.files import write_json, write_text
@@ -67,7 +68,7 @@ def run(options: argparse.Namespace) -> str:
     if options.only:
         return f"trained: {', '.join(options.only)}"
     models, predictors = models_and_predictors(trained, data.vision)
-    failed: list[dict[str, str]] = []
+    failed: list[Failure] = []
     cases = rendered(
         list(sources(options.ct, options.procedural, without_couch=True)),
         ViewStore.open(options.views).geometry,
@@ -86,8 +87,8 @@ def run(options: argparse.Namespace) -> str:
             }
             for name, runs in trained.items()
         },
-        "groups": {rung: summary(cohort.only(rung)) for rung in sorted(set(cohort.rungs), reverse=True)},
-        "failed": failed,
+        "groups": {level: summary(cohort.only(level)) for level in cohort.levels},
+        "failed": as_json(failed),
         "settings": {key: str(value) for key, value in vars(options).items()},
     }
     write_json(options.out / "variants.json", result)

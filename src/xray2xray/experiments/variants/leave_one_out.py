@@ -19,6 +19,7 @@ from ...core.errors import UsageError
 from ...data.store import ViewStore
 from ...evaluation.baselines import fit_on_store, training_views
 from ...evaluation.cases import Case, sources
+from ...evaluation.results import as_json
 from ...evaluation.scoring import Cohort, case_rows, stack, summarise
 from ...evaluation.views import evaluate_cases
 from ...models.transitions import DirectTransition
@@ -72,15 +73,15 @@ def run(options: argparse.Namespace) -> None:
             options.seed,
             options.out / source.name,
         )
-        case = Case(source.name, source.rung, render(source.volume(), geometry, STANDARD_ARC))
+        case = Case(source.name, source.evidence_level, render(source.volume(), geometry, STANDARD_ARC))
         learned = np.concatenate([*(warped[k] for k in others), virtual])
         baselines = fit_on_store(learned, STANDARD_ARC.index(0.0))
         cohort, _ = evaluate_cases([case], {"direct": after, BEFORE: before}, baselines)
         parts.append(cohort)
     cohort = _joined(parts)
     result = {
-        **summarise(cohort, options.seed),
-        "cases": case_rows(cohort),
+        **as_json(summarise(cohort, options.seed)),
+        "cases": as_json(case_rows(cohort)),
         "settings": {name: str(value) for name, value in vars(options).items()},
     }
     write_result(options.out, "leave_one_out", result, _markdown(result))
@@ -111,7 +112,7 @@ def _joined(parts: Sequence[Cohort]) -> Cohort:
         first.yaw_deg,
         first.input_yaw_deg,
         [name for part in parts for name in part.names],
-        [rung for part in parts for rung in part.rungs],
+        [level for part in parts for level in part.evidence_levels],
         {name: stack([part.models[name] for part in parts]) for name in first.models},
         {name: stack([part.baselines[name] for part in parts]) for name in first.baselines},
     )

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from ...evaluation.baselines import Predictor
+from ...evaluation.predictors import Predictor
 from ...models.transitions import AutoregressiveConfig, AutoregressiveTransition, DirectConfig, DirectTransition
 from ...models.vision.vqgan import VisionModel
 from ...models.world_model import WorldModel

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 
 from ...data.store import SCALE
-from ...evaluation.baselines import CopyInput, RidgePCA
 from ...evaluation.metrics import psnr, unit
+from ...evaluation.predictors import CopyInput
+from ...evaluation.ridge import RidgePCA
 from ...io.files import write_json, write_text
 from ...parallel.executor import executor
 from ...parallel.progress import progress

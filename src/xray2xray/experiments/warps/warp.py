@@ -22,8 +22,9 @@ from ...phantoms.build import make_volume, smooth_displacement
 from ...phantoms.findings import Findings
 from ...phantoms.patient import sample_patient
 from ...phantoms.tissues import AIR, COUCH, LUNG_LEFT, LUNG_RIGHT
+from ...volume.chest import analysis_stride, body_mask, lung_mask, lung_planes
 from ...volume.couch import AIR_HU
-from ...volume.volume import Volume, analysis_stride, body_mask, lung_mask, lung_planes
+from ...volume.volume import Volume
 
 STRETCH = (0.65, 1.5)  # of any part along any axis; a chest that would need more is met half way
 DISPLACEMENT_MM = 3.0  # amplitude of the displacement: what differs between two chests of one outline

@@ -1,19 +1,25 @@
-"""M, the transition model: the view after an action, in the paper's form and in a direct one, behind one roll-out."""
+"""M, the transition model: views from other poses, by one of several forms behind one contract (`base`, `registry`)."""
 
-from .action import Action
 from .autoregressive import AutoregressiveConfig, AutoregressiveTransition
+from .base import LatentViews, Noise, Observation, PixelViews, State, TokenViews, Transition, Views
 from .direct import DirectConfig, DirectTransition
-from .rollout import Transition, roll_out
+from .registry import forms
 from .sampler import DirectSampler, SamplerConfig
 
 __all__ = [
-    "Action",
     "AutoregressiveConfig",
     "AutoregressiveTransition",
     "DirectConfig",
     "DirectSampler",
     "DirectTransition",
+    "LatentViews",
+    "Noise",
+    "Observation",
+    "PixelViews",
     "SamplerConfig",
+    "State",
+    "TokenViews",
     "Transition",
-    "roll_out",
+    "Views",
+    "forms",
 ]

@@ -1,6 +1,10 @@
-"""M, the paper's form: a GPT that reads the tokens of a view and an action, and writes those of the next view."""
+"""M, the paper's form: a GPT that reads the tokens of a view and an action, and writes those of the next view.
 
-from collections.abc import Callable
+The paper rolls out: in steps of 5 degrees both ways, each predicted view the input of the next step. With an action for
+every multiple of 5 degrees instead, each view is predicted from the given one.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -8,18 +12,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...core.errors import UsageError
-from .action import Action
+from ...core.errors import InputError, UsageError
+from ...projection.geometry import Pose
+from .base import Noise, Observation, State, TokenViews, Transition, Views, checked_depth, normalised, yaw_angles
 from .blocks import CausalBlock, KeyValueCache, initialise, initialise_gpt
-from .decoding import Decoding, Read, settle
 
 STEP_DEG = 5.0
 MAX_OFFSET = 36  # steps between the ends of the standard arc
+FARTHEST_DEG = 90.0  # of the standard arc, which every view of the training is on
+TOGETHER = 12  # views predicted from the given one at a time: bounds the memory of their caches
+Read = Callable[[Tensor, int], Tensor]  # tokens (b, w) and a place -> logits (b, w - place + 1, K) of tokens place .. w
 
 
 @dataclass(frozen=True)
 class AutoregressiveConfig:
-    """`context_views` = 1 is the paper; with more, the given view stays in sight as an anchor against drift.
+    """`context_views` = 1 is the paper; with more, the given view stays in the context as an anchor against drift.
 
     `actions`: `direction` is the paper, one of two tokens for a step either way; with `jump` there is a token for every
     multiple of 5 degrees, and each view is predicted from the given one.
@@ -37,16 +44,20 @@ class AutoregressiveConfig:
         if self.actions not in ("direction", "jump"):
             raise ValueError(f"there are no actions {self.actions!r}; choose direction or jump")
         if self.actions == "jump" and self.context_views != 1:
-            raise ValueError("a jump starts from the given view alone: context_views must be 1")
+            raise ValueError(
+                "with actions jump each view is predicted from the given one alone: context_views must be 1"
+            )
 
 
-class AutoregressiveTransition(nn.Module):
+class AutoregressiveTransition(Transition):
     """Sequence: tokens of the context views (the latest last), the action's token, tokens of the next view.
 
     The paper's two direction tokens turn the source by -5 and +5 degrees. One thing is added to the paper: where a
-    token is to be written, the model is shown the latest view's token at the same place, since after 5 degrees little
-    moves.
+    token is to be written, the latest view's token at the same place is added to the input, since after 5 degrees
+    little has moved.
     """
+
+    differentiable = False
 
     def __init__(self, config: AutoregressiveConfig) -> None:
         super().__init__()
@@ -71,9 +82,118 @@ class AutoregressiveTransition(nn.Module):
         return (self.config.context_views + 1) * self.config.tokens + 1
 
     @property
-    def depth(self) -> int:
-        """Blocks from tokens to the next view's."""
-        return len(self.blocks)
+    def width(self) -> int:
+        return int(self.config.dim)
+
+    @property
+    def direct(self) -> bool:
+        """Whether each view is predicted from the given one, instead of by the paper's roll-out."""
+        return bool(self.config.actions == "jump")
+
+    @property
+    def step_deg(self) -> float:
+        return 0.0 if self.direct else STEP_DEG
+
+    # ------------------------------------------------ the contract
+
+    def observe(self, observations: Sequence[Observation]) -> State:
+        yaw_angles([observation.pose for observation in observations], "autoregressive")
+        if len(observations) > 1:
+            raise UsageError("the autoregressive form takes one given view; use the direct form, with a sampler")
+        return State(tuple(observations))
+
+    def predict(self, state: State, poses: Sequence[Pose]) -> Views:
+        return TokenViews(self._predict(state, poses, 1, None))
+
+    def sample(self, state: State, poses: Sequence[Pose], noise: Noise) -> Views:
+        """As the contract says; the tokens of other poses are drawn anew, so a seed is a chest for these poses only."""
+        drawn = self._predict(state, poses, noise.samples, noise.generator)
+        return TokenViews(drawn.unflatten(0, (noise.samples, -1)))
+
+    def features(self, state: State, poses: Sequence[Pose], depth: int | None = None) -> Tensor:
+        """Of the view at each pose: the hidden states that write it, at the end of the roll-out to there."""
+        blocks = len(self.blocks)
+        depth, steps = checked_depth(depth, blocks), self._steps(state, poses)
+        if 0 in steps:
+            raise UsageError("the autoregressive form has no hidden states at the given view's own angle; leave it out")
+        reached, found = self.roll_out(state.observations[0].tokens, steps), []
+        for step in steps:
+            context, offsets, turn_deg = self._move_to(step, reached)
+            found.append(self.states(context, self.action_token(turn_deg), reached[step], offsets, depth))
+        return normalised(torch.stack(found, dim=1), depth, blocks, self.norm)
+
+    def given(self, observation: Observation) -> Views:
+        return TokenViews(observation.tokens)
+
+    def nearby(self, pose: Pose) -> list[Pose]:
+        return [Pose(pose.yaw_deg - STEP_DEG), Pose(pose.yaw_deg + STEP_DEG)]
+
+    # ------------------------------------------------ the roll-out
+
+    def roll_out(
+        self, start: Tensor, steps: Sequence[int], generator: torch.Generator | None = None
+    ) -> dict[int, Tensor]:
+        """Tokens (b, n) by their step of 5 degrees from the given view's (at 0): those of `steps` and of all between.
+
+        Raises:
+            InputError: farther from the given view than any training pair.
+        """
+        caches = self.caches()  # once: the first batch is the largest
+        reached: dict[int, Tensor] = {0: start}
+        for together in self._in_turn(steps):
+            moves = [self._move_to(step, reached) for step in together]
+            context, turn_deg = (torch.cat([move[i] for move in moves]) for i in (0, 2))
+            offsets = torch.cat(anchored) if (anchored := [m[1] for m in moves if m[1] is not None]) else None
+            following = self.write(context, turn_deg, offsets, generator, caches)
+            reached.update(zip(together, following.split(len(start)), strict=True))
+        return reached
+
+    def _predict(self, state: State, poses: Sequence[Pose], samples: int, generator: torch.Generator | None) -> Tensor:
+        steps = self._steps(state, poses)
+        reached = self.roll_out(state.observations[0].tokens.repeat(samples, 1), steps, generator)
+        return torch.stack([reached[step] for step in steps], dim=1)
+
+    def _steps(self, state: State, poses: Sequence[Pose]) -> list[int]:
+        """How many steps each pose is away from the given view."""
+        given, *yaw_deg = yaw_angles([state.observations[0].pose, *poses], "autoregressive")
+        steps = [round((yaw - given) / STEP_DEG) for yaw in yaw_deg]
+        for step, yaw in zip(steps, yaw_deg, strict=True):
+            if abs(step * STEP_DEG - (yaw - given)) > 1e-3:
+                raise InputError(
+                    f"the autoregressive form turns in steps of {STEP_DEG:g} degrees and cannot reach {yaw - given:g};"
+                    " ask for other angles or use the direct form"
+                )
+        if self.direct and max(map(abs, (given, *yaw_deg))) > FARTHEST_DEG:
+            raise InputError(f"this form was trained within {FARTHEST_DEG:g} degrees of the frontal only")
+        return steps
+
+    def _in_turn(self, steps: Sequence[int]) -> list[list[int]]:
+        """Which steps are written together, and after which others: both ways at once, or some views at a time."""
+        if self.direct:
+            targets = sorted({*steps} - {0})
+            if targets and max(map(abs, targets)) > MAX_OFFSET:
+                raise InputError(f"this form turns by up to {MAX_OFFSET * STEP_DEG:g} degrees; ask for less")
+            return [targets[i : i + TOGETHER] for i in range(0, len(targets), TOGETHER)]
+        farthest = max((abs(step) for step in steps), default=0)
+        return [
+            [way * distance for way in (-1, 1) if any(step * way >= distance for step in steps)]
+            for distance in range(1, farthest + 1)
+        ]
+
+    def _move_to(self, step: int, reached: dict[int, Tensor]) -> tuple[Tensor, Tensor | None, Tensor]:
+        """The input that writes the view of a step: context (b, views, n), the latest view last; its offsets from that
+        (b, views), none for a single view; and the turn (b,) in degrees."""
+        way = 1 if step > 0 else -1
+        latest = 0 if self.direct else abs(step) - 1
+        seen = context_steps(latest, self.config.context_views)
+        views = torch.stack([reached[way * before] for before in seen], dim=1)
+        turn_deg = torch.full((len(views),), STEP_DEG * (step - way * latest), device=views.device)
+        if len(seen) == 1:
+            return views, None, turn_deg
+        offsets = torch.tensor([way * (before - latest) for before in seen], device=views.device)
+        return views, offsets.expand(len(views), -1), turn_deg
+
+    # ------------------------------------------------ the network
 
     def action_token(self, turn_deg: Tensor) -> Tensor:
         """The token (b,) of turning the source by (b,) degrees."""
@@ -142,47 +262,27 @@ class AutoregressiveTransition(nn.Module):
         return read
 
     def caches(self) -> list[KeyValueCache]:
-        """Buffers for `step`; a roll-out makes them once."""
+        """Buffers for `write`; a roll-out makes them once."""
         return [KeyValueCache(self.length) for _ in self.blocks]
 
-    @torch.no_grad()
-    def step(
+    def write(
         self,
-        tokens: Tensor,
-        action: Action,
+        context: Tensor,
+        turn_deg: Tensor,
         offsets: Tensor | None = None,
         generator: torch.Generator | None = None,
-        temperature: float = 1.0,
-        decoding: Decoding = "cached",
         caches: list[KeyValueCache] | None = None,
     ) -> Tensor:
-        """Tokens of a view, (b, n) or with its context (b, views, n) -> tokens (b, n) of the view after the action.
+        """Tokens (b, n) of the view after turning by (b,) degrees; greedy, or drawn from the softmax by a generator.
 
         Args:
-            tokens, offsets: see `forward`.
-            generator: samples from the softmax at `temperature`; greedy without.
-            decoding: how the greedy tokens are found; they are the same. `cached`: one by one, each a pass over one
-                position. `uncached`: each a pass over all positions, to compare with. `parallel`: passes over all
-                tokens that are not settled yet (`settle`).
+            context, offsets: see `forward`.
             caches: from `caches()`, for a batch of this size or a larger one; new ones if None.
-
-        Raises:
-            UsageError: parallel decoding with a generator.
         """
-        context = tokens[:, None] if tokens.ndim == 2 else tokens
-        if decoding == "uncached":
-            caches = None
-        elif caches is None:
-            caches = self.caches()
-        read = self.reader(context, self.action_token(action.difference_deg), offsets, caches)
-        if decoding == "parallel":
-            if generator is not None:
-                raise UsageError("parallel decoding finds the greedy tokens; sample with decoding='cached'")
-            return settle(read, context[:, -1])
-        pick = _sampler(generator, temperature)
+        read = self.reader(context, self.action_token(turn_deg), offsets, caches or self.caches())
         written = context[:, -1, :0]
         for place in range(self.config.tokens):
-            written = torch.cat([written, pick(read(written, place)[:, -1])[:, None]], dim=1)
+            written = torch.cat([written, _pick(read(written, place)[:, -1], generator)[:, None]], dim=1)
         return written
 
     def _prompt(self, context: Tensor, action: Tensor, shown: Tensor, offsets: Tensor | None) -> Tensor:
@@ -193,7 +293,7 @@ class AutoregressiveTransition(nn.Module):
         return torch.cat([views.flatten(1, 2), turned], dim=1)
 
     def _written(self, tokens: Tensor, shown: Tensor, start: int) -> Tensor:
-        """Embed written tokens start, start + 1, ...; each also shows what the latest view has at the next place."""
+        """Embed written tokens start, start + 1, ...; each adds the latest view's token at the next place."""
         end = start + tokens.shape[1]
         return self.embed(tokens) + shown[:, start + 1 : end + 1] + self.place[start:end] + self.role[1]
 
@@ -201,12 +301,13 @@ class AutoregressiveTransition(nn.Module):
         return F.linear(self.norm(hidden), self.embed.weight).float()
 
 
-def _sampler(generator: torch.Generator | None, temperature: float) -> Callable[[Tensor], Tensor]:
+def context_steps(latest: int, views: int) -> list[int]:
+    """Which of the views 0 (given) .. `latest` are the context: the given one, and the last ones up to the latest."""
+    return [0] * (views > 1) + [max(0, latest - back) for back in range(max(1, views - 1) - 1, -1, -1)]
+
+
+def _pick(logits: Tensor, generator: torch.Generator | None) -> Tensor:
     if generator is None:
-        return lambda logits: logits.argmax(dim=-1)
-
-    def draw(logits: Tensor) -> Tensor:
-        chances = (logits / temperature).softmax(dim=-1).cpu()
-        return torch.multinomial(chances, 1, generator=generator)[:, 0].to(logits.device)
-
-    return draw
+        return logits.argmax(dim=-1)
+    chances = logits.softmax(dim=-1).cpu()
+    return torch.multinomial(chances, 1, generator=generator)[:, 0].to(logits.device)

@@ -1,28 +1,33 @@
 """The objective of M's autoregressive form: the next view's tokens, by cross-entropy (the paper)."""
 
 import copy
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...models.transitions.autoregressive import AutoregressiveTransition
+from ...models.transitions.autoregressive import AutoregressiveConfig, AutoregressiveTransition, context_steps
+from ...models.transitions.base import Observation, TokenViews
 from ...models.transitions.blocks import embed_codebook
-from ...models.transitions.direct import ARC_DEG
-from ...models.transitions.rollout import context_steps, roll_out
 from ...models.vision.vqgan import VisionModel
+from ...projection.geometry import STANDARD_ARC, Pose, as_poses
 from ..objective import Batch, Objective, TrainingStopped, draw_rows, follow, require, require_shares
 from ..pictures import contact_sheet
+from ..settings import Settings, Size
+from ..steps import LoopConfig
 from .vision import psnr, stored_to_network
+
+if TYPE_CHECKING:
+    from ..stage_data import StageData
 
 
 @dataclass(frozen=True)
 class AutoregressiveTraining:
-    """`frontal_share`: of the views that jumps start from. `own_share`: of the steps whose latest view is not the true
-    one but what the model itself makes of the view before, as in a roll-out."""
+    """`frontal_share`: of the given views, where each view is predicted from one. `own_share`: of the steps of a roll-out
+    whose latest view is not the true one but the model's own prediction of it."""
 
     average_decay: float = 0.998
     frontal_share: float = 0.7
@@ -56,8 +61,28 @@ class AutoregressiveObjective(Objective):
         self._tokens, self._views, self._weight = tokens, views, weight
         self._train = len(weight)
 
-    def prepare(self) -> None:
-        """Embed tokens by how they look (before training; a resumed run restores it)."""
+    @classmethod
+    def settings(cls, size: Size) -> Settings:
+        seen = size.vision
+        network = AutoregressiveConfig(seen.tokens, seen.codebook_size, size.dim, size.heads, size.layers)
+        if size.steps is None:
+            loop = LoopConfig(steps=2300, batch=16, rate=8e-4, betas=(0.9, 0.95), check_every=500)
+            return Settings(replace(network, actions="jump"), loop, AutoregressiveTraining())
+        loop = LoopConfig(steps=size.steps, batch=64, rate=3e-4, warm_up=1000, betas=(0.9, 0.95))
+        return Settings(network, loop, AutoregressiveTraining())
+
+    @classmethod
+    def build(cls, model: AutoregressiveTransition, data: "StageData", training: AutoregressiveTraining) -> Self:
+        return cls(model, data.vision, data.tokens, data.views, data.weight, training)
+
+    @property
+    def result(self) -> AutoregressiveTransition:
+        return self.average
+
+    def prepare(self, started: bool = False) -> None:
+        """Embed tokens by their codebook entries, unless they are embedded already."""
+        if started:
+            return
         embed_codebook(self.model.embed, self._vision[0].codebook.entries)
         self.average.load_state_dict(self.model.state_dict())
 
@@ -87,7 +112,7 @@ class AutoregressiveObjective(Objective):
         batch = {name: t.to(device) for name, t in self._pairs(patients, torch.Generator().manual_seed(0)).items()}
         loss, figures = self._loss(self.average, batch)
         decoded, x = self._rolled_out(min(held_out, self.training_config.validated))
-        moved = [i for i, yaw in enumerate(ARC_DEG) if yaw != 0.0]
+        moved = [i for i, yaw in enumerate(STANDARD_ARC) if yaw != 0.0]
         decibels = torch.stack([psnr(decoded[:, i], x[:, i]).mean() for i in moved])
         return {"loss": float(loss), "accuracy": float(figures["accuracy"]), "psnr_rolled_out": float(decibels.mean())}
 
@@ -107,17 +132,16 @@ class AutoregressiveObjective(Objective):
         return {"model": model, "training": training, "patients": self._train}
 
     def _pairs(self, patients: Tensor, generator: torch.Generator) -> Batch:
-        jumps = self.model.config.actions == "jump"
-        return self._jumps(patients, generator) if jumps else self._steps(patients, generator)
+        return (self._any_two if self.model.direct else self._steps)(patients, generator)
 
-    def _jumps(self, patients: Tensor, generator: torch.Generator) -> Batch:
+    def _any_two(self, patients: Tensor, generator: torch.Generator) -> Batch:
         """Of each patient a view, often the frontal, and another one."""
-        count, size, rows = len(ARC_DEG), len(patients), patients.numpy()
+        count, size, rows = len(STANDARD_ARC), len(patients), patients.numpy()
         given = torch.randint(count, (size,), generator=generator)
         frontal = torch.rand(size, generator=generator) < self.training_config.frontal_share
-        given[frontal] = ARC_DEG.index(0.0)
+        given[frontal] = STANDARD_ARC.index(0.0)
         target = (given + 1 + torch.randint(count - 1, (size,), generator=generator)) % count
-        arc = torch.tensor(ARC_DEG)
+        arc = torch.tensor(STANDARD_ARC)
         return {
             "context": torch.from_numpy(self._tokens[rows, given.numpy()]).long()[:, None],
             "following": torch.from_numpy(self._tokens[rows, target.numpy()]).long(),
@@ -125,14 +149,14 @@ class AutoregressiveObjective(Objective):
         }
 
     def _steps(self, patients: Tensor, generator: torch.Generator) -> Batch:
-        """A walk of each patient of random start, way and length: its context views and the next one."""
-        count, size = len(ARC_DEG), len(patients)
+        """A roll-out of each patient of random start, direction and length: its context views and the next one."""
+        count, size = len(STANDARD_ARC), len(patients)
         way = torch.randint(2, (size,), generator=generator) * 2 - 1
         latest = torch.randint(count - 1, (size,), generator=generator)
         latest = torch.where(way > 0, latest, count - 1 - latest)
-        behind = torch.where(way > 0, latest, count - 1 - latest)  # how far back a walk can have begun
-        walked = (torch.rand(size, generator=generator) * (behind + 1)).long()
-        context, offsets = self._seen(patients, latest, way, walked)
+        behind = torch.where(way > 0, latest, count - 1 - latest)  # how far back a roll-out can have begun
+        done = (torch.rand(size, generator=generator) * (behind + 1)).long()
+        context, offsets = self._seen(patients, latest, way, done)
         batch = {
             "context": context,
             "following": torch.from_numpy(self._tokens[patients.numpy(), (latest + way).numpy()]).long(),
@@ -141,23 +165,23 @@ class AutoregressiveObjective(Objective):
         if self.model.config.context_views > 1:
             batch["offsets"] = offsets
         if self.training_config.own_share > 0:
-            own = (walked > 0) & (torch.rand(size, generator=generator) < self.training_config.own_share)
-            back = (walked > 0).long()
-            before, before_offsets = self._seen(patients, latest - way * back, way, walked - back)
+            own = (done > 0) & (torch.rand(size, generator=generator) < self.training_config.own_share)
+            back = (done > 0).long()
+            before, before_offsets = self._seen(patients, latest - way * back, way, done - back)
             batch |= {"own": own, "before": before, "before_offsets": before_offsets}
         return batch
 
-    def _seen(self, patients: Tensor, latest: Tensor, way: Tensor, walked: Tensor) -> tuple[Tensor, Tensor]:
-        """True context (b, views, n) of walks that have come to `latest`, and its offsets (b, views)."""
-        seen = torch.tensor([context_steps(int(steps), self.model.config.context_views) for steps in walked])
-        offsets = way[:, None] * (seen - walked[:, None])
+    def _seen(self, patients: Tensor, latest: Tensor, way: Tensor, done: Tensor) -> tuple[Tensor, Tensor]:
+        """True context (b, views, n) of roll-outs that have come to `latest`, and its offsets (b, views)."""
+        seen = torch.tensor([context_steps(int(steps), self.model.config.context_views) for steps in done])
+        offsets = way[:, None] * (seen - done[:, None])
         places = patients.numpy()[:, None], (latest[:, None] + offsets).numpy()
         return torch.from_numpy(self._tokens[places]).long(), offsets
 
     @torch.no_grad()
     def _with_own(self, batch: Batch) -> Tensor:
-        """The context, in which some latest views are what the model makes of those before: with what it has learned,
-        and each token after true ones, since writing a view takes a pass for every token."""
+        """The context, in which some latest views are predicted from those before, each token after true ones: to write
+        a whole view takes a pass for every token."""
         offsets = batch["before_offsets"] if "offsets" in batch else None
         logits = self.model(batch["before"], batch["action"], batch["context"][:, -1], offsets)
         latest = torch.where(batch["own"][:, None], logits.argmax(dim=-1), batch["context"][:, -1])
@@ -174,8 +198,9 @@ class AutoregressiveObjective(Objective):
         """Decoded roll-outs and truth, (patients, 37, 1, h, w) each."""
         device = next(self.parameters()).device
         chosen = slice(self._train, self._train + patients)
-        frontal = torch.from_numpy(self._tokens[chosen, ARC_DEG.index(0.0)]).long().to(device)
-        tokens = roll_out(self.average, frontal, 0.0, ARC_DEG)
+        frontal = torch.from_numpy(self._tokens[chosen, STANDARD_ARC.index(0.0)]).long().to(device)
+        state = self.average.observe([Observation(TokenViews(frontal), Pose(0.0), self._vision[0])])
+        tokens = self.average.predict(state, as_poses(STANDARD_ARC)).values
         decoded = self._vision[0].decode_tokens(tokens.flatten(0, 1)).unflatten(0, tokens.shape[:2])
         x = stored_to_network(self._views[chosen])[:, :, None]
         return decoded, x.to(device)

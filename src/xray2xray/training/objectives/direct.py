@@ -1,21 +1,25 @@
-"""The objective of M's direct form: regress V's latents of other views, at the end also their pixels."""
+"""The objective of M's direct form: regress V's latents of other views, later also their pixels."""
 
 import copy
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...models.adaptation.appearance import Appearance, randomise
-from ...models.transitions.direct import ARC_DEG, DirectTransition
-from ...models.transitions.rollout import roll_out
+from ...models.transitions.base import LatentViews, Observation
+from ...models.transitions.direct import DirectConfig, DirectTransition
 from ...models.vision.vqgan import VisionModel
-from ..alignment import alignment_loss
+from ...projection.geometry import STANDARD_ARC, Pose, as_poses
 from ..objective import Batch, Objective, TrainingStopped, draw_rows, follow, require, require_shares
 from ..pictures import contact_sheet
+from ..settings import Settings, Size
+from ..steps import LoopConfig
 from .vision import psnr, stored_to_network
+
+if TYPE_CHECKING:
+    from ..stage_data import StageData
 
 FAR_DEG = 30.0  # claims are made over the views at least this far from the input
 
@@ -24,9 +28,7 @@ FAR_DEG = 30.0  # claims are made over the views at least this far from the inpu
 class DirectTraining:
     """`pixel_from`: the share of steps after which pixels count; `pixel_views`: how many of a batch are decoded.
 
-    `mirrored`: half of the patients are shown with left and right exchanged, so that there are twice as many.
-    `appearance_share`: how many of the inputs get a random appearance and are encoded anew; 0 touches no pixels.
-    `alignment`: weight of `alignment_loss` between predicted and true views of a batch.
+    `mirrored`: half of the patients have left and right exchanged, so that there are twice as many.
     """
 
     targets: int = 4
@@ -36,14 +38,11 @@ class DirectTraining:
     pixel_from: float = 0.3
     pixel_views: int = 8
     mirrored: bool = False
-    appearance_share: float = 0.0
-    alignment: float = 0.0
 
     def __post_init__(self) -> None:
-        require(1 <= self.targets <= len(ARC_DEG), f"targets must be 1 to {len(ARC_DEG)}, got {self.targets}")
+        require(1 <= self.targets <= len(STANDARD_ARC), f"targets must be 1 to {len(STANDARD_ARC)}, got {self.targets}")
         require(self.pixel_weight >= 0 and self.pixel_views >= 1, "pixels want a weight from 0 on and a view at least")
-        require(self.alignment >= 0, f"alignment must be a weight from 0 on, got {self.alignment}")
-        require_shares(self, "frontal_share", "average_decay", "pixel_from", "appearance_share")
+        require_shares(self, "frontal_share", "average_decay", "pixel_from")
 
 
 class DirectObjective(Objective):
@@ -73,10 +72,35 @@ class DirectObjective(Objective):
         self._latents, self._views, self._weight, self._mirrored = latents, views, weight, mirrored
         self._train = len(weight)
 
-    def prepare(self) -> None:
-        """Fit the linear prior (before training; a resumed run restores it)."""
+    @classmethod
+    def settings(cls, size: Size) -> Settings:
+        seen = size.vision
+        before = size.layers // 2
+        parts = {"trunk": before, "head": size.layers - before}
+        network = DirectConfig(seen.tokens, seen.latent_dim, size.dim, size.heads, **parts)
+        if size.steps is None:
+            network = replace(network, condition_dim=max(8, size.dim // 4))
+            loop = LoopConfig(steps=1800, batch=12, rate=8e-4, check_every=600)
+        else:
+            network = replace(network, condition_dim=size.dim // 2, prior_inputs=256, prior_outputs=512)
+            loop = LoopConfig(steps=size.steps, batch=32, rate=3e-4, warm_up=1000)
+        return Settings(network, loop, DirectTraining())
+
+    @classmethod
+    def build(cls, model: DirectTransition, data: "StageData", training: DirectTraining) -> Self:
+        mirrored = data.mirrored_latents() if training.mirrored else None
+        return cls(model, data.vision, data.latents, data.views, data.weight, training, mirrored)
+
+    @property
+    def result(self) -> DirectTransition:
+        return self.average
+
+    def prepare(self, started: bool = False) -> None:
+        """Fit the linear prior, unless the weights come with one."""
+        if started:
+            return
         learned = [some[: self._train] for some in (self._latents, self._mirrored) if some is not None]
-        # Each patient beside its mirror image: the prior is tuned on the last ones, so that these are strangers.
+        # Each patient beside its mirror image: the penalty is chosen on the last patients, who must be held out.
         everyone = learned[0] if len(learned) == 1 else np.stack(learned, axis=1).reshape(-1, *learned[0].shape[1:])
         self.model.prior.fit(torch.from_numpy(everyone))
         self.average.prior.load_state_dict(self.model.prior.state_dict())
@@ -86,15 +110,15 @@ class DirectObjective(Objective):
 
     def draw(self, size: int, progress: float, generator: torch.Generator) -> Batch:
         training = self.training_config
-        frontal = ARC_DEG.index(0.0)
+        frontal = STANDARD_ARC.index(0.0)
         patients = draw_rows(self._weight, size, generator)
-        given = torch.randint(len(ARC_DEG), (size,), generator=generator)
+        given = torch.randint(len(STANDARD_ARC), (size,), generator=generator)
         given[torch.rand(size, generator=generator) < training.frontal_share] = frontal
-        targets = torch.rand(size, len(ARC_DEG), generator=generator).argsort(dim=1)[:, : training.targets]
+        targets = torch.rand(size, len(STANDARD_ARC), generator=generator).argsort(dim=1)[:, : training.targets]
         mirror = torch.zeros(size, dtype=torch.bool)
         if self._mirrored is not None:
             mirror = torch.rand(size, generator=generator) < 0.5
-        arc = torch.tensor(ARC_DEG)
+        arc = torch.tensor(STANDARD_ARC)
         batch = {
             "given": self._cached(patients, given, mirror),
             "given_yaw": arc[given],
@@ -107,26 +131,13 @@ class DirectObjective(Objective):
             row, column = chosen // training.targets, chosen % training.targets
             x = self._pixels(patients[row], targets[row, column], mirror[row])
             batch |= {"chosen": chosen, "x": x}
-        if training.appearance_share > 0:
-            looked = torch.nonzero(torch.rand(size, generator=generator) < training.appearance_share)[:, 0]
-            x = self._pixels(patients[looked], given[looked], mirror[looked])
-            batch |= {"looked": looked, "look": randomise(x, Appearance(), generator)}
         return batch
 
     def forward(self, batch: Batch, part: str, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
-        given = batch["given"]
-        if "look" in batch and len(batch["look"]):
-            with torch.no_grad():
-                given = given.index_copy(0, batch["looked"], self._vision[0].encode(batch["look"]).to(given))
-        seen = self.model.observe(given, batch["given_yaw"])
-        predicted = self.model.predict(seen, batch["target_yaw"])
+        predicted, _ = self.model.expected(self.model.look(batch["given"], batch["given_yaw"]), batch["target_yaw"])
         loss = (predicted - batch["wanted"]).square().mean()
-        # Collapse shows as predictions that no longer differ between patients (targets are aligned by nothing else).
+        # Collapse shows as predictions that no longer differ between patients .
         figures = {"latent_mse": loss.detach(), "spread": predicted.detach().std(dim=(0, 1)).mean()}
-        if self.training_config.alignment > 0:
-            aligned = alignment_loss(predicted, batch["wanted"])
-            loss = loss + self.training_config.alignment * aligned
-            figures["alignment"] = aligned.detach()
         if "x" in batch:
             decoded = self._vision[0].decode(predicted.flatten(0, 1)[batch["chosen"]])
             pixel_mse = (decoded - batch["x"]).square().mean()
@@ -145,7 +156,7 @@ class DirectObjective(Objective):
         square, decibels = [], []
         for patient in range(self._train, len(self._latents)):
             predicted, decoded, x, wanted = self._held_out(patient)
-            far = torch.tensor([abs(yaw) >= FAR_DEG for yaw in ARC_DEG], device=x.device)
+            far = torch.tensor([abs(yaw) >= FAR_DEG for yaw in STANDARD_ARC], device=x.device)
             square.append((predicted - wanted)[far].square().mean())
             decibels.append(psnr(decoded, x)[far].mean())
         return {"latent_mse": float(torch.stack(square).mean()), "psnr_beyond_30": float(torch.stack(decibels).mean())}
@@ -155,7 +166,7 @@ class DirectObjective(Objective):
             raise TrainingStopped(f"{self.stage}: all predictions are the same at step {step}; lower the rate")
 
     def picture(self) -> np.ndarray | None:
-        """One held-out patient's truth, and what is imagined from the frontal."""
+        """One held-out patient's truth, and what is predicted from the frontal."""
         if self._train == len(self._latents):
             return None
         _, decoded, x, _ = self._held_out(self._train)
@@ -163,9 +174,8 @@ class DirectObjective(Objective):
 
     def configuration(self) -> dict[str, Any]:
         model, training = asdict(self.model.config), asdict(self.training_config)
-        for later in ("appearance_share", "mirrored", "alignment"):  # without: the recipe of checkpoints that know none
-            if not training[later]:
-                del training[later]
+        if not training["mirrored"]:  # checkpoints of earlier versions do not have it
+            del training["mirrored"]
         return {"model": model, "training": training, "patients": self._train}
 
     def _pixels_count(self, progress: float) -> bool:
@@ -180,7 +190,7 @@ class DirectObjective(Objective):
 
     def _pixels(self, patients: Tensor, angles: Tensor, mirror: Tensor) -> Tensor:
         """Network values (b, 1, h, w) of patients (b,) at angles (b,), some of them mirrored (`mirror_arc`)."""
-        seen_from = torch.where(mirror, len(ARC_DEG) - 1 - angles, angles)
+        seen_from = torch.where(mirror, len(STANDARD_ARC) - 1 - angles, angles)
         stored = self._views[patients.numpy(), seen_from.numpy()]
         stored[mirror.numpy()] = stored[mirror.numpy()][..., ::-1]
         return stored_to_network(stored)[:, None]
@@ -188,7 +198,8 @@ class DirectObjective(Objective):
     def _held_out(self, patient: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         device = next(self.parameters()).device
         wanted = torch.from_numpy(self._latents[patient]).float().to(device)
-        frontal = wanted[ARC_DEG.index(0.0)][None]
-        predicted = roll_out(self.average, frontal, 0.0, ARC_DEG)[0]
+        frontal = wanted[STANDARD_ARC.index(0.0)][None]
+        state = self.average.observe([Observation(LatentViews(frontal), Pose(0.0), self._vision[0])])
+        predicted = self.average.predict(state, as_poses(STANDARD_ARC)).values[0]
         x = stored_to_network(self._views[patient])[:, None].to(device)
         return predicted, self._vision[0].decode(predicted), x, wanted

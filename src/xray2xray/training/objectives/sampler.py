@@ -5,24 +5,30 @@ of the true distribution, and two a patient estimate it ("engression": Shen and 
 """
 
 import copy
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ...io.files import progress as shown
-from ...models.transitions.direct import ARC_DEG, DirectTransition
-from ...models.transitions.sampler import KNOTS_DEG, DirectSampler
+from ...models.transitions.direct import DirectTransition
+from ...models.transitions.sampler import KNOTS_DEG, DirectSampler, SamplerConfig
 from ...models.vision.vqgan import VisionModel
+from ...projection.geometry import STANDARD_ARC
 from ..objective import Batch, Objective, TrainingStopped, draw_rows, follow, require, require_shares
 from ..pictures import contact_sheet
+from ..settings import Settings, Size
+from ..steps import LoopConfig
 from .vision import stored_to_network
+
+if TYPE_CHECKING:
+    from ..stage_data import StageData
 
 VALIDATED_DEG = (-90.0, -45.0, 45.0, 90.0)
 TEMPERATURES = tuple(0.5 + 0.05 * n for n in range(51))
-FRONTAL = ARC_DEG.index(0.0)
+FRONTAL = STANDARD_ARC.index(0.0)
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,9 @@ class SamplerTraining:
     samples: int = 8
 
     def __post_init__(self) -> None:
-        require(1 <= self.targets < len(ARC_DEG), f"targets must be 1 to {len(ARC_DEG) - 1}, got {self.targets}")
+        require(
+            1 <= self.targets < len(STANDARD_ARC), f"targets must be 1 to {len(STANDARD_ARC) - 1}, got {self.targets}"
+        )
         for name, least in (("fitted", 2), ("pixel_views", 1), ("validated", 1), ("samples", 2)):
             require(getattr(self, name) >= least, f"{name} must be at least {least}, got {getattr(self, name)}")
         require(min(self.joint, self.token, self.pixel) >= 0, "the scores' weights must not be negative")
@@ -50,7 +58,7 @@ class SamplerTraining:
 
 
 class SamplerObjective(Objective):
-    """Latents and views as for the direct form, which is frozen here. A batch counts patients, seen from the front."""
+    """Latents and views as for the direct form, which is frozen here. A batch counts patients, each given by the frontal."""
 
     stage = "sampler"
 
@@ -73,10 +81,32 @@ class SamplerObjective(Objective):
         self._latents, self._views, self._weight = latents, views, weight
         self._train = len(weight)
 
+    @classmethod
+    def settings(cls, size: Size) -> Settings:
+        network = SamplerConfig(size.vision.tokens, size.vision.latent_dim, hidden=size.dim)
+        if size.steps is None:
+            loop = LoopConfig(steps=800, batch=8, rate=8e-4, warm_up=80, log_every=20, check_every=200)
+        else:
+            half = size.dim // 2
+            network = replace(network, dim=half, heads=size.heads, blocks=size.layers // 4, condition_dim=half)
+            loop = LoopConfig(steps=size.steps // 4, batch=32, rate=3e-4, warm_up=1000)
+        return Settings(network, loop, SamplerTraining())
+
+    @classmethod
+    def build(cls, model: DirectSampler, data: "StageData", training: SamplerTraining) -> Self:
+        mean = data.trained("direct")
+        return cls(model, mean, data.vision, data.latents, data.views, data.weight, training)
+
+    @property
+    def result(self) -> DirectSampler:
+        return self.average
+
     @torch.no_grad()
-    def prepare(self) -> None:
-        """Fit the linear spread (before training; a resumed run restores it)."""
-        knots = [ARC_DEG.index(yaw) for yaw in KNOTS_DEG]
+    def prepare(self, started: bool = False) -> None:
+        """Fit the linear spread, unless the weights come with one."""
+        if started:
+            return
+        knots = [STANDARD_ARC.index(yaw) for yaw in KNOTS_DEG]
         patients = torch.arange(min(self._train, self.training_config.fitted)).split(8)
         residuals = []
         for some in shown(patients, "residuals"):
@@ -91,12 +121,12 @@ class SamplerObjective(Objective):
     def draw(self, size: int, progress: float, generator: torch.Generator) -> Batch:
         training = self.training_config
         patients = draw_rows(self._weight, size, generator)
-        open_ones = torch.tensor([i for i in range(len(ARC_DEG)) if i != FRONTAL])
+        open_ones = torch.tensor([i for i in range(len(STANDARD_ARC)) if i != FRONTAL])
         targets = open_ones[torch.rand(size, len(open_ones), generator=generator).argsort(dim=1)[:, : training.targets]]
         batch = {
             "frontal": self._cached(patients, torch.tensor(FRONTAL)),
             "wanted": self._cached(patients[:, None], targets),
-            "target_yaw": torch.tensor(ARC_DEG)[targets],
+            "target_yaw": torch.tensor(STANDARD_ARC)[targets],
             "noise": torch.randn(2, size, self.model.config.noise, generator=generator),
         }
         if training.pixel > 0 and progress >= training.pixel_from:
@@ -113,8 +143,8 @@ class SamplerObjective(Objective):
         both = batch["noise"].flatten(0, 1)
         deviations = self.model(hidden.repeat(2, 1, 1, 1), yaw.repeat(2, 1), both)
         drawn = predicted + deviations.unflatten(0, (2, -1))  # (2, b, t, n, C)
-        # All views of a patient at once hold the samples together, but in so many dimensions the score hardly hears
-        # where the spread lies; token by token it does.
+        # The joint score ties the views of a sample together, but in so many dimensions it is hardly sensitive to where
+        # the spread lies; the score of each token is.
         joint = energy_score(drawn.flatten(2), wanted.flatten(1)).mean()
         token = energy_score(drawn, wanted).mean()
         loss = training.joint * joint + training.token * token
@@ -143,7 +173,7 @@ class SamplerObjective(Objective):
         }
 
     @torch.no_grad()
-    def calibrate(self) -> None:
+    def finish(self) -> None:
         """Set the temperature by the CRPS of all held-out patients' pixels."""
         if self._train < len(self._latents):
             self.average.temperature.fill_(1.0)
@@ -166,12 +196,11 @@ class SamplerObjective(Objective):
         return {"model": model, "training": training, "patients": self._train}
 
     def _predicted(self, frontal: Tensor, yaw_deg: Tensor) -> tuple[Tensor, Tensor]:
-        """What the direct form makes of frontals (b, n, C) at (b, t) or the same (t,) degrees; see its method."""
+        """`DirectTransition.expected` of frontals (b, n, C) at (b, t) or the same (t,) degrees."""
         direct = self._frozen[1]
         device = next(direct.parameters()).device
         frontal, yaw = frontal.to(device), yaw_deg.to(device).expand(len(frontal), yaw_deg.shape[-1])
-        seen = direct.observe(frontal, torch.zeros(len(frontal), device=device))
-        return direct.predict_and_imagine(seen, yaw)
+        return direct.expected(direct.look(frontal, torch.zeros(len(frontal), device=device)), yaw)
 
     def _cached(self, patients: Tensor, angles: Tensor) -> Tensor:
         return torch.from_numpy(self._latents[patients.numpy(), angles.numpy()]).float()
@@ -181,7 +210,7 @@ class SamplerObjective(Objective):
         """Network values of held-out patients at `VALIDATED_DEG`: prediction (b, t, 1, h, w), samples (s, b, t, ...)
         and truth."""
         vision, _ = self._frozen
-        angles = [ARC_DEG.index(yaw) for yaw in VALIDATED_DEG]
+        angles = [STANDARD_ARC.index(yaw) for yaw in VALIDATED_DEG]
         generator = torch.Generator().manual_seed(0)
         means, samples, truths = [], [], []
         for patient in range(self._train, min(self._train + patients, len(self._latents))):
@@ -211,7 +240,7 @@ def _distance(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _spread_and_error(drawn: Tensor, wanted: Tensor) -> dict[str, Tensor]:
-    """What two samples say of an ensemble: its spread, and the error that such a spread has to match."""
+    """Of two samples: the spread of the ensemble, and that over the error it has to match."""
     variance = (drawn[0] - drawn[1]).square().mean() / 2
     error = (drawn.mean(dim=0) - wanted).square().mean()
     return {"spread": variance.sqrt(), "spread_over_error": (1.5 * variance / error).sqrt()}

@@ -1,7 +1,7 @@
-"""The objective of V: reconstruct views through latents and tokens, and late in training please a critic."""
+"""The objective of V: reconstruct views through latents and tokens, and late in training against a critic."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -15,6 +15,11 @@ from ...models.vision.normalise import to_network
 from ...models.vision.vqgan import VisionModel
 from ..objective import Batch, Objective, TrainingStopped, draw_rows
 from ..pictures import contact_sheet
+from ..settings import Settings, Size
+from ..steps import LoopConfig
+
+if TYPE_CHECKING:
+    from ..stage_data import StageData
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,7 @@ class VisionLosses:
     commitment: float = 0.05
     adversarial: float = 0.003  # small: the metric is PSNR, and a critic rewards grain that is not there
     matching: float = 0.02
-    quantise_from: float = 0.08  # first a plain autoencoder, so that k-means finds latents worth naming
+    quantise_from: float = 0.08  # first a plain autoencoder, so that k-means finds trained latents
     critic_from: float = 0.8
     critic_width: int = 32
     revive_every: int = 100
@@ -52,6 +57,28 @@ class VisionObjective(Objective):
         self._held_out = held_out
         self._seen: tuple[Tensor, Tensor] | None = None  # this step's latents and tokens, for the codebook
         self._drawn: Tensor | None = None  # this step's reconstruction, for the critic
+
+    @classmethod
+    def settings(cls, size: Size) -> Settings:
+        if size.steps is None:
+            return Settings(size.vision, LoopConfig(steps=2800, batch=32, rate=1e-3), VisionLosses())
+        return Settings(size.vision, LoopConfig(steps=size.steps, batch=64, rate=5e-4), VisionLosses())
+
+    @classmethod
+    def build(cls, model: VisionModel, data: "StageData", training: VisionLosses) -> Self:
+        learned = data.views[: len(data.weight)]
+        looked_at = data.views[len(learned) :] if data.studies.held_out else learned
+        flat = looked_at.reshape(-1, *looked_at.shape[2:])
+        count = min(data.recipe.held_out_views, len(flat))
+        return cls(model, learned, data.weight, flat[np.linspace(0, len(flat) - 1, count).astype(int)], training)
+
+    def prepare(self, started: bool) -> None:
+        if started:
+            self.model.codebook.forget()
+
+    @property
+    def result(self) -> VisionModel:
+        return self.model
 
     def learned(self, part: str) -> nn.Module:
         return self.model if part == "model" else self.critic

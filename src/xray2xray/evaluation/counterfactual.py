@@ -1,16 +1,16 @@
-"""Twins: virtual pairs identical but for one lesion, which the frontal shows, or cannot show.
+"""Counterfactual pairs: one virtual patient without and with a lesion, which the frontal shows or cannot show.
 
 A lesion is a soft Gaussian ball of `LESION_HU`. In the *visible* pair it lies in lung that nothing covers from the
 front. In the *hidden* pair it lies behind the heart or a dome, and what it adds to each ray of the frontal is taken
 from the soft tissue further along the same ray: a copy of the ball, scaled about the source by s and divided by s, has
-the same frontal, so that several faint copies undo it. The laterals differ as much as in the visible pair. No forecast
-from the frontal can know of it: predictions must agree, to tell the twins apart must be a coin toss, and an honest
-spread must hold the lesion possible.
+the same frontal, so that several faint copies cancel it. The laterals differ as much as in the visible pair. The
+frontal holds no information about it: the two predictions must agree, which of them has the lesion must be found in
+half of the pairs, and a calibrated spread must cover the lesion.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -23,8 +23,10 @@ from ..projection.detector import detect
 from ..projection.forward import project
 from ..projection.geometry import Geometry
 from ..volume.attenuation import hu_to_mu
-from ..volume.volume import Volume, body_mask, isocentre_mm
-from .metrics import Array, mean_interval
+from ..volume.chest import Chest
+from ..volume.volume import Volume
+from .metrics import Array
+from .results import NOT_JSON, Estimate
 
 if TYPE_CHECKING:
     from ..models.world_model import WorldModel
@@ -32,17 +34,17 @@ if TYPE_CHECKING:
 Kind = Literal["hidden", "visible"]
 KINDS: tuple[Kind, ...] = ("hidden", "visible")
 LESION_HU, SIGMA_MM = 700.0, 9.0  # lung becomes soft tissue; 21 mm across at half its height
-COPIES = 8  # that undo a hidden lesion: each takes at most 90 HU from soft tissue
+COPIES = 8  # that cancel a hidden lesion: each takes at most 90 HU from soft tissue
 KERMA_UGY, QUANTA = 2.5, 30_000.0  # exposure of a radiograph at the detector; quanta per uGy and mm2 (see `detect`)
 LATERALS_DEG = (-90.0, 90.0)
-TWIN_YAW_DEG = (0.0, *LATERALS_DEG)
+PAIR_YAW_DEG = (0.0, *LATERALS_DEG)
 LUNG = [TISSUES.index(name) for name in ("lung_right", "lung_left")]
 SOFT = [TISSUES.index(name) for name in ("heart", "mediastinum", "abdomen")]
 
 
 @dataclass(frozen=True)
-class Twins:
-    """Views p (3, h, w) at `TWIN_YAW_DEG` without and with the lesion."""
+class Pair:
+    """Views p (3, h, w) at `PAIR_YAW_DEG` without and with the lesion."""
 
     name: str
     kind: Kind
@@ -50,19 +52,19 @@ class Twins:
     with_p: Array
 
 
-def make_twins(seed: int, kind: Kind, geometry: Geometry) -> Twins | None:
+def make_pair(seed: int, kind: Kind, geometry: Geometry) -> Pair | None:
     """The pair of a seed's patient; None where the anatomy has no place for it."""
     volume, tissue = make_volume(sample_patient(seed))
-    centre = isocentre_mm(volume)
+    chest = Chest.of(volume)
+    centre = chest.isocentre_mm
     lesion = _lesion(volume, tissue, centre, kind, geometry, np.random.default_rng([seed, KINDS.index(kind)]))
     if lesion is None:
         return None
-    body = body_mask(volume)
     views = [
-        project(hu_to_mu(hu, body), volume.affine, geometry, TWIN_YAW_DEG, centre)
+        project(hu_to_mu(hu, chest.body), volume.affine, geometry, PAIR_YAW_DEG, centre)
         for hu in (volume.hu, (volume.hu + lesion).astype(np.float32))
     ]
-    return Twins(f"thorax-{seed}", kind, views[0], views[1])
+    return Pair(f"thorax-{seed}", kind, views[0], views[1])
 
 
 def _lesion(
@@ -110,7 +112,7 @@ def _ball(volume: Volume, point: Array, scale: float) -> np.ndarray:
     return LESION_HU / scale * x[:, None, None] * y[None, :, None] * z[None, None, :]
 
 
-# ---------------------------------------------------------------- what a model makes of them
+# ---------------------------------------------------------------- what a model predicts of them
 
 
 def photons(geometry: Geometry) -> float:
@@ -118,18 +120,51 @@ def photons(geometry: Geometry) -> float:
     return KERMA_UGY * QUANTA * geometry.pixel_mm**2
 
 
-def measure_twins(pair: Twins, model: "WorldModel", geometry: Geometry, samples: int, seed: int) -> dict[str, Any]:
+@dataclass(frozen=True)
+class PairRow:
+    """What a lesion changes in one pair.
+
+    Attributes:
+        frontal_change: largest change of the frontal over the SD of the noise there.
+        frontal_p, lateral_p: the largest changes, in p.
+        kept: response (see `response`) of the predicted laterals: 1 where the whole lesion is in their difference.
+        identified: whether the prediction of the patient with the lesion is recognised.
+        spread: SD of the response over samples of the patient with it, in units of the lesion.
+        spread_elsewhere: the median of the same for the shadow at other places of the body.
+    """
+
+    case: str
+    frontal_change: float
+    frontal_p: float
+    lateral_p: float
+    kept: float
+    identified: bool
+    spread: float | None = None
+    spread_elsewhere: float | None = None
+
+
+@dataclass(frozen=True)
+class PairSummary:
+    """All pairs of one kind: the mean of every number of `PairRow`, and how many seeds gave no suitable pair."""
+
+    n: int
+    unsuitable: int
+    pairs: tuple[PairRow, ...]
+    frontal_change: Estimate | None = None
+    frontal_p: Estimate | None = None
+    lateral_p: Estimate | None = None
+    kept: Estimate | None = None
+    identified: Estimate | None = None
+    spread: Estimate | None = None
+    spread_elsewhere: Estimate | None = None
+    example: Pair | None = field(default=None, metadata=NOT_JSON)
+
+
+def measure_pair(pair: Pair, model: "WorldModel", geometry: Geometry, samples: int, seed: int) -> PairRow:
     """What the lesion does to the frontal, and to the predicted laterals.
 
-    Both twins are exposed, each with noise of its own. An observer who knows the lesion's shadow in the laterals adds
-    up a view weighted with it; `response` is what that finds in the difference of two views, 1 where it is all there.
-
-    Returns:
-        `frontal_change`: largest change of the frontal over the SD of the noise there; `frontal_p`, `lateral_p`: the
-        largest changes; `kept`: response of the predicted laterals; `told_apart`: is the one with the lesion found;
-        `spread`: SD of the response over samples of the twin with it, in units of the lesion, and `spread_elsewhere`
-        the median of the same for the shadow at other places of the body; `differ`: RMS difference of the twins'
-        predictions inside the shadow over the lesion's.
+    Both are exposed, each with noise of its own. An observer who knows the lesion's shadow in the laterals sums a view
+    weighted with it.
     """
     rng = np.random.SeedSequence([seed, 7]).generate_state(2)
     dose = photons(geometry)
@@ -141,22 +176,20 @@ def measure_twins(pair: Twins, model: "WorldModel", geometry: Geometry, samples:
     shadow = pair.with_p[1:] - pair.without_p[1:]
     predicted = model.imagine(frontals, yaw_deg=LATERALS_DEG)
     kept = response(predicted[1] - predicted[0], shadow)
-    found: dict[str, Any] = {
-        "case": pair.name,
-        "frontal_change": float((change / noise).max()),
-        "frontal_p": float(change.max()),
-        "lateral_p": float(np.abs(shadow).max()),
-        "kept": kept,
-        "told_apart": kept > 0,
-    }
+    spread: dict[str, float] = {}
     if samples:
-        drawn = model.imagine(frontals[1], yaw_deg=LATERALS_DEG, generator=_generator(seed), samples=samples)
-        found |= _spread_at(drawn - drawn.mean(axis=0), pair.without_p[1:], shadow)
-    return found
-
-
-def _generator(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(seed)
+        drawn = model.imagine(frontals[1], yaw_deg=LATERALS_DEG, generator=generator, samples=samples)
+        spread = _spread_at(drawn - drawn.mean(axis=0), pair.without_p[1:], shadow)
+    return PairRow(
+        case=pair.name,
+        frontal_change=float((change / noise).max()),
+        frontal_p=float(change.max()),
+        lateral_p=float(np.abs(shadow).max()),
+        kept=kept,
+        identified=kept > 0,
+        **spread,
+    )
 
 
 def response(difference: Array, shadow: Array) -> float:
@@ -180,38 +213,33 @@ def _spread_at(deviations: Array, views_p: Array, shadow: Array) -> dict[str, fl
     return {"spread": float(sd[0, 0]), "spread_elsewhere": float(np.median(sd[body]))}
 
 
-def evaluate_twins(
+def evaluate_pairs(
     model: "WorldModel", geometry: Geometry, pairs: int, samples: int = 0, seed: int = 0
-) -> tuple[dict[str, Any], list[Twins]]:
-    """`pairs` pairs of each kind from seeds 1,000,000 + `seed` on, and the first of each kind for a picture.
+) -> dict[str, PairSummary]:
+    """`pairs` pairs of each kind from seeds 1,000,000 + `seed` on.
 
     A hidden lesion that shows in the frontal (a change of more than the SD of the noise) is left out and counted.
     """
-    result: dict[str, Any] = {}
-    shown: list[Twins] = []
+    result: dict[str, PairSummary] = {}
     for kind in KINDS:
-        rows: list[dict[str, Any]] = []
+        rows: list[PairRow] = []
+        example: Pair | None = None
         unsuitable = 0
-        for number in progress(range(3 * pairs), f"twins, {kind}", 3 * pairs):
+        for number in progress(range(3 * pairs), f"counterfactual pairs, {kind}", 3 * pairs):
             if len(rows) == pairs:
                 break
-            pair = make_twins(FIRST_TEST_SEED + seed + number, kind, geometry)
-            row = None if pair is None else measure_twins(pair, model, geometry, samples, seed + number)
-            if pair is None or row is None or (kind == "hidden" and row["frontal_change"] > 1):
+            pair = make_pair(FIRST_TEST_SEED + seed + number, kind, geometry)
+            row = None if pair is None else measure_pair(pair, model, geometry, samples, seed + number)
+            if row is None or (kind == "hidden" and row.frontal_change > 1):
                 unsuitable += 1
                 continue
-            if not rows:
-                shown.append(pair)
+            example = example or pair
             rows.append(row)
-        result[kind] = {**_summary(rows), "unsuitable": unsuitable, "pairs": rows}
-    return result, shown
+        result[kind] = PairSummary(len(rows), unsuitable, tuple(rows), **_means(rows), example=example)
+    return result
 
 
-def _summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {"n": len(rows)}
-    for name in ("frontal_change", "frontal_p", "lateral_p", "kept", "told_apart", "spread", "spread_elsewhere"):
-        values = np.array([row[name] for row in rows if name in row], np.float64)
-        if len(values):
-            interval = mean_interval(values)
-            found[name] = {"mean": float(values.mean()), "ci95": None if interval is None else list(interval)}
-    return found
+def _means(rows: Sequence[PairRow]) -> dict[str, Estimate]:
+    names = ("frontal_change", "frontal_p", "lateral_p", "kept", "identified", "spread", "spread_elsewhere")
+    values = {name: [getattr(row, name) for row in rows if getattr(row, name) is not None] for name in names}
+    return {name: Estimate.of(np.array(found, np.float64)) for name, found in values.items() if found}

@@ -1,0 +1,102 @@
+"""Format dispatcher: what a given path is, and what folders and tables stand for."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ..core.errors import InputError
+from ..io.files import told_apart
+from ..volume.read import is_volume
+from .cohorts.rows import path_column, read_rows
+from .store import MANIFEST
+
+Kind = Literal["CT", "radiograph", "store", "table"]
+_ENDINGS = (".nii.gz", ".nii", ".zip", ".dcm", ".dicom", ".png", ".jpg", ".jpeg")
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input under the name of its study.
+
+    `view` is what a table says of it: pa, ap, lateral, anything else for unknown.
+    """
+
+    study: str
+    path: Path
+    view: str = ""
+
+    @property
+    def kind(self) -> Kind:
+        """See `kind_of`."""
+        return kind_of(self.path)
+
+
+def kind_of(path: str | Path) -> Kind:
+    """What is at `path`, by its name, and of a folder by what it holds."""
+    path = Path(path)
+    if path.suffix.lower() == ".csv":
+        return "table"
+    if (path / MANIFEST).is_file():
+        return "store"
+    return "CT" if is_volume(path) else "radiograph"
+
+
+def list_inputs(paths: Sequence[Path]) -> list[Input]:
+    """Inputs by name. A table stands for what it lists, a folder of NIfTI files for each of them.
+
+    Raises:
+        InputError: a table that cannot be read, has none of the columns, or a study named twice.
+    """
+    plain = [path for path in paths if kind_of(path) != "table"]
+    items = [Input(study, path) for study, path in study_names(scans(plain)).items()]
+    for table in (path for path in paths if kind_of(path) == "table"):
+        items += _rows(table)
+    names = [item.study for item in items]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(f"two inputs are called {twice[0]}; give them different names in a CSV's column study")
+    return items
+
+
+def scans(paths: Iterable[str | Path]) -> list[Path]:
+    """The paths, folders of NIfTI files replaced by their files; a folder of DICOM files is one scan."""
+    found: list[Path] = []
+    for path in map(Path, paths):
+        nifti = sorted([*path.glob("*.nii"), *path.glob("*.nii.gz")]) if path.is_dir() else []
+        found += nifti or [path]
+    return found
+
+
+def study_names(paths: Iterable[str | Path]) -> dict[str, Path]:
+    """A name for each input that is also a safe file name; a number distinguishes inputs of the same name.
+
+    The names depend on the order of the inputs only where two have the same name.
+    """
+    given = [Path(path) for path in paths]
+    return dict(zip(told_apart(map(study_name, given)), given, strict=True))
+
+
+def study_name(path: str | Path) -> str:
+    """The file's name without its ending, with everything but letters, digits, '.', '_' and '-' made a '-'."""
+    path = Path(path)
+    name = path.name or path.resolve().name
+    for ending in _ENDINGS:
+        if name.lower().endswith(ending) and len(name) > len(ending):
+            name = name[: -len(ending)]
+            break
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")
+    return name[:100] or "study"
+
+
+def _rows(table: Path) -> list[Input]:
+    """Paths in a table are relative to the table."""
+    rows = read_rows(table)
+    column = path_column(rows, table)
+    rows = [row for row in rows if row[column]]
+    names = study_names(table.parent / row[column] for row in rows)
+    return [
+        Input(row.get("study") or name, path, row.get("view", "").lower())
+        for row, (name, path) in zip(rows, names.items(), strict=True)
+    ]

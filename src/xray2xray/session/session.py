@@ -1,0 +1,219 @@
+"""A loaded model and what belongs to it; each study that goes through it becomes a `Result`, all in memory."""
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..core.device import pick_device
+from ..core.errors import InputError
+from ..core.evidence import VIRTUAL
+from ..evaluation.baselines import Baselines, baselines_beside, load_baselines
+from ..evaluation.metrics import Array
+from ..evaluation.ood import OutOfDistribution, out_of_distribution, reconstruction_error
+from ..io.model_folder import folder_of
+from ..models.adaptation import Adapter
+from ..models.input_statistics import FILE, InputStatistics
+from ..models.transitions.base import State
+from ..models.world_model import WorldModel
+from ..probing.probe import Probe, load_probes
+from ..projection.geometry import STANDARD_ARC, Geometry, preset
+from ..reporting.result import Finding, Result, Views
+from .about import versions
+from .study import Given, Study, View, open_input
+
+PROBED_FORM = "direct"  # the form whose features `evaluate probes` takes
+
+
+class Session:
+    """A world model with its input statistics, baselines, probes and adapter.
+
+    session = Session.open("tiny")
+    result = session.analyse("chest.png", volume_size=128)
+    result.predicted_p, result.volume, result.notes
+    """
+
+    def __init__(self, model: WorldModel, source: str | Path = "tiny", adapter: Adapter | None = None) -> None:
+        """`source`: the model's name or folder, where what belongs to it is read from when it is first needed."""
+        self.model, self.source, self.adapter = model, str(source), adapter
+        if adapter is not None and adapter.size != model.size:
+            raise InputError(f"the adapter makes views of {adapter.size} px, the model {source} takes {model.size}")
+
+    @classmethod
+    def open(
+        cls,
+        source: str | Path = "tiny",
+        form: str = "direct",
+        device: str = "auto",
+        adapter: str | Path | None = None,
+    ) -> "Session":
+        """Load a model and, if one is named, an adapter for radiographs.
+
+        Raises:
+            InputError: as `WorldModel.from_pretrained` and `Adapter.from_pretrained`; or an adapter for views of
+                another size.
+            UsageError: an unknown form, or a device that is not there.
+        """
+        device = pick_device(device)
+        model = WorldModel.from_pretrained(source, form=form, device=device)
+        return cls(model, source, None if adapter is None else Adapter.from_pretrained(adapter, device))
+
+    # ------------------------------------------------ what belongs to the model
+
+    @cached_property
+    def statistics(self) -> InputStatistics | None:
+        """Of the training frontals, where the model's folder has them."""
+        return InputStatistics.load(self.source) if (folder_of(self.source) / FILE).is_file() else None
+
+    @property
+    def geometry(self) -> Geometry:
+        """How the training views were taken; the preset `chest` where that is not known."""
+        return preset("chest", self.model.size) if self.statistics is None else self.statistics.geometry
+
+    @cached_property
+    def baselines(self) -> Baselines | None:
+        """Those in the model's folder, or the packaged ones, if they are of the same geometry."""
+        found = load_baselines(baselines_beside(self.source))
+        return found if found.geometry == self.geometry else None
+
+    @cached_property
+    def probes(self) -> tuple[dict[str, Probe], dict[str, Any] | None]:
+        """Probes and their table in the model's folder, as `evaluate probes` wrote them."""
+        folder = folder_of(self.source)
+        probes, table = folder / "probes.npz", folder / "probes.json"
+        if self.model.config.form != PROBED_FORM or not (probes.is_file() and table.is_file()):
+            return {}, None
+        try:
+            return load_probes(probes), json.loads(table.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise InputError(f"{table} cannot be read ({error}); write it again with evaluate probes") from None
+
+    # ------------------------------------------------ what is done with a study
+
+    def study(
+        self,
+        given: Given,
+        *,
+        series: str | None = None,
+        view: View = "auto",
+        name: str | None = None,
+        remove_couch: bool = False,
+    ) -> Study:
+        """What is given as a study of this model; see `study.open_input`."""
+        return open_input(
+            given,
+            self.geometry,
+            series,
+            view,
+            name=name,
+            model=self.source,
+            adapter=self.adapter,
+            remove_couch=remove_couch,
+        )
+
+    def analyse(
+        self,
+        given: Given,
+        *,
+        yaw_deg: Sequence[float] | None = None,
+        volume_size: int | None = None,
+        settings: Mapping[str, Any] | None = None,
+        series: str | None = None,
+        view: View = "auto",
+        name: str | None = None,
+        remove_couch: bool = False,
+    ) -> Result:
+        """Predict all views of the standard arc from one view; V encodes it once.
+
+        Args:
+            given: a path, the bytes of a file, grey values (h, w) of a radiograph, a `Volume` or a `Study`.
+            yaw_deg: angles that are wanted besides the standard arc (`Result.asked`).
+            volume_size: voxels along each edge of the volume, which is reconstructed when it is first read.
+            settings: kept in the result beside model, form and device.
+            series, view, name, remove_couch: see `study.open_input`.
+
+        Raises:
+            InputError: it cannot be used, or the truth is known but the model has no mean views to measure skill
+                against.
+        """
+        study = self.study(given, series=series, view=view, name=name, remove_couch=remove_couch)
+        baselines_p = {} if study.volume is None else self._simple_baselines(study)
+        state = self.model.observe([(study.view_p, study.input_yaw_deg)])
+        predicted_p = self.model.predict(state, STANDARD_ARC)[0]
+        truth_p = study.truth_p(STANDARD_ARC)
+        asked = None if yaw_deg is None else self._asked(study, state, predicted_p, truth_p, tuple(map(float, yaw_deg)))
+        return Result(
+            name=study.name,
+            source=study.source,
+            evidence_level=study.evidence_level,
+            geometry=study.geometry,
+            form=self.model.config.form,
+            input_p=study.view_p,
+            predicted_p=predicted_p,
+            input_yaw_deg=study.input_yaw_deg,
+            truth_p=truth_p,
+            ceiling_p=None if truth_p is None else self._ceiling(study, predicted_p, truth_p),
+            baselines_p=baselines_p,
+            asked=asked,
+            scan=study.volume,
+            volume_size=volume_size,
+            out_of_distribution=self._unlike_training(study, state),
+            findings=self._findings(study, state),
+            probes=self.probes[1] if study.evidence_level == VIRTUAL else None,
+            settings={"model": self.source, "device": str(self.model.device), **(settings or {})},
+            versions=versions(),
+            notes=study.notes,
+        )
+
+    def features(self, study: Study, kind: str = "volumetric", depth: int | None = None) -> Array:
+        """One vector (d,); see `WorldModel.features`."""
+        return self.model.features(study.view_p[None], kind, study.input_yaw_deg, depth)[0]
+
+    def _asked(
+        self, study: Study, state: State, predicted_p: Array, truth_p: Array | None, yaw_deg: tuple[float, ...]
+    ) -> Views:
+        if all(yaw in STANDARD_ARC for yaw in yaw_deg):
+            index = [STANDARD_ARC.index(yaw) for yaw in yaw_deg]
+            return Views(yaw_deg, predicted_p[index], None if truth_p is None else truth_p[index])
+        return Views(yaw_deg, self.model.predict(state, yaw_deg)[0], study.truth_p(yaw_deg))
+
+    def _ceiling(self, study: Study, predicted_p: Array, truth_p: Array) -> Array:
+        """V's reconstruction of the truth; at the input's angle the prediction is just that."""
+        other = np.array(STANDARD_ARC) != study.input_yaw_deg
+        ceiling_p = predicted_p.copy()
+        ceiling_p[other] = self.model.reconstruct_views(truth_p[other])
+        return ceiling_p
+
+    def _unlike_training(self, study: Study, state: State) -> OutOfDistribution | None:
+        if self.statistics is None:
+            return None
+        error = reconstruction_error(study.view_p, self.model.decode(state.observations[0].latents)[0])
+        return out_of_distribution(float(error), self.statistics.error_quantiles)
+
+    def _findings(self, study: Study, state: State) -> tuple[Finding, ...]:
+        """What probes read from a virtual patient's input, beside what was planted; none of real people."""
+        probes, _ = self.probes
+        if study.evidence_level != VIRTUAL or not probes:
+            return ()
+        vectors = self.model.features(state=state)
+        return tuple(
+            Finding(
+                label,
+                float(probe.probability(vectors, study.evidence_level)[0]),
+                bool(study.labels[label]) if label in study.labels else None,
+            )
+            for label, probe in probes.items()
+        )
+
+    def _simple_baselines(self, study: Study) -> dict[str, Array]:
+        """What needs no network and no training cohort: the mean patient, and the input itself at every angle."""
+        if self.baselines is None or self.baselines.geometry != study.geometry:
+            raise InputError(
+                f"the model {self.source} has no mean views of {study.geometry.size} pixels to be compared with; make "
+                f"them with `xray2xray evaluate baselines --views STORE --source MODEL --out MODEL/baselines.npz`"
+            )
+        mean_p = self.baselines.mean_views.astype(np.float32) / 4096
+        return {"mean_view": mean_p, "copy_input": np.broadcast_to(study.view_p, mean_p.shape)}
