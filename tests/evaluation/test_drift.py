@@ -1,11 +1,9 @@
-"""The ways along the arc, of real small models that have learned nothing."""
+"""Roll-outs along the arc, of real small models that have learned nothing."""
 
 from collections.abc import Callable
 
 import numpy as np
 import pytest
-import torch
-from xray2xray.models.transitions.action import Action
 
 from xray2xray.core.evidence import VIRTUAL
 from xray2xray.evaluation import metrics
@@ -24,27 +22,32 @@ def views_p(ellipsoid_views: Cohort) -> np.ndarray:
 
 def test_each_step_starts_from_the_last_prediction(small_models: dict[str, WorldModel], views_p: np.ndarray) -> None:
     model = small_models["direct"]
-    start = model.state(views_p[:2, 0])
-    walked = free_running(model, start, [-90.0, -60.0, -30.0])
-    by_hand = model.step(start, Action.between(-90, -60, 2, model.device))
-    torch.testing.assert_close(walked[:, 0], by_hand)
-    torch.testing.assert_close(walked[:, 1], model.step(by_hand, Action.between(-60, -30, 2, model.device)))
-    jumped = model.roll_out(start, -90.0, (-60.0, -30.0))
-    torch.testing.assert_close(walked[:, 0], jumped[:, 0])
-    assert not torch.allclose(walked[:, 1], jumped[:, 1], atol=1e-3), "the second step is not a jump from the input"
+    rolled = free_running(model, views_p[:2, 0], [-90.0, -60.0, -30.0])
+    first = model.prediction(model.observe([(views_p[:2, 0], -90.0)]), [-60.0])[:, 0]
+    np.testing.assert_allclose(rolled[:, 0], unit(first.pixels(model.vision).numpy()), atol=1e-5)
+    second = model.predict(model.observe([(first, -60.0)]), [-30.0])
+    np.testing.assert_allclose(rolled[:, 1:], unit(second), atol=1e-5)
+    directly = unit(model.imagine(views_p[:2, 0], -90.0, [-30.0]))
+    assert not np.allclose(rolled[:, 1:], directly, atol=1e-3), "the second step is not predicted from the input"
 
 
-def test_every_way_of_direct(small_models: dict[str, WorldModel], views_p: np.ndarray) -> None:
+def test_a_form_without_steps_predicts_directly_and_in_strides(
+    small_models: dict[str, WorldModel], views_p: np.ndarray
+) -> None:
     found = routes(small_models["direct"], views_p[:2, 0])
-    assert {name: len(yaw) for name, (yaw, _) in found.items()} == {"jump": 36, "steps_of_5": 36, "steps_of_30": 6}
+    assert {name: len(yaw) for name, (yaw, _) in found.items()} == {
+        "direct_prediction": 36,
+        "steps_of_5": 36,
+        "steps_of_30": 6,
+    }
     assert found["steps_of_30"][0] == [-60, -30, 0, 30, 60, 90]
     for yaw_deg, views in found.values():
         assert views.shape == (2, len(yaw_deg), 16, 16)
-    first = found["jump"][1][:, 0]
+    first = found["direct_prediction"][1][:, 0]
     np.testing.assert_allclose(found["steps_of_5"][1][:, 0], first, atol=1e-5)
 
 
-def test_the_autoregressive_form_rolls_out(small_models: dict[str, WorldModel], views_p: np.ndarray) -> None:
+def test_a_form_of_steps_has_one_roll_out(small_models: dict[str, WorldModel], views_p: np.ndarray) -> None:
     model = small_models["autoregressive"]
     (name, (yaw_deg, views)), *others = routes(model, views_p[:2, 0]).items()
     assert (name, tuple(yaw_deg), others) == ("steps_of_5", AHEAD_DEG, [])
@@ -55,12 +58,12 @@ def test_scores_at_each_angle(small_models: dict[str, WorldModel], views_p: np.n
     model, truth = small_models["direct"], unit(views_p)
     names = [str(i) for i in range(len(views_p))]
     drift = measure_drift(model, views_p, names, VIRTUAL, truth.mean(axis=0))
-    assert set(drift.routes) == {"jump", "steps_of_5", "steps_of_30"}
+    assert set(drift.routes) == {"direct_prediction", "steps_of_5", "steps_of_30"}
     assert drift.baselines["mean_view"].r2.mean == pytest.approx(0)
     copied = drift.baselines["copy_input"].psnr.per_angle
     assert list(copied) == [f"{yaw:g}" for yaw in AHEAD_DEG]
     assert copied["-45"] == pytest.approx(metrics.psnr(truth[:, 0], truth[:, STANDARD_ARC.index(-45.0)]).mean())
     predicted = unit(model.imagine(views_p[:, 0], -90.0, [60.0]))[:, 0]
     at_60 = metrics.psnr(predicted, truth[:, STANDARD_ARC.index(60.0)]).mean()
-    assert drift.routes["jump"].psnr.per_angle["60"] == pytest.approx(at_60, abs=1e-3)
+    assert drift.routes["direct_prediction"].psnr.per_angle["60"] == pytest.approx(at_60, abs=1e-3)
     assert list(drift.routes["steps_of_30"].psnr.per_angle) == ["-60", "-30", "0", "30", "60", "90"]

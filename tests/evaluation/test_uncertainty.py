@@ -67,7 +67,8 @@ def test_posterior_over_prior(found, views_p: np.ndarray) -> None:
 
 
 def test_a_mixed_chest_takes_every_view_from_another_sample(sampled_model: WorldModel, views_p: np.ndarray) -> None:
-    sets = list(_chests(sampled_model, views_p[0], seed=3, number=0))
+    state = sampled_model.observe([(views_p[0, FRONTAL], 0.0)])
+    sets = list(_chests(sampled_model, state, views_p[0], seed=3, number=0))
     assert [name for name, _ in sets] == ["truth", "prediction", "sample", "sample", "mixed"]
     first, second, mixed = (views for _, views in sets[2:])
     assert mixed[0] == pytest.approx(first[0], abs=1e-4)

@@ -6,18 +6,15 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from ..io.files import progress
-from ..models.transitions.action import Action
-from ..models.transitions.autoregressive import AutoregressiveTransition
 from ..projection.geometry import STANDARD_ARC
 from .metrics import Array, unit
 from .predictors import CopyInput, MeanView
 from .scoring import Block, Cohort, Scores, block, score, stack
 
 if TYPE_CHECKING:
+    from ..models.transitions.base import Views
     from ..models.world_model import WorldModel
 
 START_DEG, AHEAD_DEG = STANDARD_ARC[0], STANDARD_ARC[1:]
@@ -36,39 +33,33 @@ class Drift:
     baselines: dict[str, Block]
 
 
-def free_running(model: "WorldModel", start: Tensor, path_deg: Sequence[float]) -> Tensor:
-    """States (b, t, ...) at the angles of `path_deg` after its first: each predicted from the one predicted before.
+def free_running(model: "WorldModel", views_p: Array, path_deg: Sequence[float]) -> Array:
+    """Unit views (b, t, h, w) at the angles of `path_deg` after its first, each predicted from the last one.
 
     Args:
-        start: the state (b, ...) at the first angle of the path, of the real view.
+        views_p: the real views (b, h, w) at the first angle of the path.
     """
-    states = [start]
+    found: list[Array] = []
+    latest: Array | Views = views_p
     for here, there in pairwise(path_deg):
-        states.append(model.step(states[-1], Action.between(here, there, len(start), model.device)))
-    return torch.stack(states[1:], dim=1)
+        latest = model.prediction(model.observe([(latest, here)]), [there])[:, 0]
+        found.append(unit(latest.pixels(model.vision).cpu().numpy()))
+    return np.stack(found, axis=1)
 
 
 def routes(model: "WorldModel", views_p: Array) -> dict[str, Route]:
-    """Every way from the views (b, h, w) at -90 degrees to +90.
+    """Every roll-out from the views (b, h, w) at -90 degrees to +90.
 
-    `direct` jumps from the real view to each angle, or walks in strides, each on its own last prediction. The
-    autoregressive form has one way, its roll-out: jumps, if it was taught to, or 36 steps of 5 degrees, with the real
-    view as an anchor where it was trained with one.
+    A form that predicts every angle from the real view does so (`direct_prediction`), and also goes in strides, each
+    from its own last prediction. A form that goes in steps of its own has one roll-out, these steps.
     """
-    start = model.state(views_p)
-
-    def seen(states: Tensor) -> Array:
-        views = model.decode(states.flatten(0, 1))
-        return unit(views).reshape(*states.shape[:2], *views.shape[1:])
-
-    rolled = seen(model.roll_out(start, START_DEG, AHEAD_DEG))
-    if isinstance(model.transition, AutoregressiveTransition):
-        jumps = model.transition.config.actions == "jump"
-        return {"jump" if jumps else "steps_of_5": (AHEAD_DEG, rolled)}
-    found: dict[str, Route] = {"jump": (AHEAD_DEG, rolled)}
+    ahead = unit(model.predict(model.observe([(views_p, START_DEG)]), AHEAD_DEG))
+    if step := model.transition.step_deg:
+        return {f"steps_of_{step:g}": (AHEAD_DEG, ahead)}
+    found: dict[str, Route] = {"direct_prediction": (AHEAD_DEG, ahead)}
     for stride in STRIDES_DEG:
         path = np.arange(START_DEG, -START_DEG + 1, stride).tolist()
-        found[f"steps_of_{stride}"] = (path[1:], seen(free_running(model, start, path)))
+        found[f"steps_of_{stride}"] = (path[1:], free_running(model, views_p, path))
     return found
 
 

@@ -101,15 +101,15 @@ def embed_candidates(
 
     for batch in batches(cases, BATCH):
         views_p = np.stack([case.views_p for case in batch])
-        frontal_p, true_p = views_p[:, 0], views_p[:, 1:]
+        frontal_p = views_p[:, 0]
         latents = np.stack([vision.encode(one)[0].cpu().numpy() for one in views_p])
-        for space, views in (("latents", latents), ("pixels", unit(views_p)), ("row_sums", views_p.sum(axis=-1))):
-            keep(space, TRUTH, views[:, 1:])
-            keep(space, COPY, np.repeat(views[:, :1], len(at), axis=1))
+        for space, true in (("latents", latents), ("pixels", unit(views_p)), ("row_sums", views_p.sum(axis=-1))):
+            keep(space, TRUTH, true[:, 1:])
+            keep(space, COPY, np.repeat(true[:, :1], len(at), axis=1))
         for form, model in models.items():
-            states = model.roll_out(model.state(frontal_p), 0.0, RETRIEVAL_YAW_DEG)
-            keep("latents", form, model.latents(states).cpu().numpy())
-            keep("pixels", form, unit(model.decode(states.flatten(0, 1))).reshape(true_p.shape))
+            views = model.prediction(model.observe([(frontal_p, 0.0)]), RETRIEVAL_YAW_DEG)
+            keep("latents", form, views.latents(model.vision).cpu().numpy())
+            keep("pixels", form, unit(views.pixels(model.vision).cpu().numpy()))
         for name, predictor in predictors.items():
             keep("pixels", name, predictor.predict(unit(frontal_p))[:, at])
     if sum(map(len, parts["pixels"].get(TRUTH, []))) < 2:

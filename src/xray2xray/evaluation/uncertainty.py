@@ -33,6 +33,7 @@ from .spread import (
 )
 
 if TYPE_CHECKING:
+    from ..models.transitions.base import State
     from ..models.world_model import WorldModel
 
 SCORED_DEG = (-90.0, -60.0, -30.0, -10.0, 10.0, 30.0, 60.0, 90.0)
@@ -236,8 +237,9 @@ def measure(
     for number, case in enumerate(cases):
         group = found.setdefault(case.evidence_level, Found())
         frontal, truth = case.views_p[FRONTAL], case.views_p[at]
-        mean = model.imagine(frontal, yaw_deg=SCORED_DEG)
-        drawn = model.imagine(frontal, yaw_deg=SCORED_DEG, generator=_generator(seed, number), samples=samples)
+        state = model.observe([(frontal, 0.0)])
+        mean = model.predict(state, SCORED_DEG)[0]
+        drawn = model.sample(state, SCORED_DEG, _generator(seed, number), samples)[:, 0]
         regions = _regions(case, mean, at)
         _add(group.marginals, "sampler", of_samples(drawn, truth, regions, seed + number))
         _add(group.energy, "sampler", energy_score(drawn.reshape(samples, -1), truth.ravel()))
@@ -254,7 +256,7 @@ def measure(
         group.variances.append(drawn.var(axis=0, ddof=1))
         group.regions.append(regions)
         if len(group.names) < CONSISTENT:
-            for name, views in _chests(model, case.views_p, seed, number):
+            for name, views in _chests(model, state, case.views_p, seed, number):
                 _add(group.consistency, name, consistency(views, geometry))
         if len(group.names) < pictures:
             examples.append(
@@ -322,21 +324,14 @@ def _regions(case: Case, mean: Array, at: Sequence[int]) -> np.ndarray:
     return np.stack([body, lung, body & ~lung])
 
 
-def _chests(model: "WorldModel", truth: Array, seed: int, number: int) -> Iterable[tuple[str, Array]]:
+def _chests(model: "WorldModel", state: "State", truth: Array, seed: int, number: int) -> Iterable[tuple[str, Array]]:
     """Sets of views of the whole arc whose consistency is compared. `mixed` takes every view from another sample: what
     samples would be without one noise for all angles."""
-    count = len(STANDARD_ARC)
     yield "truth", truth
-    yield "prediction", model.imagine(truth[FRONTAL])
-    drawn = model.imagine(truth[FRONTAL], generator=_generator(seed, number), samples=CONSISTENT)
-    yield from (("sample", one) for one in drawn)
+    yield "prediction", model.predict(state)[0]
+    yield from (("sample", one[0]) for one in model.sample(state, STANDARD_ARC, _generator(seed, number), CONSISTENT))
     generator = _generator(seed, number)
-    yield (
-        "mixed",
-        np.concatenate(
-            [model.imagine(truth[FRONTAL], yaw_deg=STANDARD_ARC[i : i + 1], generator=generator) for i in range(count)]
-        ),
-    )
+    yield "mixed", np.concatenate([model.sample(state, [yaw], generator)[0] for yaw in STANDARD_ARC])
 
 
 def _endpoint(name: str, views_p: Array, geometry: Geometry) -> float:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, get_args
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -246,16 +246,10 @@ class Mirrored:
         return self.model.reconstruct_views(views_p, quantised)
 
 
-def forms() -> tuple[str, ...]:
-    """The forms of M there are."""
-    from ..models.world_model import Form
-
-    return get_args(Form)
-
-
 def forms_of(source: str | Path) -> list[str]:
     """The forms that a model folder holds."""
     from ..io.model_folder import folder_of, read_config
+    from ..models.transitions.registry import forms
 
     config = read_config(folder_of(source))
     return [form for form in forms() if form in config]
@@ -267,6 +261,7 @@ def load_models(source: str | Path, names: Sequence[str] = (), device: str = "cp
     Raises:
         UsageError: there is no such form.
     """
+    from ..models.transitions.registry import forms
     from ..models.world_model import WorldModel
 
     if unknown := [name for name in names if name not in forms()]:
