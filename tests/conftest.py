@@ -19,6 +19,8 @@ SLOW = (
     "commands/test_verbs.py",
     "evaluation/",
     "experiments/",
+    "phantoms/test_burden.py",
+    "phantoms/test_patient.py",
     "reconstruction/",
     "session/",
     "test_docs.py",
