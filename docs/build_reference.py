@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import xray2xray
 from xray2xray.commands.options import description, field_help, flag
 from xray2xray.commands.registry import verbs
+
+import xray2xray
 
 FOLDER = Path(__file__).resolve().parent / "reference"
 HEAD = "<!-- written by docs/build_reference.py; change the docstrings instead -->\n"
@@ -24,9 +25,9 @@ def command_line() -> str:
     parts = [
         HEAD,
         "# Command line\n",
-        "`xray2xray VERB --help` shows the same. Every verb also takes `--config FILE` (options from a YAML file, such as the "
-        "`config.yaml` of an earlier run; the command line overrides it), `--quiet` and `--verbose`. Exit codes: 0 done, 1 failed, "
-        "2 wrong usage or refused.\n",
+        "`xray2xray VERB --help` shows the same. Every verb also takes `--config FILE` (options from a YAML file, such as\n"
+        "the `config.yaml` of an earlier run; the command line overrides it), `--quiet` and `--verbose`. Exit codes: 0 done,\n"
+        "1 failed, 2 wrong usage or refused.\n",
         "".join(f"- [`{name}`](#{name.replace(' ', '-')})\n" for name in verbs()),
     ]
     for name, verb in verbs().items():

@@ -1,4 +1,4 @@
-"""What README and docs say is true: links resolve, commands exist, every block of the first pages runs, words are plain."""
+"""What README and docs say is true: links resolve, commands exist, blocks run, words are plain."""
 
 import csv
 import glob
@@ -81,7 +81,8 @@ def test_commands_are_understood(document: str) -> None:
 
 @pytest.mark.parametrize("document", [one for one in DOCUMENTS if one not in ("CHANGELOG.md", "docs/research-log.md")])
 def test_words_are_plain(document: str) -> None:
-    assert re.findall(WORDS, read(document)) == []
+    prose = re.sub(r"^```.*?^```|^    .*$|`[^`\n]+`|\]\([^)]*\)", "", read(document), flags=re.M | re.S)
+    assert re.findall(WORDS, prose) == []
 
 
 @pytest.mark.parametrize(
