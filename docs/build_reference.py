@@ -16,6 +16,10 @@ import xray2xray
 
 FOLDER = Path(__file__).resolve().parent / "reference"
 HEAD = "<!-- written by docs/build_reference.py; change the docstrings instead -->\n"
+ABOUT = """`xray2xray VERB --help` shows the same. Every verb also takes `--config FILE` (options from a YAML file, such as
+the `config.yaml` of an earlier run; the command line overrides it), `--quiet` and `--verbose`. Exit codes: 0 done,
+1 failed, 2 wrong usage or refused.
+"""
 POSITIONAL = ("inputs", "folder")
 MODULES = ("projection", "reconstruction", "volume", "radiograph")  # rooms whose package offers names of its own
 
@@ -25,9 +29,7 @@ def command_line() -> str:
     parts = [
         HEAD,
         "# Command line\n",
-        "`xray2xray VERB --help` shows the same. Every verb also takes `--config FILE` (options from a YAML file, such as\n"
-        "the `config.yaml` of an earlier run; the command line overrides it), `--quiet` and `--verbose`. Exit codes: 0 done,\n"
-        "1 failed, 2 wrong usage or refused.\n",
+        ABOUT,
         "".join(f"- [`{name}`](#{name.replace(' ', '-')})\n" for name in verbs()),
     ]
     for name, verb in verbs().items():

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["tests.ellipsoid_chest", "tests.small_models"]  # fixtures that several rooms need
+
 # before torch or numba are imported: workers that each take all cores slow each other down
 if "PYTEST_XDIST_WORKER" in os.environ:
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):

@@ -3,7 +3,8 @@ import pytest
 from scipy.optimize import minimize
 
 from xray2xray.core.errors import InputError
-from xray2xray.probing.cox import MANY, CoxHead, PartialLikelihood, breslow, fit_cox
+from xray2xray.probing.cox import MANY, PartialLikelihood, breslow, fit_cox
+from xray2xray.probing.survival import CoxHead
 from xray2xray.statistics.life_tables import kaplan_meier
 
 # Six patients whose partial likelihood is solved by hand in Therneau and Grambsch, Modeling Survival Data, 2000, E.1

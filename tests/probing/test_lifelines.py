@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from xray2xray.probing.cox import CoxHead
+from xray2xray.probing.survival import CoxHead
 from xray2xray.statistics.concordance import harrell_c
 from xray2xray.statistics.life_tables import aalen_johansen, kaplan_meier
 

@@ -139,7 +139,6 @@ def render(
     out: str | Path,
     procedural: int = 0,
     seed: int = 0,
-    warps: int = 0,
     geometry: str = "chest",
     size: int = 128,
     yaw_deg: list[float] | None = None,
@@ -159,8 +158,6 @@ def render(
         out: the view store.
         procedural: how many procedural patients to render besides.
         seed: the first procedural patient's seed; the others follow it.
-        warps: how many warped copies of every CT to render besides it, each with a procedural patient's outline and
-            without the couch; their label source_ct names the CT, and training keeps them on one side with it.
         geometry: how the views are taken: chest, portable_ap, xwin, x2ct or parallel.
         size: pixels along each side of a view.
         yaw_deg: angles in degrees (default: the standard arc, -90 to 90 in steps of 5).
@@ -170,25 +167,22 @@ def render(
         overwrite: begin anew instead of going on.
     """
     options = dict(locals())
-    from ..data.rendering import Job, procedural_study, render_jobs, warp_job
+    from ..data.rendering import Job, procedural_study, render_jobs
     from ..data.store import ViewStore
     from ..projection.geometry import STANDARD_ARC, preset
     from ..session.study import study_names
 
     paths = as_paths(inputs)
-    _at_least(0, procedural=procedural, seed=seed, warps=warps)
+    _at_least(0, procedural=procedural, seed=seed)
     _at_least(1, workers=workers)
     _at_least(8, size=size)
     if not paths and not procedural:
         raise UsageError("nothing to render: name chest CTs or ask for --procedural N patients")
-    if warps and not paths:
-        raise UsageError("--warps makes copies of chest CTs; name some")
     check_inputs(paths, out)
     names = [procedural_study(one) for one in range(seed, seed + procedural)]
-    scans = [
+    jobs = [
         Job(study, str(path), series=series, remove_couch=remove_couch) for study, path in study_names(paths).items()
     ]
-    jobs = [job for scan in scans for job in (scan, *(warp_job(scan, n) for n in range(1, warps + 1)))]
     jobs += [Job(name, name, seed=one, remove_couch=remove_couch) for one, name in enumerate(names, seed)]
 
     store = ViewStore.create(out, preset(geometry, size), overwrite, resume=not overwrite)
@@ -220,17 +214,14 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
 ) -> dict[str, Any]:
-    """Train a world model from a view store: V, both forms of M, a sampler. Or learn to turn views from a CSV.
+    """Train a world model from a view store: V, both forms of M, a sampler.
 
     The result is the folder model/ in the output folder, which `--source` of the other verbs takes; beside it every
-    stage keeps metrics.jsonl, pictures and a checkpoint. Stages may be trained one by one into the same folder. From a
-    CSV (docs/pairs.md) model/ holds a transition between pictures instead, for Python's `read_transition`; it is
-    trained on the CPU, and needs neither stages nor presets.
+    stage keeps metrics.jsonl, pictures and a checkpoint. Stages may be trained one by one into the same folder.
 
     Args:
         views: view stores made by `render`, with the standard arc of every study (of the first, some patients are held
-            out and looked at); or a CSV with the columns study, yaw_deg, image (and patient, split) of at least two
-            views of every study.
+            out and looked at).
         out: the output folder.
         stage: all, vision (V), direct or autoregressive (M), or sampler (what the direct form leaves open).
         preset: the size of the networks and how long they are trained.
@@ -264,8 +255,6 @@ def train(
     if recipe is not None and preset != "tiny":
         raise UsageError(f"--recipe says what --preset {preset} would; name the preset in {recipe}")
     chosen = None if recipe is None else read_recipe(recipe)
-    if any(path.suffix.lower() == ".csv" for path in stores):
-        return _train_posed(stores, options)
     fresh = overwrite or not (out / RECIPE).exists()  # a folder with a recipe takes further stages
     if fresh:
         check_out(out, overwrite)
@@ -293,34 +282,6 @@ def train(
             chosen,
         )
     say(f"the model is in {model}; use it with --source {model}")
-    return {"out": str(out), "model": str(model)}
-
-
-def _train_posed(tables: Sequence[Path], options: dict[str, Any]) -> dict[str, Any]:
-    """`train` from a CSV of posed views."""
-    from ..experiments.pairs.table import read_posed
-    from ..experiments.pairs.train import train_posed
-
-    if options["stage"] != "all" or options["preset"] != "tiny" or options["start"] or options["recipe"]:
-        raise UsageError("--stage, --preset, --recipe and --start are for view stores; a CSV has one way of training")
-    if len(tables) > 1 or options["shares"]:
-        raise UsageError("give one CSV of posed views, and nothing beside it")
-    out = Path(options["out"])
-    if not options["resume"]:
-        check_out(out, options["overwrite"])
-        read_posed(tables[0])  # before an earlier run is emptied
-        prepare_out(out, options["overwrite"])
-    write_config(out / CONFIG, "train", {**options, "overwrite": False})
-    with gone_if_empty(out):
-        model = train_posed(
-            tables[0],
-            out,
-            steps=options["steps"],
-            resume=options["resume"],
-            seed=options["seed"],
-            limit=options["limit"],
-        )
-    say(f"the transition is in {model}; read it with xray2xray.experiments.pairs.posed_file.read_transition")
     return {"out": str(out), "model": str(model)}
 
 

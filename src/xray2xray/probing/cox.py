@@ -7,8 +7,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from ..statistics.newton import newton
-from .head import Array, row_space
-from .survival import Followed, SurvivalHead
+from .head import Array
 
 MANY = 300  # features: a Hessian costs their number squared
 
@@ -100,44 +99,9 @@ def _descend(likelihood: PartialLikelihood, x: Array, penalty: float) -> Array:
     return found.x
 
 
-def held_out_cox(train: Followed, test: Followed, penalty: float) -> float:
-    """Minus the partial log likelihood of held-out patients."""
-    weights = fit_cox(train.x, train.time, train.event == 1, penalty)
-    return -PartialLikelihood.of(test.time, test.event == 1).value(test.x @ weights)
-
-
 def breslow(score: Array, time: Array, died: NDArray[np.bool_]) -> tuple[Array, Array]:
     """Event times (k,) and how far the cumulative baseline hazard rises at each (Breslow, 1972)."""
     times, events = np.unique(time[died], return_counts=True)
     order = np.argsort(time, kind="stable")
     at_risk = np.cumsum(np.exp(score[order])[::-1])[::-1]
     return times, events / at_risk[np.searchsorted(time[order], times, side="left")]
-
-
-class CoxHead(SurvivalHead):
-    """Cox regression of event 1; every other end counts as censoring, so its risks are of a world without them.
-
-    Attributes:
-        weights_: (d,), log hazard ratio of one standard deviation of a feature.
-        times_, jumps_: (k,), the baseline hazard of `breslow`; penalty_: as chosen.
-    """
-
-    weights_: Array
-    times_: Array
-    jumps_: Array
-    penalty_: float
-
-    def _fit(self, train: Followed, owner: NDArray[np.intp]) -> None:
-        died = train.event == 1
-        coordinates, basis = row_space(train.x)
-        reduced = train._replace(x=coordinates)
-        self.penalty_ = self._choose(reduced, owner, held_out_cox)
-        self.weights_ = fit_cox(coordinates, train.time, died, self.penalty_) @ basis
-        self.times_, self.jumps_ = breslow(train.x @ self.weights_, train.time, died)
-
-    def _risk(self, x: Array) -> Array:
-        return x @ self.weights_
-
-    def _survival(self, x: Array, times: Array) -> Array:
-        cumulative = np.append(0, np.cumsum(self.jumps_))[np.searchsorted(self.times_, times, side="right")]
-        return np.exp(-np.outer(np.exp(self._risk(x)), cumulative))

@@ -1,13 +1,12 @@
-"""What the time-to-event heads share: they learn from features (n, d), times and events, and predict risk over time.
+"""A time-to-event head: it learns from features (n, d), times and events, and predicts risk over time.
 
 A head standardises its features and chooses an L2 penalty on a quarter of the training patients, as a `Probe` does.
 Losses are means over rows, so a penalty means the same for any number of them. Events: 0 censored, 1 the event, 2 and
-more another end that rules it out, such as death; see `evaluation.statistics.checks.follow_up`.
+more another end that rules it out, such as death; see `statistics.checks.follow_up`.
 """
 
 import zipfile
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -19,7 +18,8 @@ from ..core.evidence import VIRTUAL
 from ..io.files import write_npz
 from ..statistics.checks import follow_up
 from ..statistics.concordance import harrell_c
-from .head import Array, feature_rows, refuse_real, standardisation
+from .cox import PartialLikelihood, breslow, fit_cox
+from .head import Array, feature_rows, refuse_real, row_space, standardisation
 
 FORMAT = "xray2xray-survival"
 PENALTIES = tuple(float(p) for p in np.logspace(2, -4, 13))  # the strongest first: it wins a tie
@@ -38,8 +38,8 @@ class Followed(NamedTuple):
         return Followed(self.x[rows], self.time[rows], self.event[rows])
 
 
-class SurvivalHead(ABC):
-    """A head for the time to one event; attributes that end with `_` exist once it is fitted.
+class CoxHead:
+    """Cox regression of event 1; every other end counts as censoring, so its risks are of a world without them.
 
     Args:
         label: what it predicts, such as `cvd`.
@@ -47,11 +47,20 @@ class SurvivalHead(ABC):
         rung: of the evidence ladder, on which it is trained.
         penalty: of the squared weights; None chooses one.
         seed: of the split on which it is chosen.
+
+    Attributes, once it is fitted:
+        mean_, scale_: (d,), of the features; weights_: (d,), log hazard ratio of one standard deviation of a feature.
+        times_, jumps_: (k,), the baseline hazard of `breslow`; penalty_: as chosen.
+        last_: the end of follow-up, beyond which nothing is predicted.
     """
 
     mean_: Array
     scale_: Array
-    last_: float  # the end of follow-up, beyond which nothing is predicted
+    weights_: Array
+    times_: Array
+    jumps_: Array
+    penalty_: float
+    last_: float
 
     def __init__(
         self,
@@ -94,17 +103,11 @@ class SurvivalHead(ABC):
         self._fit(Followed((x - self.mean_) / self.scale_, t, e), owner)
         return self
 
-    @abstractmethod
-    def _fit(self, train: Followed, owner: NDArray[np.intp]) -> None: ...
-
-    @abstractmethod
-    def _risk(self, x: Array) -> Array: ...
-
-    @abstractmethod
-    def _survival(self, x: Array, times: Array) -> Array: ...
-
-    def _incidence(self, x: Array, times: Array) -> Array:
-        return 1 - self._survival(x, times)
+    def _fit(self, train: Followed, owner: NDArray[np.intp]) -> None:
+        coordinates, basis = row_space(train.x)
+        self.penalty_ = self._choose(train._replace(x=coordinates), owner)
+        self.weights_ = fit_cox(coordinates, train.time, train.event == 1, self.penalty_) @ basis
+        self.times_, self.jumps_ = breslow(train.x @ self.weights_, train.time, train.event == 1)
 
     def predict_risk(self, features: ArrayLike, rung: str = VIRTUAL) -> Array:
         """A number that orders patients, float64 (n,), higher for an earlier event.
@@ -117,19 +120,21 @@ class SurvivalHead(ABC):
             UsageError: the head is not fitted, or a real radiograph for a head of virtual patients.
             InputError: features of another width, or NaN.
         """
-        return self._risk(self._rows(features, rung))
+        return self._rows(features, rung) @ self.weights_
 
     def predict_survival(self, features: ArrayLike, times: ArrayLike, rung: str = VIRTUAL) -> Array:
-        """Probability to be free of the event (and of other ends, if the head models them) at `times` (t,), (n, t).
+        """Probability to be free of the event at `times` (t,), float64 (n, t).
 
         Raises:
             UsageError, InputError: as `predict_risk`, or a time is negative or after the end of follow-up.
         """
-        return self._survival(self._rows(features, rung), self._times(times))
+        log_hazard, t = self.predict_risk(features, rung), self._times(times)
+        cumulative = np.append(0, np.cumsum(self.jumps_))[np.searchsorted(self.times_, t, side="right")]
+        return np.exp(-np.outer(np.exp(log_hazard), cumulative))
 
     def predict_incidence(self, features: ArrayLike, times: ArrayLike, rung: str = VIRTUAL) -> Array:
         """Probability of the event by `times` (t,), float64 (n, t). Raises as `predict_survival`."""
-        return self._incidence(self._rows(features, rung), self._times(times))
+        return 1 - self.predict_survival(features, times, rung)
 
     def score(self, features: ArrayLike, time: ArrayLike, event: ArrayLike, rung: str = VIRTUAL) -> float:
         """Harrell's C of the predicted risk. Raises as `predict_risk` and `harrell_c`."""
@@ -181,9 +186,7 @@ class SurvivalHead(ABC):
             raise InputError(f"{self._name}: follow-up lasted from 0 to {self.last_:g}, so there is no risk at {t}")
         return t
 
-    def _choose(
-        self, train: Followed, owner: NDArray[np.intp], held_out_loss: Callable[[Followed, Followed, float], float]
-    ) -> float:
+    def _choose(self, train: Followed, owner: NDArray[np.intp]) -> float:
         """The penalty: the one that was asked for, or the best on held-out patients with and without the event."""
         had = np.bincount(owner, train.event == 1) > 0
         if had.sum() < MINIMUM:
@@ -194,4 +197,10 @@ class SurvivalHead(ABC):
         groups = [rng.permutation(np.flatnonzero(had == kind)) for kind in (True, False)]
         held = np.isin(owner, np.concatenate([g[: round(HELD_OUT * len(g))] for g in groups]))
         inner, test = train.take(np.flatnonzero(~held)), train.take(np.flatnonzero(held))
-        return min(PENALTIES, key=lambda penalty: held_out_loss(inner, test, penalty))
+        return min(PENALTIES, key=lambda penalty: _held_out_loss(inner, test, penalty))
+
+
+def _held_out_loss(train: Followed, test: Followed, penalty: float) -> float:
+    """Minus the partial log likelihood of held-out patients."""
+    weights = fit_cox(train.x, train.time, train.event == 1, penalty)
+    return -PartialLikelihood.of(test.time, test.event == 1).value(test.x @ weights)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from xray2xray.experiments.pairs import real_pairs
+from xray2xray.experiments.pairs import __main__ as real_pairs
 
 
 @pytest.fixture

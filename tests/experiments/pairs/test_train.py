@@ -7,14 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from xray2xray.commands import api
+from tests.blobs import blob_views
 from xray2xray.core.errors import InputError, UsageError
 from xray2xray.experiments.pairs import train as posed_module
 from xray2xray.experiments.pairs.posed_file import read_transition
 from xray2xray.experiments.pairs.train import RowsObjective, train_posed
 from xray2xray.training import loop
-
-from .conftest import blob_views
 
 STUDIES, TRAINED, SIZE = 40, 30, 32
 
@@ -55,9 +53,9 @@ def test_unseen_laterals_are_better_than_their_mean(trained, cohort):
     assert missed < 0.9 * (model.mean_view(yaw_deg) - truth).square().mean()
 
 
-def test_what_is_left_out_is_said(cohort, tmp_path, capsys):
+def test_what_is_left_out_is_said(cohort, tmp_path, caplog):
     train_posed(cohort, tmp_path, size=SIZE, steps=1)
-    said = capsys.readouterr().err
+    said = caplog.text
     assert "left out: alone: one view only" in said
     assert "left out: sideways: no view at 0 degrees" in said
 
@@ -104,42 +102,21 @@ def test_refusals(cohort, trained):
         train_posed(cohort, trained.parent / "none", given_yaw_deg=30.0, size=SIZE)
 
 
-def test_an_image_that_cannot_be_read_costs_its_study_only(cohort, tmp_path, capsys):
+def test_an_image_that_cannot_be_read_costs_its_study_only(cohort, tmp_path, caplog):
     rows = [row for row in cohort.read_text().splitlines() if not row.startswith("000,90")]
     (cohort.parent / "damaged.csv").write_text("\n".join([*rows, "000,90,damaged.png,train"]))
     (cohort.parent / "damaged.png").write_bytes(b"no picture")
     train_posed(cohort.parent / "damaged.csv", tmp_path, size=SIZE, steps=1)
-    assert "left out: 000: " in capsys.readouterr().err
+    assert "left out: 000: " in caplog.text
 
 
-def test_a_failed_run_leaves_the_place_free_and_the_last_run_alone(cohort, tmp_path):
-    out = tmp_path / "run"
-    with pytest.raises(InputError, match="0 pairs"):
-        api.train(_one_view_each(cohort), out, device="cpu")
-    assert not out.exists()
-    out.mkdir()
-    (out / "config.yaml").write_text("{}\n")
-    (out / "result").write_text("hours of work")
-    empty = tmp_path / "empty.csv"
-    empty.write_text("")
-    with pytest.raises(InputError, match="no column"):
-        api.train(empty, out, overwrite=True, device="cpu")
-    with pytest.raises(InputError, match="not a view store"):
-        api.train(cohort.parent, out, overwrite=True, device="cpu")
-    assert (out / "result").read_text() == "hours of work"
-
-
-def _one_view_each(cohort: Path) -> Path:
-    """A table that reads well and has nothing to learn from: its only study has no frontal."""
-    table = cohort.parent / "sideways.csv"
-    rows = cohort.read_text().splitlines()
-    table.write_text("\n".join([rows[0], *(row for row in rows if row.startswith("sideways"))]))
-    return table
-
-
-def test_the_verb_takes_a_table(cohort, tmp_path):
-    done = api.train(cohort, tmp_path / "run", steps=2, device="cpu")
-    model, _ = read_transition(done["model"])
+def test_the_command_takes_a_table(cohort, tmp_path, refused):
+    posed_module.main([str(cohort), "--out", str(tmp_path / "run"), "--steps", "2"])
+    model, _ = read_transition(tmp_path / "run" / "model")
     assert model.config.size == 112
-    with pytest.raises(UsageError, match="stage"):
-        api.train(cohort, tmp_path / "other", stage="vision", device="cpu")
+    (tmp_path / "empty.csv").write_text("")
+    said = refused(posed_module.main, [tmp_path / "empty.csv", "--out", tmp_path / "other"])
+    assert said.startswith("1 ")
+    assert "error: " in said
+    assert "no column" in said
+    assert not (tmp_path / "other").exists()

@@ -14,9 +14,10 @@ from xray2xray.core.errors import InputError, UsageError
 from xray2xray.data.store import ViewStore
 from xray2xray.experiments.budget import evenly
 from xray2xray.experiments.pretraining import train as module
+from xray2xray.experiments.pretraining.__main__ import main
 from xray2xray.experiments.pretraining.encoder_file import load_encoder
 from xray2xray.experiments.pretraining.recipes import METHODS, Recipe, recipe
-from xray2xray.experiments.pretraining.train import main, pretrain
+from xray2xray.experiments.pretraining.train import pretrain
 from xray2xray.training.checkpoint import CHECKPOINT
 
 LEARNED = {"mae": "model_loss", "igpt": "model_loss", "dino": "views", "contrastive": "model_loss"}
@@ -112,10 +113,10 @@ def test_wrong_requests(run: Run, chests: Path, tmp_path: Path, small: Callable[
         run("igpt", tmp_path, source=tmp_path / "none")
 
 
-def test_the_command_says_what_is_wrong(chests: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([str(chests), "--method", "dino", "--out", str(tmp_path / "run")]) == 1
-    assert capsys.readouterr().err.startswith("error: ")
-    assert main([str(chests), "--method", "dino", "--out", str(tmp_path / "run"), "--steps", "-1"]) == 2
+def test_the_command_says_what_is_wrong(chests: Path, tmp_path: Path, refused) -> None:
+    words = [chests, "--method", "dino", "--out", tmp_path / "run"]
+    assert refused(main, words).startswith("1 error: ")
+    assert refused(main, [*words, "--steps", "-1"]).startswith("2 error: ")
     assert not (tmp_path / "run").exists()
 
 

@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from xray2xray.commands.api import render
-from xray2xray.core.errors import InputError, UsageError
+from xray2xray.core.errors import InputError
 from xray2xray.data import ViewStore, check_groups, group_of
+from xray2xray.experiments.warps.__main__ import main
+from xray2xray.experiments.warps.render import render_warps
 from xray2xray.experiments.warps.warp import STRETCH, VOXEL_MM, Outline, outline, patient_outline, warp
 from xray2xray.phantoms import Findings, make_volume, sample_patient
 from xray2xray.volume import Volume, body_mask, read_volume, remove_couch, write_nifti
@@ -99,18 +100,19 @@ def test_a_virtual_patient_is_measured_like_a_ct(chests, outlines):
 def test_no_lungs_no_warp():
     hu = np.full((60, 50, 50), -1000.0)
     hu[10:50, 10:40] = 40
-    with pytest.raises(InputError, match=r"a thigh: no lungs .* --warps"):
+    with pytest.raises(InputError, match="a thigh: no lungs"):
         outline(Volume(hu, np.diag([5.0, 5, 5, 1]), "a thigh"))
 
 
 def test_render_makes_warps_and_goes_on(tmp_path):
     scan = tmp_path / "p1.nii.gz"
     write_nifti(scan, virtual(B))
-    arguments = {"inputs": [scan], "out": tmp_path / "views", "size": 32, "yaw_deg": [0.0], "workers": 1}
-    assert render(**arguments, warps=1)["studies"] == 2
+    words = [str(scan), "--out", str(tmp_path / "views"), "--size", "32", "--yaw-deg", "0", "--workers", "1"]
+    main([*words, "--count", "1"])
     store = ViewStore.open(tmp_path / "views")
+    assert len(store) == 2
     before = store.path("p1-warp-0001").stat().st_mtime_ns
-    assert render(**arguments, warps=2)["studies"] == 3
+    main([*words, "--count", "2"])
     assert store.path("p1-warp-0001").stat().st_mtime_ns == before
     assert store.studies() == ["p1", "p1-warp-0001", "p1-warp-0002"]
 
@@ -124,9 +126,9 @@ def test_render_makes_warps_and_goes_on(tmp_path):
         check_groups({"p1": "train", "p1-warp-0001": "train", "p1-warp-0002": "test"}, labels)
 
 
-def test_warps_want_a_ct(tmp_path):
-    with pytest.raises(UsageError, match="--warps"):
-        render(procedural=1, warps=1, out=tmp_path / "views")
+def test_no_chest_no_views(tmp_path):
+    with pytest.raises(InputError, match="nothing"):
+        render_warps([tmp_path / "nothing.nii.gz"], tmp_path / "views", 1, workers=1)
 
 
 @pytest.mark.parametrize("seed", [1, 3])

@@ -11,7 +11,6 @@ of them, and what it does there is told apart.
 
 import argparse
 import platform
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...core.errors import InputError, UsageError
+from ...core.errors import UsageError
 from ...data.radiographs import Half
 from ...data.store import ViewStore
 from ...evaluation.ood import reconstruction_error
@@ -29,6 +28,7 @@ from ...io.files import write_json, write_text
 from ...models.adaptation import Adapter
 from ...models.world_model import WorldModel
 from ...radiograph import save_png, to_gray
+from ..command import command, parser
 from ..realism.report import table
 from .domain import answers, probe, told_apart, train_classifier
 from .findings import erased_and_invented, looks
@@ -41,23 +41,19 @@ OTHER: dict[Half, Half] = {"first": "second", "second": "first"}
 
 
 def main(words: Sequence[str] | None = None) -> dict[str, Any]:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--views", type=Path, required=True)
-    parser.add_argument("--adapter", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--learned", nargs="+", choices=SETS, default=list(SETS), help="sets it was trained on")
-    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS), help="sets that are looked at")
-    parser.add_argument("--steps", type=int, default=400, help="of each domain classifier; twice as many of the U-Net")
-    parser.add_argument("--rendered", type=int, default=400, help="frontals, half of them for training classifiers")
-    parser.add_argument("--most", type=int, default=1000, help="radiographs of each half")
-    parser.add_argument("--patients", type=int, default=30, help="virtual, with each finding")
-    parser.add_argument("--seed", type=int, default=0, help="of the classifiers and the U-Net")
-    options = parser.parse_args(words)
-    try:
-        return judge(options)
-    except (InputError, UsageError) as error:
-        sys.exit(f"xray2xray.experiments.adaptation: {error}")
+    made = parser("adaptation", __doc__)
+    made.add_argument("data", type=Path)
+    made.add_argument("--views", type=Path, required=True)
+    made.add_argument("--adapter", type=Path, required=True)
+    made.add_argument("--out", type=Path, required=True)
+    made.add_argument("--learned", nargs="+", choices=SETS, default=list(SETS), help="sets it was trained on")
+    made.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS), help="sets that are looked at")
+    made.add_argument("--steps", type=int, default=400, help="of each domain classifier; twice as many of the U-Net")
+    made.add_argument("--rendered", type=int, default=400, help="frontals, half of them for training classifiers")
+    made.add_argument("--most", type=int, default=1000, help="radiographs of each half")
+    made.add_argument("--patients", type=int, default=30, help="virtual, with each finding")
+    made.add_argument("--seed", type=int, default=0, help="of the classifiers and the U-Net")
+    return command(made, judge, words)
 
 
 def judge(options: argparse.Namespace) -> dict[str, Any]:

@@ -9,7 +9,6 @@ xray2xray.experiments.adaptation`).
 
 import argparse
 import hashlib
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +30,7 @@ from ...radiograph.lung_field import normalise_radiograph
 from ...radiograph.read import read_radiograph
 from ...training.checkpoint import CHECKPOINT
 from ...training.loop import LoopConfig, Machine, fit
+from ..command import command, parser
 from .objective import AdaptationLosses, AdaptationObjective
 
 # Zhu et al.'s 0.5 for the first moment: with more, generator and critic overrun each other.
@@ -136,30 +136,25 @@ def rendered_frontals(store: ViewStore) -> np.ndarray:
     return np.stack([store.read_standard([study])[0, frontal] for study in progress(studies, "frontals")])
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line of this module; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m xray2xray.experiments.adaptation.train", description="Train an adapter."
-    )
-    parser.add_argument("images", nargs="+", help="folders, files or CSV tables of frontal radiographs")
-    parser.add_argument("--views", required=True, help="a view store (see `xray2xray render`)")
-    parser.add_argument("--out", required=True)
-    parser.add_argument("--half", default="first", choices=(*get_args(Half), "all"), help="of the patients")
-    parser.add_argument("--steps", type=int, help="instead of the recipe's")
-    parser.add_argument("--resume", action="store_true")
-    parser.add_argument("--seed", type=int, default=0, help="of the halves, the weights and the batches")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--precision", default="auto", help="auto, 32-true or bf16-mixed")
-    options = vars(parser.parse_args(arguments))
-    options["half"] = None if options["half"] == "all" else options["half"]
-    try:
-        folder = train_adapter(**options)
-    except (InputError, UsageError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+def main(words: Sequence[str] | None = None) -> None:
+    made = parser("adaptation.train", __doc__)
+    made.add_argument("images", nargs="+", help="folders, files or CSV tables of frontal radiographs")
+    made.add_argument("--views", required=True, help="a view store (see `xray2xray render`)")
+    made.add_argument("--out", required=True)
+    made.add_argument("--half", default="first", choices=(*get_args(Half), "all"), help="of the patients")
+    made.add_argument("--steps", type=int, help="instead of the recipe's")
+    made.add_argument("--resume", action="store_true")
+    made.add_argument("--seed", type=int, default=0, help="of the halves, the weights and the batches")
+    made.add_argument("--device", default="cpu")
+    made.add_argument("--precision", default="auto", help="auto, 32-true or bf16-mixed")
+    folder = command(made, run, words)
     print(f"the adapter is in {folder}; use it with --adapter {folder}")
-    return 0
+
+
+def run(options: argparse.Namespace) -> Path:
+    half = None if options.half == "all" else options.half
+    return train_adapter(**{**vars(options), "half": half})
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()

@@ -9,7 +9,6 @@ the cohort's own split. DIR gets ceiling.json and ceiling.md.
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +18,10 @@ import numpy as np
 
 from ...core.errors import InputError, UsageError
 from ...data.store import ViewStore
-from ...io.files import write_json, write_text
 from ...io.runs import pick_device
 from ...probing.probe import pixel_features
 from ...statistics.resampling import draw_patients
+from ..command import command, parser, write_result
 from .cohort import ENDPOINTS, HAZARDS, People, people, read_stores
 from .network import BATCH, CHECKS, read_with_network
 from .report import AGE_SEX, BOTH, BOTH_KNOWN, FRONTAL, FRONTAL_KNOWN, ORACLE, PIXELS, markdown, summary, words
@@ -33,26 +32,23 @@ SHARES = (0.25, 0.5, 1.0)  # of the training patients, for the learning curve
 Places = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("views", type=Path, nargs="+", help="view stores")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=1000, help="of --batch patients, the budget of every network")
-    parser.add_argument("--batch", type=int, default=BATCH, help="patients of a step; a GPU wants some hundreds")
-    parser.add_argument("--seeds", type=int, default=1, help="trainings of every network; scores are their mean")
-    parser.add_argument("--device", default="cpu", help="auto, cpu or cuda: where the networks are trained")
-    options = parser.parse_args(arguments)
+def main(words: Sequence[str] | None = None) -> None:
+    made = parser("ceiling", __doc__)
+    made.add_argument("views", type=Path, nargs="+", help="view stores")
+    made.add_argument("--out", type=Path, required=True)
+    made.add_argument("--steps", type=int, default=1000, help="of --batch patients, the budget of every network")
+    made.add_argument("--batch", type=int, default=BATCH, help="patients of a step; a GPU wants some hundreds")
+    made.add_argument("--seeds", type=int, default=1, help="trainings of every network; scores are their mean")
+    made.add_argument("--device", default="cpu", help="auto, cpu or cuda: where the networks are trained")
+    command(made, run, words)
+
+
+def run(options: argparse.Namespace) -> None:
     if options.steps < CHECKS or options.seeds < 1 or options.batch < 2:
-        parser.error(f"--steps wants at least {CHECKS}, --seeds at least 1, --batch at least 2")
-    try:
-        training = Training(options.steps, options.seeds, options.batch, pick_device(options.device))
-        result = ceiling(options.views, training)
-    except (InputError, UsageError) as error:
-        sys.exit(f"xray2xray.experiments.ceiling: {error}")
-    write_json(options.out / "ceiling.json", result)
-    text = markdown(result)
-    write_text(options.out / "ceiling.md", text)
-    print(text)
+        raise UsageError(f"--steps wants at least {CHECKS}, --seeds at least 1, --batch at least 2")
+    training = Training(options.steps, options.seeds, options.batch, pick_device(options.device))
+    result = ceiling(options.views, training)
+    write_result(options.out, "ceiling", result, markdown(result))
 
 
 @dataclass(frozen=True)

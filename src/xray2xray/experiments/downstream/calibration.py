@@ -9,21 +9,19 @@ gets calibration.json and calibration.md.
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ...core.errors import InputError, UsageError
-from ...io.files import write_json, write_text
 from ...probing.probe import Probe, fit
 from ...probing.recalibration import Recalibration
 from ...projection.detector import detect
 from ...reporting.tables import table
 from ...statistics.auroc import auroc
 from ...statistics.calibration import calibration
+from ..command import command, parser, write_result
 from .cohort import FINDINGS, Cohort, read_cohort
 from .features import Array, Bench
 
@@ -40,26 +38,23 @@ JUDGED = {
 }
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("views", type=Path)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--labels", type=int, default=2000, help="training patients whose labels are given")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the draws of labels")
-    parser.add_argument("--source", default="tiny")
-    options = parser.parse_args(arguments)
-    try:
-        cohort = read_cohort(options.views)
-        here = Bench(cohort, options.source, options.out / "features")
-        rows = judge(cohort, here, OtherMachine(cohort, options.source, options.out / "other"), options)
-    except (InputError, UsageError) as error:
-        sys.exit(f"xray2xray.experiments.downstream.calibration: {error}")
+def main(words: Sequence[str] | None = None) -> None:
+    made = parser("downstream.calibration", __doc__)
+    made.add_argument("views", type=Path)
+    made.add_argument("--out", type=Path, required=True)
+    made.add_argument("--labels", type=int, default=2000, help="training patients whose labels are given")
+    made.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the draws of labels")
+    made.add_argument("--source", default="tiny")
+    command(made, run, words)
+
+
+def run(options: argparse.Namespace) -> None:
+    cohort = read_cohort(options.views)
+    here = Bench(cohort, options.source, options.out / "features")
+    rows = judge(cohort, here, OtherMachine(cohort, options.source, options.out / "other"), options)
     settings = {name: str(value) for name, value in vars(options).items()}
     result = {"n_test": len(cohort.rows("test")), "n_validation": len(cohort.rows("validation"))} | {"rows": rows}
-    write_json(options.out / "calibration.json", result | {"settings": settings})
-    text = markdown(rows)
-    write_text(options.out / "calibration.md", text)
-    print(text)
+    write_result(options.out, "calibration", result | {"settings": settings}, markdown(rows))
 
 
 class OtherMachine(Bench):

@@ -8,7 +8,6 @@ Harrell's C on the test patients. DIR gets dial.json, dial.md and dial.png.
 """
 
 import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,14 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...core.errors import InputError, UsageError
-from ...io.files import atomic_path, progress, write_json, write_text
+from ...io.files import atomic_path, progress
 from ...phantoms.risk import Dial, outcome
-from ...probing.cox import CoxHead
+from ...probing.survival import CoxHead
 from ...reporting.tables import interval as bounds
 from ...reporting.tables import table
 from ...statistics.concordance import harrell_c_of_draws
 from ...statistics.resampling import draw_patients, interval, mean_over_seeds
+from ..command import command, parser, write_result
 from .clinical import virtual_patients
 from .cohort import TIME_TASK, Cohort, read_cohort
 from .features import Array, Bench
@@ -39,25 +38,23 @@ METHODS: Mapping[str, tuple[str, ...]] = {
 DRAWS = 300
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("views", type=Path)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--labels", type=int, default=2000, help="training patients whose follow-up is given")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the draws of labels")
-    parser.add_argument("--source", default="tiny")
-    options = parser.parse_args(arguments)
-    try:
-        cohort = read_cohort(options.views)
-        rows = turn(cohort, Bench(cohort, options.source, options.out / "features"), options.labels, options.seeds)
-    except (InputError, UsageError) as error:
-        sys.exit(f"xray2xray.experiments.downstream.dial: {error}")
+def main(words: Sequence[str] | None = None) -> None:
+    made = parser("downstream.dial", __doc__)
+    made.add_argument("views", type=Path)
+    made.add_argument("--out", type=Path, required=True)
+    made.add_argument("--labels", type=int, default=2000, help="training patients whose follow-up is given")
+    made.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the draws of labels")
+    made.add_argument("--source", default="tiny")
+    command(made, run, words)
+
+
+def run(options: argparse.Namespace) -> None:
+    cohort = read_cohort(options.views)
+    rows = turn(cohort, Bench(cohort, options.source, options.out / "features"), options.labels, options.seeds)
     settings = {name: str(value) for name, value in vars(options).items()}
-    write_json(options.out / "dial.json", {"n_test": len(cohort.rows("test")), "rows": rows, "settings": settings})
-    text = markdown(rows)
-    write_text(options.out / "dial.md", text)
+    result = {"n_test": len(cohort.rows("test")), "rows": rows, "settings": settings}
+    write_result(options.out, "dial", result, markdown(rows))
     picture(options.out / "dial.png", rows)
-    print(text)
 
 
 def turn(cohort: Cohort, bench: Bench, labels: int, seeds: Sequence[int]) -> list[dict[str, Any]]:

@@ -23,11 +23,10 @@ from numpy.typing import NDArray
 
 from ...core.errors import InputError, UsageError
 from ...probing.attentive import AttentiveProbe
-from ...probing.cox import CoxHead
 from ...probing.endpoints import Endpoints
 from ...probing.head import Array
 from ...probing.probe import block_means, fit
-from ...probing.survival import MINIMUM
+from ...probing.survival import MINIMUM, CoxHead
 from ...training.checkpoint import CHECKPOINT
 from ..pretraining.glori import GloriHead
 from ..supervised.finetuning import ENCODER, VISION, VOLUMETRIC, FineTunedNetwork

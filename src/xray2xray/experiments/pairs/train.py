@@ -1,7 +1,9 @@
 """Training from any posed views (a CSV of them), also only a frontal and a lateral of each study.
 
-    from xray2xray.experiments.pairs.train import train_posed
-    train_posed("cohort.csv", "run")   # run/model/posed.safetensors, run/posed/metrics.jsonl and checkpoint.pt
+    python -m xray2xray.experiments.pairs.train cohort.csv --out run
+
+The CSV has the columns study, yaw_deg, image (and patient, split). `run` gets model/posed.safetensors, for
+`read_transition`, and posed/ and rows/ with metrics.jsonl and checkpoint.pt.
 
 Two stages. `posed` learns how much each kind of feature counts, by the error of leaving one out, which has a closed
 form: no study has to be held out. `rows` trains the small networks on what those left-out predictions miss.
@@ -9,7 +11,7 @@ form: no study has to be held out. `rows` trains the small networks on what thos
 
 import copy
 import hashlib
-import sys
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -23,6 +25,7 @@ from ...core.errors import InputError, UsageError
 from ...training.checkpoint import CHECKPOINT
 from ...training.loop import LoopConfig, Machine, fit
 from ...training.objective import Batch, Objective, TrainingStopped, follow
+from ..command import command, parser
 from .posed import KINDS, PosedConfig, PosedTransition, standardise_rows, yaw_kernel
 from .posed_file import write_posed
 from .table import TRAIN, PosedStudy, read_posed, read_views
@@ -33,6 +36,8 @@ MIXED = 0.5  # at most this share of a pair is another pair's: 500 cases are few
 AVERAGE_DECAY = 0.98
 MOST_PAIRS = 6000  # the kernel between all pairs is held in memory, once for each kind of feature: 860 MB
 YAW_TOLERANCE_DEG = 1.0
+
+log = logging.getLogger(__name__)
 
 
 class PosedObjective(Objective):
@@ -164,7 +169,7 @@ def train_posed(
         raise UsageError(f"{out} was trained before; pass --resume to go on, or choose another --out")
     found = read_posed(table)
     for sentence in found.skipped:
-        print(f"left out: {sentence}", file=sys.stderr)
+        log.warning("left out: %s", sentence)
     given, yaw_deg, targets = pairs(found.part(TRAIN)[:limit], given_yaw_deg, size)
     if not 3 <= len(given) <= MOST_PAIRS:
         raise InputError(
@@ -201,12 +206,12 @@ def pairs(studies: Sequence[PosedStudy], given_yaw_deg: float, size: int) -> tup
         apart = [abs(yaw - given_yaw_deg) for yaw in study.yaw_deg]
         first = int(np.argmin(apart))
         if apart[first] > YAW_TOLERANCE_DEG:
-            print(f"left out: {study.study}: no view at {given_yaw_deg:g} degrees", file=sys.stderr)
+            log.warning("left out: %s: no view at %g degrees", study.study, given_yaw_deg)
             continue
         try:
             views = read_views(study, size)
         except InputError as error:
-            print(f"left out: {study.study}: {error}", file=sys.stderr)
+            log.warning("left out: %s: %s", study.study, error)
             continue
         for other, yaw in enumerate(study.yaw_deg):
             if other != first:
@@ -219,3 +224,21 @@ def pairs(studies: Sequence[PosedStudy], given_yaw_deg: float, size: int) -> tup
         np.array(yaw_deg, np.float32),
         np.array(targets, np.float32).reshape(shape),
     )
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    made = parser("pairs.train", __doc__)
+    made.add_argument("table", type=Path, help="CSV of at least two views of every study")
+    made.add_argument("--out", type=Path, required=True)
+    made.add_argument("--given-yaw-deg", type=float, default=0.0, help="angle of the view that will be given")
+    made.add_argument("--size", type=int, default=112, help="pixels a side that views are resized to")
+    made.add_argument("--steps", type=int, help="of each stage, instead of its own number")
+    made.add_argument("--limit", type=int, help="use the first studies only")
+    made.add_argument("--seed", type=int, default=0, help="of the networks and their batches")
+    made.add_argument("--resume", action="store_true")
+    folder = command(made, lambda options: train_posed(**vars(options)), words)
+    print(f"the transition is in {folder}; read it with xray2xray.experiments.pairs.posed_file.read_transition")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,16 +1,6 @@
-"""Self-supervised pre-training from a view store: the baselines that learn without labels, and without the action.
+"""Self-supervised pre-training of an encoder from a view store."""
 
-`python -m xray2xray.experiments.pretraining.train STORE --method mae --out DIR --seconds 2700`. In DIR:
-
-    metrics.jsonl pictures/ checkpoint.pt   as of any stage of training
-    plan.json                               how many steps the seconds have bought
-    latents/                                V's tokens of every view (igpt)
-    encoder/                                the result, for `load_encoder`
-"""
-
-import argparse
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,7 +26,7 @@ from .objectives.dino import DINOObjective, DINOTraining
 from .objectives.igpt import ImageGPTObjective
 from .objectives.mae import MAEObjective
 from .objectives.objective import PretrainingObjective
-from .recipes import METHODS, VITS, Recipe, recipe
+from .recipes import Recipe, recipe
 
 
 def pretrain(
@@ -139,35 +129,3 @@ def _read_vision(source: str | Path) -> tuple[VisionModel, str]:
         raise InputError(f"{folder / 'config.json'} does not describe a model ({error})") from None
     read_part(folder, "vision", vision)
     return vision.eval(), sha256(folder / "vision.safetensors")
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line of this module; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m xray2xray.experiments.pretraining.train", description="Train an encoder without labels."
-    )
-    parser.add_argument("views", help="a view store (see `xray2xray render`)")
-    parser.add_argument("--method", required=True, choices=METHODS)
-    parser.add_argument("--out", required=True)
-    parser.add_argument("--size", default="tiny", choices=tuple(VITS))
-    budget = parser.add_mutually_exclusive_group()
-    budget.add_argument("--steps", type=int, help="instead of the recipe's own")
-    budget.add_argument("--seconds", type=float, help="some steps are timed first, then the number of steps is fixed")
-    parser.add_argument("--resume", action="store_true")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    parser.add_argument("--precision", default="auto", help="auto, 32-true or bf16-mixed")
-    parser.add_argument("--limit", type=int, help="use the first studies only")
-    parser.add_argument("--source", default="tiny", help="igpt: the model whose V writes the tokens")
-    parser.add_argument("--latents", help="igpt: folder of V's cached latents, instead of OUT/latents")
-    try:
-        folder = pretrain(**vars(parser.parse_args(arguments)))
-    except (InputError, UsageError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    print(f"the encoder is in {folder}; read it with xray2xray.experiments.pretraining.encoder_file.load_encoder")
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

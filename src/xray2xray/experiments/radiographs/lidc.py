@@ -12,7 +12,6 @@ CT's own frontal. A patient that cannot be used is listed with the reason. OUT g
 """
 
 import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ...core.errors import InputError, UsageError
+from ...core.errors import InputError
 from ...data.cohorts import read_cohort
 from ...data.cohorts.table import Cohort, Sample
 from ...data.store import ViewStore
@@ -30,7 +29,7 @@ from ...evaluation.anatomy import lung_field
 from ...evaluation.baselines import Predictor, fit_on_store, training_views
 from ...evaluation.metrics import P_MAX, mean_interval, unit
 from ...evaluation.views import load_baselines
-from ...io.files import atomic_path, write_json, write_text
+from ...io.files import atomic_path
 from ...io.runs import each
 from ...models.adaptation import Adapter
 from ...models.world_model import WorldModel
@@ -40,6 +39,7 @@ from ...radiograph.lung_field import normalise_radiograph
 from ...reporting.pictures import contact_sheet
 from ...reporting.tables import interval, table
 from ...session.study import open_input
+from ..command import command, parser, write_result
 from .outlines import Mask, compare, place_pair, placed
 
 Array = NDArray[np.floating]
@@ -95,23 +95,23 @@ class Bench:
 
 
 def main(words: Sequence[str] | None = None) -> dict[str, Any]:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("table", type=Path)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--source", default="tiny", help="the world model")
-    parser.add_argument("--preparation", nargs="+", choices=PREPARATIONS, default=["quantiles"])
-    parser.add_argument("--adapter", type=Path, help="a third preparation, `adapted`")
-    parser.add_argument("--train", type=Path, help="view store of the training cohort, for ridge_pca and knn10")
-    parser.add_argument(
+    made = parser("radiographs.lidc", __doc__)
+    made.add_argument("table", type=Path)
+    made.add_argument("--out", type=Path, required=True)
+    made.add_argument("--source", default="tiny", help="the world model")
+    made.add_argument("--preparation", nargs="+", choices=PREPARATIONS, default=["quantiles"])
+    made.add_argument("--adapter", type=Path, help="a third preparation, `adapted`")
+    made.add_argument("--train", type=Path, help="view store of the training cohort, for ridge_pca and knn10")
+    made.add_argument(
         "--unknown-as-frontal", action="store_true", help="take a radiograph whose view is not known for a frontal"
     )
-    options = parser.parse_args(words)
-    try:
-        bench = open_bench(options.source, options.preparation, options.adapter, options.train)
-        pairs, failed, without = find_pairs(read_cohort(options.table, "csv"), options.unknown_as_frontal)
-        found, more = each(pairs, lambda pair: score(pair, bench), lambda pair: pair.patient)
-    except (InputError, UsageError) as error:
-        sys.exit(f"xray2xray.experiments.radiographs.lidc: {error}")
+    return command(made, run, words)
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    bench = open_bench(options.source, options.preparation, options.adapter, options.train)
+    pairs, failed, without = find_pairs(read_cohort(options.table, "csv"), options.unknown_as_frontal)
+    found, more = each(pairs, lambda pair: score(pair, bench), lambda pair: pair.patient)
     result = {
         "patients": [_row(one) for one in found],
         "summary": summary([one.scores for one in found]),
@@ -127,12 +127,9 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
             "size": bench.geometry.size,
         },
     }
-    write_json(options.out / "lidc.json", result)
-    text = markdown(result)
-    write_text(options.out / "lidc.md", text)
+    write_result(options.out, "lidc", result, markdown(result))
     with atomic_path(options.out / "lidc.png") as temporary:
         picture(found[:SHOWN], bench.geometry).save(temporary)
-    print(text)
     return result
 
 

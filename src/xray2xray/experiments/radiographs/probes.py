@@ -12,7 +12,6 @@ radiographs.json and radiographs.md.
 
 import argparse
 import csv
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import RidgeCV
 
-from ...core.errors import InputError, UsageError
+from ...core.errors import InputError
 from ...evaluation.views import load_baselines
-from ...io.files import progress, write_json, write_text
+from ...io.files import progress
 from ...models.adaptation import Adapter
 from ...models.world_model import WorldModel
 from ...probing.head import row_space, standardisation
@@ -37,6 +36,7 @@ from ...reporting.tables import interval as written
 from ...reporting.tables import table
 from ...statistics.auroc import auroc
 from ...statistics.resampling import interval, patient_bootstrap
+from ..command import command, parser, write_result
 from ..downstream.features import open_encoder
 
 Array = NDArray[np.floating]
@@ -68,22 +68,19 @@ class Task:
 
 
 def main(words: Sequence[str] | None = None) -> dict[str, Any]:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--adapter", type=Path)
-    parser.add_argument("--encoders", nargs="+", default=[], metavar="NAME=FOLDER")
-    parser.add_argument("--source", default="tiny", help="the world model")
-    options = parser.parse_args(words)
-    try:
-        encoders = {name: Path(folder) for name, _, folder in (one.partition("=") for one in options.encoders)}
-        result = measure(options.data, options.source, encoders, options.adapter)
-    except (InputError, UsageError) as error:
-        sys.exit(f"xray2xray.experiments.radiographs.probes: {error}")
-    write_json(options.out / "radiographs.json", result)
-    text = markdown(result)
-    write_text(options.out / "radiographs.md", text)
-    print(text)
+    made = parser("radiographs.probes", __doc__)
+    made.add_argument("data", type=Path)
+    made.add_argument("--out", type=Path, required=True)
+    made.add_argument("--adapter", type=Path)
+    made.add_argument("--encoders", nargs="+", default=[], metavar="NAME=FOLDER")
+    made.add_argument("--source", default="tiny", help="the world model")
+    return command(made, run, words)
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    encoders = {name: Path(folder) for name, _, folder in (one.partition("=") for one in options.encoders)}
+    result = measure(options.data, options.source, encoders, options.adapter)
+    write_result(options.out, "radiographs", result, markdown(result))
     return result
 
 

@@ -14,23 +14,27 @@ from typing import Any
 
 import numpy as np
 
-from ...io.files import write_json, write_text
+from ...core.errors import UsageError
+from ..command import command, parser, write_result
 from . import findings, masks, pairs, pictures, scans, spectra
 from .cohort import cohort
 from .report import markdown
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=os.environ.get("XRAY2XRAY_DATA"), help="or $XRAY2XRAY_DATA")
-    parser.add_argument("--patients", type=int, default=700, help="virtual pairs; the real set has 696")
-    parser.add_argument("--size", type=int, default=96, help="voxels along an edge of these patients")
-    parser.add_argument("--out", type=Path, required=True)
-    options = parser.parse_args(words)
+    made = parser("realism", __doc__)
+    made.add_argument("--data", type=Path, default=os.environ.get("XRAY2XRAY_DATA"), help="or $XRAY2XRAY_DATA")
+    made.add_argument("--patients", type=int, default=700, help="virtual pairs; the real set has 696")
+    made.add_argument("--size", type=int, default=96, help="voxels along an edge of these patients")
+    made.add_argument("--out", type=Path, required=True)
+    command(made, run, words)
+
+
+def run(options: argparse.Namespace) -> None:
     if options.data is None:
-        parser.error("give --data or set XRAY2XRAY_DATA")
+        raise UsageError("give --data or set XRAY2XRAY_DATA")
     if options.patients < 20:
-        parser.error("--patients: a regression needs at least 20")
+        raise UsageError("--patients: a regression needs at least 20")
 
     data, out = Path(options.data), options.out
     out.mkdir(parents=True, exist_ok=True)
@@ -57,10 +61,7 @@ def main(words: Sequence[str] | None = None) -> None:
         "findings": findings.compare(data / "cxr_nih" / "labels.csv"),
         "spectra": spectra.compare(cts, fine, real_pairs),
     }
-    write_json(out / "realism.json", results)
-    text = markdown(results)
-    write_text(out / "realism.md", text)
-    print(text)
+    write_result(out, "realism", results, markdown(results))
     pictures.contact_sheet(out / "contact_sheet.png", real_pairs, fine["pairs"], virtual_pairs)
     pictures.outlines(out / "outlines.png", data / "cxr_ctr", radiographs["masks"])
     pictures.histograms(out / "histograms.png", cts, fine)

@@ -28,6 +28,7 @@ from ...phantoms import make_volume, sample_patient
 from ...phantoms.body import Body, JointShape, read_joint_shape, sample_shape
 from ...phantoms.findings import Findings
 from ...projection import preset, render
+from ..command import command, parser
 from .pairs import case_ids, crop, read_grey
 
 TEXTBOOK = read_joint_shape(Path(__file__).with_name("textbook_shape.json").read_text(encoding="utf-8"))
@@ -153,16 +154,17 @@ def write(joint: JointShape, path: Path) -> None:
     write_text(path, f'{{\n "numbers": {{\n{lines}\n }},\n "correlation": [\n{table}\n ]\n}}\n')
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m xray2xray.experiments.realism.fit_shape", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument("pairs", type=Path, help="folder of CASE_ap.png and CASE_lat.png")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--count", type=int, default=3000, help="virtual bodies a round")
-    parser.add_argument("--workers", type=int, default=2)
-    options = parser.parse_args(arguments)
+def main(words: Sequence[str] | None = None) -> None:
+    made = parser("realism.fit_shape", __doc__)
+    made.add_argument("pairs", type=Path, help="folder of CASE_ap.png and CASE_lat.png")
+    made.add_argument("--out", type=Path, required=True)
+    made.add_argument("--rounds", type=int, default=3)
+    made.add_argument("--count", type=int, default=3000, help="virtual bodies a round")
+    made.add_argument("--workers", type=int, default=2)
+    command(made, run, words)
+
+
+def run(options: argparse.Namespace) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     real = load_pairs(options.pairs)[1]
     joint, rng, log = TEXTBOOK, np.random.default_rng(0), []

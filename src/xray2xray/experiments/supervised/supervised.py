@@ -26,10 +26,9 @@ from ...core.evidence import VIRTUAL
 from ...io.files import atomic_path, write_json
 from ...io.model_folder import sha256
 from ...io.runs import pick_device
-from ...probing.cox import CoxHead
 from ...probing.endpoints import Endpoints
 from ...probing.head import Array, refuse_real
-from ...probing.survival import MINIMUM
+from ...probing.survival import MINIMUM, CoxHead
 from ...statistics.auroc import auroc
 from ...statistics.checks import binary
 from ...statistics.concordance import harrell_c

@@ -31,28 +31,25 @@ from ...reporting.tables import heading, interval, table
 from ...training.cache import cached_latents
 from ...training.checkpoint import CHECKPOINT
 from ...training.loop import Machine, fit
+from ..command import command, parser
 from .recipes import VARIANTS, Data, Trainable, flops_of_a_step, models_and_predictors, seeded
 
 BASELINES = ("mean_view", "ridge_pca")
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("ct", nargs="*", help="chest CTs; couches are removed")
-    parser.add_argument("--views", type=Path, required=True, help="a view store of virtual patients")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--source", default="tiny", help="the model whose V is used")
-    parser.add_argument("--patients", type=int, default=2560, help="of the store")
-    parser.add_argument("--held-out", type=int, default=20, help="of these, only looked at while training")
-    parser.add_argument("--teraflops", type=float, default=8.0, help="of a training")
-    parser.add_argument("--seeds", type=int, default=5, help="trainings of a variant, at most")
-    parser.add_argument("--procedural", type=int, default=40, help="virtual patients that are scored")
-    parser.add_argument("--only", nargs="+", choices=VARIANTS, metavar="NAME", help="train these, and score nothing")
-    options = parser.parse_args(arguments)
-    try:
-        print(run(options))
-    except (InputError, UsageError) as error:
-        raise SystemExit(f"xray2xray.experiments.variants: {error}") from None
+def main(words: Sequence[str] | None = None) -> None:
+    made = parser("variants", __doc__)
+    made.add_argument("ct", nargs="*", help="chest CTs; couches are removed")
+    made.add_argument("--views", type=Path, required=True, help="a view store of virtual patients")
+    made.add_argument("--out", type=Path, required=True)
+    made.add_argument("--source", default="tiny", help="the model whose V is used")
+    made.add_argument("--patients", type=int, default=2560, help="of the store")
+    made.add_argument("--held-out", type=int, default=20, help="of these, only looked at while training")
+    made.add_argument("--teraflops", type=float, default=8.0, help="of a training")
+    made.add_argument("--seeds", type=int, default=5, help="trainings of a variant, at most")
+    made.add_argument("--procedural", type=int, default=40, help="virtual patients that are scored")
+    made.add_argument("--only", nargs="+", choices=VARIANTS, metavar="NAME", help="train these, and score nothing")
+    print(command(made, run, words))
 
 
 def run(options: argparse.Namespace) -> str:

@@ -15,13 +15,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ...commands import api
+from ...core.errors import UsageError
 from ...data.store import ViewStore
 from ...evaluation.baselines import fit_on_store, training_views
 from ...evaluation.cases import Case, sources
 from ...evaluation.scoring import Cohort, case_rows, stack, summarise
 from ...evaluation.views import evaluate_cases
-from ...io.files import write_json, write_text
 from ...models.transitions import DirectTransition
 from ...models.world_model import WorldModel
 from ...projection import STANDARD_ARC, render
@@ -29,25 +28,30 @@ from ...reporting.tables import interval, table
 from ...training.cache import encode_all
 from ...training.loop import LoopConfig, Machine, fit
 from ...training.objectives.direct import DirectObjective, DirectTraining
+from ..command import command, parser, write_result
+from ..warps.render import render_warps
 
 BEFORE = "virtual patients alone"
 WARPS = 0.5  # their share of the draws
 RATE = 3e-4
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("ct", nargs="+", help="chest CTs, at least two")
-    parser.add_argument("--views", type=Path, required=True, help="the view store of the virtual patients")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--source", default="tiny", help="the model to go on from")
-    parser.add_argument("--warps", type=int, default=60, help="of each CT")
-    parser.add_argument("--patients", type=int, default=600, help="virtual patients that training goes on with")
-    parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args(arguments)
+def main(words: Sequence[str] | None = None) -> None:
+    made = parser("variants.leave_one_out", __doc__)
+    made.add_argument("ct", nargs="+", help="chest CTs, at least two")
+    made.add_argument("--views", type=Path, required=True, help="the view store of the virtual patients")
+    made.add_argument("--out", type=Path, required=True)
+    made.add_argument("--source", default="tiny", help="the model to go on from")
+    made.add_argument("--warps", type=int, default=60, help="of each CT")
+    made.add_argument("--patients", type=int, default=600, help="virtual patients that training goes on with")
+    made.add_argument("--steps", type=int, default=300)
+    made.add_argument("--seed", type=int, default=0)
+    command(made, run, words)
+
+
+def run(options: argparse.Namespace) -> None:
     if len(options.ct) < 2:
-        parser.error("leaving one out needs at least two CTs")
+        raise UsageError("leaving one out needs at least two CTs")
     chosen = list(sources(options.ct, without_couch=True))  # as the warps are
     named = zip(options.ct, chosen, strict=True)
     warped = [_warps(path, options.out / "warps" / source.name, options.warps) for path, source in named]
@@ -79,16 +83,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "cases": case_rows(cohort),
         "settings": {name: str(value) for name, value in vars(options).items()},
     }
-    write_json(options.out / "leave_one_out.json", result)
-    text = _markdown(result)
-    write_text(options.out / "leave_one_out.md", text)
-    print(text)
+    write_result(options.out, "leave_one_out", result, _markdown(result))
 
 
 def _warps(ct: str, folder: Path, count: int) -> np.ndarray:
     """Views uint16 (count + 1, 37, h, w) of a CT without its couch, and of its warps; kept in `folder`."""
-    api.render([ct], out=folder, warps=count, remove_couch=True)
-    return ViewStore.open(folder).read_standard()
+    return render_warps([ct], folder, count, remove_couch=True).read_standard()
 
 
 def _go_on(

@@ -27,6 +27,7 @@ from ...phantoms import Burden, Findings, Patient, make_volume, sample_patient
 from ...phantoms.body import sample_shape
 from ...projection import STANDARD_ARC, preset, render
 from ...volume import Volume, read_volume, remove_couch
+from ..command import command, parser
 from ..realism.fit_shape import TEXTBOOK
 from .warp import Outline, outline, patient_outline, warp
 
@@ -98,16 +99,17 @@ def far_psnr(views: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return np.asarray(psnr(predicted, true))[:, FAR].mean(1)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m xray2xray.experiments.warps.ablation", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument("ct", type=Path, nargs="+")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--count", type=int, default=800, help="virtual patients a lever")
-    parser.add_argument("--warps", type=int, default=100, help="of each CT")
-    parser.add_argument("--workers", type=int, default=2)
-    options = parser.parse_args(arguments)
+def main(words: Sequence[str] | None = None) -> None:
+    made = parser("warps.ablation", __doc__)
+    made.add_argument("ct", type=Path, nargs="+")
+    made.add_argument("--out", type=Path, required=True)
+    made.add_argument("--count", type=int, default=800, help="virtual patients a lever")
+    made.add_argument("--warps", type=int, default=100, help="of each CT")
+    made.add_argument("--workers", type=int, default=2)
+    command(made, run, words)
+
+
+def run(options: argparse.Namespace) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     names = [path.name.split(".")[0] for path in options.ct]
     scans = [read_volume(path) for path in options.ct]

@@ -63,7 +63,7 @@ def outline(volume: Volume) -> Outline:
     body = body_mask(Volume(hu, np.diag([*spacing, 1.0])))
     lungs = lung_mask(hu, body, float(spacing.prod()) / 1000)
     if not lungs.any():
-        raise InputError(f"{volume.source or 'volume'}: no lungs in it, nothing to warp; give a chest CT or no --warps")
+        raise InputError(f"{volume.source or 'volume'}: no lungs in it, nothing to warp; give a chest CT")
     return _measure(body, lungs, spacing)
 
 

@@ -1,6 +1,6 @@
 """Frontal to lateral on real patients: what training from posed views reaches, against neighbours and ridge regression.
 
-    python -m xray2xray.experiments.pairs.real_pairs DATA --out DIR
+    python -m xray2xray.experiments.pairs DATA --out DIR
 
 DATA holds lidc_drr128/ (or is that folder). The first 498 cases in order are trained on, the others are looked at once,
 for the table. DIR gets cohort.csv with the prepared pictures, run/ with the trained model, real_pairs.json,
@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ...evaluation.metrics import ssim
-from ...io.files import write_json, write_text
 from ...statistics.ensembles import central_interval
+from ..command import command, parser, write_result
 from ..realism import pairs
 from ..realism.report import table
 from ..realism.spectra import radial_power
@@ -40,12 +40,15 @@ SAMPLES = 39  # the fewest of which a 95 % interval can be made
 
 
 def main(words: Sequence[str] | None = None) -> dict[str, Any]:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, help="of the training, instead of its own number")
-    parser.add_argument("--seed", type=int, default=0, help="of the networks and their batches")
-    options = parser.parse_args(words)
+    made = parser("pairs", __doc__)
+    made.add_argument("data", type=Path)
+    made.add_argument("--out", type=Path, required=True)
+    made.add_argument("--steps", type=int, help="of the training, instead of its own number")
+    made.add_argument("--seed", type=int, default=0, help="of the networks and their batches")
+    return command(made, run, words)
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
     folder = options.data / "lidc_drr128" if (options.data / "lidc_drr128").is_dir() else options.data
     options.out.mkdir(parents=True, exist_ok=True)
 
@@ -74,11 +77,8 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
         "scores": scores(predictions, test[:, 1], train[:, 1].mean(0)),
         "covered": covered(samples, test[:, 1]),
     }
-    write_json(options.out / "real_pairs.json", results)
-    text = markdown(results)
-    write_text(options.out / "real_pairs.md", text)
+    write_result(options.out, "real_pairs", results, markdown(results))
     picture(options.out / "real_pairs.png", test, predictions)
-    print(text)
     return results
 
 
