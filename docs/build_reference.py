@@ -16,8 +16,8 @@ import xray2xray
 
 FOLDER = Path(__file__).resolve().parent / "reference"
 HEAD = "<!-- written by docs/build_reference.py; change the docstrings instead -->\n"
-ABOUT = """`xray2xray VERB --help` shows the same. Every verb also takes `--config FILE` (options from a YAML file, such as
-the `config.yaml` of an earlier run; the command line overrides it), `--quiet` and `--verbose`. Exit codes: 0 done,
+ABOUT = """`xray2xray VERB --help` shows the same. Every verb also takes `--config FILE` (options from a YAML file, such
+as the `config.yaml` of an earlier run; the command line overrides it), `--quiet` and `--verbose`. Exit codes: 0 done,
 1 failed, 2 wrong usage or refused.
 """
 POSITIONAL = ("inputs", "folder")

@@ -183,9 +183,5 @@ def test_splits() -> None:
 
 
 def test_the_page_on_risk_has_the_fingerprint() -> None:
-<<<<<<< HEAD
     page = Path(__file__).parents[2] / "docs" / "reference" / "risk.md"
-=======
-    page = Path(__file__).parents[2] / "docs" / "risk.md"
->>>>>>> experiments
     assert risk.FINGERPRINT in page.read_text(encoding="utf-8")
