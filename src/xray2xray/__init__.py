@@ -1,90 +1,76 @@
 """Xray2Xray: a world model of the chest. One radiograph in; the views from other angles and a volume out.
 
-The names below are imported when they are first used: `import xray2xray` and `xray2xray --help` load neither torch
-nor numba.
+The names below, and the verbs of the command line as functions, are imported when they are first used: `import
+xray2xray` and `xray2xray --help` load neither torch nor numba.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from .commands.api import (
-        cohort,
-        demo,
-        embed,
-        evaluate_baselines,
-        evaluate_controls,
-        evaluate_probes,
-        evaluate_uncertainty,
-        evaluate_views,
-        info,
-        phantom,
-        reconstruct,
-        render,
-        rotate,
-        train,
-    )
-    from .core.errors import InputError, UsageError
-    from .data.store import ViewStore
-    from .models.world_model import WorldModel
-    from .projection.geometry import STANDARD_ARC, Geometry
-    from .session.study import Study, open_input
-    from .volume.read import read_volume
-    from .volume.volume import Volume
+if TYPE_CHECKING:  # a test holds this list and the registry of verbs together
+    from .commands.api import adapt as adapt
+    from .commands.api import demo as demo
+    from .commands.api import embed as embed
+    from .commands.api import evaluate_controls as evaluate_controls
+    from .commands.api import evaluate_probes as evaluate_probes
+    from .commands.api import evaluate_uncertainty as evaluate_uncertainty
+    from .commands.api import evaluate_views as evaluate_views
+    from .commands.api import reconstruct as reconstruct
+    from .commands.api import rotate as rotate
+    from .commands.cohort import cohort as cohort
+    from .commands.evaluate_baselines import evaluate_baselines as evaluate_baselines
+    from .commands.info import info as info
+    from .commands.phantom import phantom as phantom
+    from .commands.render import render as render
+    from .commands.train import train as train
+    from .core.errors import InputError as InputError
+    from .core.errors import UsageError as UsageError
+    from .data.store import ViewStore as ViewStore
+    from .models.world_model import WorldModel as WorldModel
+    from .projection.geometry import STANDARD_ARC as STANDARD_ARC
+    from .projection.geometry import Geometry as Geometry
+    from .session.study import Study as Study
+    from .session.study import open_input as open_input
+    from .volume.read import read_volume as read_volume
+    from .volume.volume import Volume as Volume
 
-from .core.version import VERSION as __version__
+from .core.version import VERSION
 
-_HOME = {
-    "commands.api": (
-        "cohort demo embed evaluate_baselines evaluate_controls evaluate_probes evaluate_uncertainty "
-        "evaluate_views info phantom reconstruct render rotate train"
-    ),
-    "data.store": "ViewStore",
-    "core.errors": "InputError UsageError",
-    "session.study": "Study open_input",
-    "projection.geometry": "Geometry STANDARD_ARC",
-    "volume.read": "read_volume",
-    "volume.volume": "Volume",
-    "models.world_model": "WorldModel",
+__version__ = VERSION
+
+_MODULE_OF = {
+    "Geometry": "projection.geometry",
+    "InputError": "core.errors",
+    "STANDARD_ARC": "projection.geometry",
+    "Study": "session.study",
+    "UsageError": "core.errors",
+    "ViewStore": "data.store",
+    "Volume": "volume.volume",
+    "WorldModel": "models.world_model",
+    "open_input": "session.study",
+    "read_volume": "volume.read",
 }
-_MODULE_OF = {name: module for module, names in _HOME.items() for name in names.split()}
-
-__all__ = [
-    "STANDARD_ARC",
-    "Geometry",
-    "InputError",
-    "Study",
-    "UsageError",
-    "ViewStore",
-    "Volume",
-    "WorldModel",
-    "__version__",
-    "cohort",
-    "demo",
-    "embed",
-    "evaluate_baselines",
-    "evaluate_controls",
-    "evaluate_probes",
-    "evaluate_uncertainty",
-    "evaluate_views",
-    "info",
-    "open_input",
-    "phantom",
-    "read_volume",
-    "reconstruct",
-    "render",
-    "rotate",
-    "train",
-]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
+    if name in _MODULE_OF:
+        value = getattr(import_module(f".{_MODULE_OF[name]}", __name__), name)
+    elif name == "__all__":
+        value = ["__version__", *_MODULE_OF, *_functions()]
+    elif name.startswith("_") or name not in (functions := _functions()):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{_MODULE_OF[name]}", __name__), name)
+    else:
+        value = functions[name]
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *_MODULE_OF, *_functions()})
+
+
+def _functions() -> dict[str, Any]:
+    """The verbs as Python functions: `evaluate views` is `evaluate_views`."""
+    from .commands.registry import verbs as verbs
+
+    return {name.replace(" ", "_"): verb for name, verb in verbs().items()}

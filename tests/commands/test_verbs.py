@@ -13,7 +13,7 @@ import yaml
 from PIL import Image
 
 import xray2xray
-from xray2xray.commands import api, cli
+from xray2xray.commands import cli
 from xray2xray.data.store import ViewStore
 from xray2xray.phantoms import sample_patient
 from xray2xray.projection import preset
@@ -47,8 +47,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     gpt = AutoregressiveConfig(vision.tokens, vision.codebook_size, dim=32, heads=2, layers=1)
     for transition in (DirectTransition(direct), AutoregressiveTransition(gpt)):
         WorldModel(VisionModel(vision), transition, {"preset": "untrained"}).save_pretrained(folder)
-    api.render(out=folder / "store", procedural=3, size=SIZE, workers=1)
-    api.evaluate_baselines(folder / "store", folder / "baselines.npz", source=folder)
+    xray2xray.render(out=folder / "store", procedural=3, size=SIZE, workers=1)
+    xray2xray.evaluate_baselines(folder / "store", folder / "baselines.npz", source=folder)
     return folder
 
 
@@ -130,8 +130,8 @@ def test_render_goes_on_where_it_stopped(cohort: Path, tmp_path: Path, capsys: p
 
 def test_render_uses_processes(cohort: Path, tmp_path: Path) -> None:
     scans = [cohort / f"thorax-000004{i}.nii.gz" for i in (0, 1)]
-    made = api.render(scans, out=tmp_path / "store", size=32, yaw_deg=[0, 90], workers=2)
-    assert (made["studies"], made["failed"]) == (2, {})
+    made = xray2xray.render(scans, out=tmp_path / "store", size=32, yaw_deg=[0, 90], workers=2)
+    assert (made.studies, made.failed) == (2, {})
     assert ViewStore.open(tmp_path / "store").read("thorax-0000041").yaw_deg.tolist() == [0, 90]
 
 
@@ -222,7 +222,7 @@ def test_the_volume_lies_where_the_ct_lies(model: Path, cohort: Path, tmp_path: 
     moved[:3, 3] += (100, -200, 300)
     path = tmp_path / "moved.nii.gz"
     nib.save(nib.Nifti1Image(np.asarray(scan.dataobj), moved), path)
-    report = api.reconstruct(path, tmp_path / "out", size=32, source=model)["studies"]["moved"]
+    report = xray2xray.reconstruct(path, tmp_path / "out", size=32, source=model)["studies"]["moved"]
 
     volume = nib.load(tmp_path / "out" / "volume.nii.gz")
     assert volume.shape == (32, 32, 32)
@@ -309,7 +309,7 @@ def test_embed_refuses_a_table_without_images(model: Path, tmp_path: Path, capsy
 
 
 def test_evaluate_views(model: Path, cohort: Path, tmp_path: Path) -> None:
-    train = api.render(out=tmp_path / "train", procedural=10, size=SIZE, workers=1)["out"]
+    train = xray2xray.render(out=tmp_path / "train", procedural=10, size=SIZE, workers=1).out
     words = ["--out", tmp_path / "out", "--source", model, "--train", train]
     assert run("evaluate", "views", cohort / "thorax-0000040.nii.gz", "--procedural", "1", *words) == 0
     result = json.loads((tmp_path / "out" / "views.json").read_text())
@@ -319,7 +319,7 @@ def test_evaluate_views(model: Path, cohort: Path, tmp_path: Path) -> None:
 
 
 def test_evaluate_controls(model: Path, cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    train = api.render(out=tmp_path / "train", procedural=10, size=SIZE, workers=1)["out"]
+    train = xray2xray.render(out=tmp_path / "train", procedural=10, size=SIZE, workers=1).out
     bad = tmp_path / "bad.nii.gz"
     bad.write_text("hello")
     out, words = tmp_path / "out", ["--source", model, "--train", train, "--candidates", "3", "--procedural", "2"]
@@ -382,7 +382,7 @@ def test_evaluate_probes_wants_enough_patients(model: Path, tmp_path: Path, caps
 
 
 def test_evaluate_baselines_needs_seeds(cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    api.render(cohort / "thorax-0000040.nii.gz", out=tmp_path / "store", size=SIZE, workers=1)
+    xray2xray.render(cohort / "thorax-0000040.nii.gz", out=tmp_path / "store", size=SIZE, workers=1)
     capsys.readouterr()
     assert run("evaluate", "baselines", "--views", tmp_path / "store", "--out", tmp_path / "b.npz") == 1
     assert "no seed in its labels" in one_error_line(capsys)

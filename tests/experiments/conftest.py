@@ -1,6 +1,16 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
+
+from xray2xray.commands import registry
+
+
+@pytest.fixture(autouse=True, scope="session")
+def plug_in() -> Iterator[None]:
+    """The verbs of the experiments are known also where the installed metadata is older than pyproject.toml."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "_plug_ins", lambda: ["xray2xray.experiments.commands"])
+        yield
 
 
 @pytest.fixture

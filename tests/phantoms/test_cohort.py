@@ -7,7 +7,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from xray2xray.commands import api, cli
+import xray2xray
+from xray2xray.commands import cli
 from xray2xray.core.evidence import VIRTUAL
 from xray2xray.data.cohorts.plain import read_plain
 from xray2xray.evaluation.cases import sources
@@ -56,7 +57,7 @@ def test_phantom_end_to_end(cohort: Path) -> None:
 
 
 def test_many_processes_make_the_same_cohort(cohort: Path, tmp_path: Path) -> None:
-    api.phantom(tmp_path / "out", count=2, seed=999_999, size=32, workers=2)
+    xray2xray.phantom(tmp_path / "out", count=2, seed=999_999, size=32, workers=2)
     assert (tmp_path / "out" / "cohort.csv").read_bytes() == (cohort / "cohort.csv").read_bytes()
     one, two = (np.asarray(nib.load(f / "thorax-0999999.nii.gz").dataobj) for f in (cohort, tmp_path / "out"))
     assert np.array_equal(one, two)

@@ -1,7 +1,5 @@
 """An attentive probe finds a token wherever it is told to look, survives the disk, and refuses what it should."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -39,17 +37,6 @@ def test_marks_are_found_wherever_they_are(fitted: AttentiveProbe) -> None:
     assert auroc(labels["mark"], fitted.predict_proba(x)[:, 0]) > 0.9
     assert harrell_c(time, event, fitted.predict_risk(x)) > 0.6
     assert min(fitted.steps_) > 0
-
-
-def test_what_is_saved_answers_alike(fitted: AttentiveProbe, tmp_path: Path) -> None:
-    fitted.save(tmp_path / "probe.npz")
-    again = AttentiveProbe.load(tmp_path / "probe.npz")
-    np.testing.assert_array_equal(again.predict_proba(X), fitted.predict_proba(X))
-    np.testing.assert_array_equal(again.predict_risk(X), fitted.predict_risk(X))
-    assert (again.labels_, again.features, again.steps_) == (fitted.labels_, "vision", fitted.steps_)
-    (tmp_path / "probe.npz").write_bytes(b"short")
-    with pytest.raises(InputError, match="no usable attentive probe"):
-        AttentiveProbe.load(tmp_path / "probe.npz")
 
 
 def test_the_same_seed_is_the_same_probe() -> None:

@@ -1,47 +1,34 @@
-"""The command line: one verb, one function of `xray2xray.commands.api`, the same keyword names.
+"""The command line: a verb of the registry, its options as the Python function's keywords.
 
-The options of a verb are its function's keyword arguments and their help is its docstring, so there is one place to
-write them. Exit codes: 0 done, 1 failed (the input cannot be used), 2 wrong usage or refused, 130 interrupted.
-A failure is one line on stderr; XRAY2XRAY_DEBUG=1 shows the traceback.
+Exit codes: 0 done, 1 failed (the input cannot be used), 2 wrong usage or refused, 130 interrupted. A failure is one
+line on stderr; XRAY2XRAY_DEBUG=1 shows the traceback.
 """
 
 import argparse
 import inspect
+import logging
 import os
 import re
 import sys
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 from ..core.errors import InputError, UsageError
+from ..core.log import to_stderr
 from ..core.version import VERSION
-from . import api
+from .options import description, field_help, flag, summary
+from .registry import verbs
 
-VERBS: dict[str, Callable[..., Any]] = {
-    "demo": api.demo,
-    "info": api.info,
-    "phantom": api.phantom,
-    "render": api.render,
-    "train": api.train,
-    "rotate": api.rotate,
-    "reconstruct": api.reconstruct,
-    "cohort": api.cohort,
-    "adapt": api.adapt,
-    "embed": api.embed,
-    "evaluate views": api.evaluate_views,
-    "evaluate controls": api.evaluate_controls,
-    "evaluate uncertainty": api.evaluate_uncertainty,
-    "evaluate probes": api.evaluate_probes,
-    "evaluate downstream": api.evaluate_downstream,
-    "evaluate baselines": api.evaluate_baselines,
-}
+Verbs = Mapping[str, Callable[..., Any]]
+GLOBAL = ("help", "config", "quiet", "verbose")  # options of every verb that are no fields of its options
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    to_stderr()
     try:
         return _run(arguments)
     except KeyboardInterrupt:
@@ -58,40 +45,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(_overview(), end="")
-        return 0 if arguments else 2
-    if arguments[0] in ("-V", "--version"):
+    if arguments and arguments[0] in ("-V", "--version"):
         print(f"xray2xray {VERSION}")
         return 0
-    verb, rest = _split_verb(arguments)
-    if verb == "evaluate":  # reached by `evaluate --help` only
-        print(_overview("evaluate "), end="")
+    known = verbs()
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_overview(known), end="")
+        return 0 if arguments else 2
+    name, rest = _split_verb(arguments, known)
+    if name == "evaluate":  # reached by `evaluate --help` only
+        print(_overview(known, "evaluate "), end="")
         return 0
-    options = _parse(verb, rest)
-    code = VERBS[verb](**options)
-    return code if isinstance(code, int) and not isinstance(code, bool) else 0
+    options, level = _parse(name, known[name], rest)
+    to_stderr(level)
+    known[name](**options)
+    return 0
 
 
-def _split_verb(arguments: list[str]) -> tuple[str, list[str]]:
+def _split_verb(arguments: list[str], known: Verbs) -> tuple[str, list[str]]:
     if arguments[0] == "evaluate":
-        whats = [verb.split()[1] for verb in VERBS if verb.startswith("evaluate ")]
+        whats = [verb.split()[1] for verb in known if verb.startswith("evaluate ")]
         if len(arguments) > 1 and arguments[1] in whats:
             return f"evaluate {arguments[1]}", arguments[2:]
         if len(arguments) > 1 and arguments[1] in ("-h", "--help"):
             return "evaluate", []
         raise UsageError(f"evaluate what? One of: {', '.join(whats)}")
-    if arguments[0] in VERBS:
+    if arguments[0] in known:
         return arguments[0], arguments[1:]
     from difflib import get_close_matches
 
-    near = get_close_matches(arguments[0], list(VERBS), n=1)
-    hint = f"did you mean {near[0]}?" if near else f"one of: {', '.join(VERBS)}"
+    near = get_close_matches(arguments[0], list(known), n=1)
+    hint = f"did you mean {near[0]}?" if near else f"one of: {', '.join(known)}"
     raise UsageError(f"no verb {arguments[0]!r}; {hint} (xray2xray --help says more)")
 
 
-def _overview(prefix: str = "") -> str:
-    width = max(map(len, VERBS)) + 2
+def _overview(known: Verbs, prefix: str = "") -> str:
+    width = max(map(len, known)) + 2
     lines = [
         f"usage: xray2xray {prefix}VERB [OPTIONS]",
         "",
@@ -99,41 +88,45 @@ def _overview(prefix: str = "") -> str:
         "Research use only, not a medical device.",
         "",
     ]
-    lines += [f"  {verb:<{width}}{_summary(VERBS[verb])}" for verb in VERBS if verb.startswith(prefix)]
+    lines += [f"  {name:<{width}}{summary(verb)}" for name, verb in known.items() if name.startswith(prefix)]
     lines += ["", "xray2xray VERB --help lists the options of a verb; the first thing to try is `xray2xray demo`."]
     return "\n".join(lines) + "\n"
 
 
-def _parse(verb: str, arguments: list[str]) -> dict[str, Any]:
-    """Options of a verb from the command line, over those of `--config FILE`, over the defaults."""
-    parser = _parser(verb, VERBS[verb])
+def _parse(name: str, verb: Callable[..., Any], arguments: list[str]) -> tuple[dict[str, Any], int]:
+    """The options from the command line, over those of `--config FILE`, over the defaults; and the level of logging."""
+    parser = _parser(name, verb)
     # Python says yaw_deg, a shell says yaw-deg: both are understood.
     arguments = [_dashed(word) for word in arguments]
     options = parser.parse_args(_config_first(arguments)).as_dict()
-    options.pop("config", None)
-    return options
+    quiet, verbose = options["quiet"], options["verbose"]
+    level = logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO
+    return {key: value for key, value in options.items() if key not in GLOBAL}, level
 
 
-def _parser(verb: str, function: Callable[..., Any]) -> Any:
-    """A parser whose options are the keyword arguments of `function`."""
+def _parser(name: str, verb: Callable[..., Any]) -> Any:
+    """A parser whose options are the keyword arguments of the verb."""
     import jsonargparse
 
     parser = jsonargparse.ArgumentParser(
-        prog=f"xray2xray {verb}",
-        description=_description(function),
+        prog=f"xray2xray {name}",
+        description=description(verb).replace("%", "%%"),
         formatter_class=_HelpFormatter,
         exit_on_error=False,
         allow_abbrev=False,
         print_config=None,
     )
-    helps = _argument_help(function)
+    helps = {option: text.replace("%", "%%") for option, text in field_help(verb).items()}
     parser.add_argument(
         "--config",
         action=jsonargparse.ActionConfigFile,
         metavar="FILE",
         help="options from a YAML file, such as the config.yaml of an earlier run; the command line overrides it",
     )
-    for name, parameter in inspect.signature(function).parameters.items():
+    loudness = parser.add_mutually_exclusive_group()
+    loudness.add_argument("--quiet", action="store_true", help="show warnings and results, no progress")
+    loudness.add_argument("--verbose", action="store_true", help="show details of the work, too")
+    for name, parameter in inspect.signature(verb).parameters.items():
         kind, default = parameter.annotation, parameter.default
         required = default is inspect.Parameter.empty
         item = _list_item(kind)
@@ -145,7 +138,7 @@ def _parser(verb: str, function: Callable[..., Any]) -> Any:
             parser.add_argument(name, type=str, metavar="FOLDER", help=helps.get(name))
         elif kind is bool:
             action = jsonargparse.ActionYesNo if default else "store_true"
-            parser.add_argument(_flag(name), action=action, default=default, help=helps.get(name))
+            parser.add_argument(flag(name), action=action, default=default, help=helps.get(name))
         else:
             settings: dict[str, Any] = {"required": True} if required else {"default": default}
             if item is not None:
@@ -156,7 +149,7 @@ def _parser(verb: str, function: Callable[..., Any]) -> Any:
                 settings["type"] = _shell_type(kind)
             if get_origin(kind) is not Literal:
                 settings["metavar"] = metavar
-            parser.add_argument(_flag(name), help=helps.get(name), **settings)
+            parser.add_argument(flag(name), help=helps.get(name), **settings)
     return parser
 
 
@@ -175,10 +168,6 @@ class _HelpFormatter(argparse.HelpFormatter):
         if default is None or default is False:
             return text
         return f"{text} (default: {' '.join(map(str, default)) if isinstance(default, list) else default})"
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
 
 
 def _dashed(word: str) -> str:
@@ -235,24 +224,6 @@ def _alternatives(kind: Any) -> tuple[Any, ...]:
     return get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
 
 
-def _summary(function: Callable[..., Any]) -> str:
-    return (inspect.getdoc(function) or "").split("\n", 1)[0]
-
-
-def _description(function: Callable[..., Any]) -> str:
-    text = re.split(r"^(?:Args|Returns|Raises|Example):", inspect.getdoc(function) or "", maxsplit=1, flags=re.M)[0]
-    return " ".join(text.split()).replace("%", "%%")
-
-
-def _argument_help(function: Callable[..., Any]) -> dict[str, str]:
-    """What the `Args:` section of a docstring says about each argument."""
-    found = re.search(r"^Args:\n(.*?)(?=^\S|\Z)", inspect.getdoc(function) or "", flags=re.M | re.S)
-    entries = re.split(r"^ {4}(\w+): ", found.group(1), flags=re.M)[1:] if found else []
-    return {
-        name: " ".join(text.split()).replace("%", "%%") for name, text in zip(entries[::2], entries[1::2], strict=True)
-    }
-
-
 def _one_line(error: BaseException) -> str:
     if isinstance(error, argparse.ArgumentError):
         return _one_usage_line(str(error))
@@ -269,12 +240,12 @@ def _one_line(error: BaseException) -> str:
 
 
 def _one_usage_line(text: str) -> str:
-    """jsonargparse tells a story over several lines; the option and what is wrong with it are enough."""
+    """Of the several lines of jsonargparse: the option and what is wrong with it."""
     key = re.match(r'Parser key "(\w+)"[^:]*:\s*(.*)', text, flags=re.S)
     if not key:
         return re.sub(r"^the following arguments are required: (.+)$", _required, " ".join(text.split()))
     given = re.search(r"(?:Got value|Given value): (.*)", key.group(2), flags=re.S)
-    name = key.group(1) if key.group(1) == "inputs" else _flag(key.group(1))
+    name = key.group(1) if key.group(1) == "inputs" else flag(key.group(1))
     if given:
         wanted = re.findall(r"Expected an? (?:<class '(\w+)'>|typing\.Literal\[([^\]]+)\])", key.group(2))
         kinds = " or ".join(kind or choices.replace("'", "") for kind, choices in wanted) or "another value"
@@ -284,4 +255,4 @@ def _one_usage_line(text: str) -> str:
 
 def _required(match: re.Match[str]) -> str:
     said = {"inputs": "no input file given", "folder": "no FOLDER given"}
-    return ", ".join(said.get(name, f"{_flag(name)} is required") for name in match.group(1).split(", "))
+    return ", ".join(said.get(name, f"{flag(name)} is required") for name in match.group(1).split(", "))

@@ -1,23 +1,21 @@
 """Rendering many studies into a view store, on many processes, so that an interrupted run can go on."""
 
-import csv
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import InputError
-from ..io.files import atomic_path, progress
-from ..parallel.executor import on_processes
+from ..io.files import write_csv
+from ..parallel.executor import executor
+from ..parallel.progress import progress
+from ..parallel.usable import usable
 from .store import ViewStore
 
 if TYPE_CHECKING:
     from ..volume.volume import Volume
 
 FAILED = "failed.csv"
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ def load_job(job: Job) -> tuple["Volume", dict[str, Any]]:
 
 
 def render_jobs(
-    store: ViewStore, jobs: Sequence[Job], yaw_deg: Sequence[float], workers: int, load: Load = load_job
+    store: ViewStore, jobs: Sequence[Job], yaw_deg: Sequence[float], workers: int | None, load: Load = load_job
 ) -> dict[str, str]:
     """Render the jobs that the store does not hold yet.
 
@@ -69,7 +67,7 @@ def render_jobs(
         store: where the views go; every study is written whole or not at all.
         jobs: what to render; studies already in the store are passed over.
         yaw_deg: the angles.
-        workers: processes.
+        workers: processes (None: one for each core).
         load: makes the volume of a job.
 
     Returns:
@@ -78,31 +76,19 @@ def render_jobs(
     waiting = [job for job in jobs if job.study not in store]
     failed: dict[str, str] = {}
     work = partial(render_job, store, tuple(yaw_deg), load)
-    for job, problem in progress(on_processes(work, waiting, workers), "rendering", len(waiting)):
-        if problem:
-            repeated = problem in failed.values()  # the same scan, in another job
-            failed[job.study] = problem
-            if len(jobs) > 1 and not repeated:  # the only one is the caller's to report
-                log.warning("left out %s", problem if problem.startswith(job.source) else f"{job.study}: {problem}")
+    done = usable(waiting, work, failed, lambda job: job.study, executor(workers, len(waiting)))
+    for _ in progress(done, "rendering", len(waiting)):
+        pass
     _list_failed(store.folder / FAILED, jobs, failed)
     return failed
 
 
-def render_job(store: ViewStore, yaw_deg: tuple[float, ...], load: Load, job: Job) -> str | None:
-    """Render one study into the store; returns what was wrong with its input, None if it went well."""
+def render_job(store: ViewStore, yaw_deg: tuple[float, ...], load: Load, job: Job) -> None:
+    """Render one study into the store."""
     from ..projection.render import render
 
-    try:
-        volume, labels = load(job)
-        views_p = render(volume, store.geometry, yaw_deg, threads=1)
-    except InputError as error:
-        return str(error)
-    except MemoryError:
-        return f"{job.source}: not enough memory; use fewer --workers"
-    except Exception as error:  # a damaged file can fail in any library, and the cohort must not
-        return f"{job.source}: {type(error).__name__}: {' '.join(str(error).split())}"
-    store.write(job.study, views_p, yaw_deg, labels)
-    return None
+    volume, labels = load(job)
+    store.write(job.study, render(volume, store.geometry, yaw_deg, threads=1), yaw_deg, labels)
 
 
 def _list_failed(path: Path, jobs: Sequence[Job], failed: dict[str, str]) -> None:
@@ -110,7 +96,4 @@ def _list_failed(path: Path, jobs: Sequence[Job], failed: dict[str, str]) -> Non
         path.unlink(missing_ok=True)
         return
     sources = {job.study: job.source for job in jobs}
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(["study", "input", "problem"])
-        table.writerows([study, sources[study], problem] for study, problem in sorted(failed.items()))
+    write_csv(path, [{"study": study, "input": sources[study], "problem": failed[study]} for study in sorted(failed)])

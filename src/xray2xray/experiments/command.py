@@ -1,13 +1,13 @@
 """What the commands of all experiments share: the parser, the errors and the files of a result."""
 
 import argparse
-import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ..core.errors import InputError, UsageError
+from ..core.log import to_stderr
 from ..io.files import write_json, write_text
 
 R = TypeVar("R")
@@ -30,7 +30,7 @@ def command(
     An input or a request that is wrong ends the program with one line on stderr and exit code 1 or 2, as the verbs do.
     """
     options = made.parse_args(words)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    to_stderr()
     try:
         return run(options)
     except (InputError, UsageError) as error:

@@ -1,19 +1,17 @@
-"""Writing files so that nothing is lost, and saying how far a long job is."""
+"""Writing files so that nothing is lost."""
 
+import csv
 import json
 import os
 import shutil
-import sys
 import tempfile
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from ..core.errors import UsageError
-
-T = TypeVar("T")
+from ..parallel.progress import progress as progress  # until every caller imports it from there
 
 
 @contextmanager
@@ -48,6 +46,14 @@ def write_text(path: str | Path, text: str) -> None:
     """Write UTF-8, all of it or nothing."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows, at least one, as a CSV table; the first one's keys are the columns."""
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, list(rows[0]))
+        table.writeheader()
+        table.writerows(rows)
 
 
 def write_npz(path: str | Path, arrays: Mapping[str, Any]) -> None:
@@ -110,23 +116,3 @@ def _refuse_precious(out: Path) -> None:
     """Overwriting empties the folder, so it must be one that a run of ours made."""
     if not any((out / marker).exists() for marker in ("config.yaml", "config.json", "store.json", "report.json")):
         raise UsageError(f"{out} was not written by xray2xray (no config.yaml in it); --overwrite will not empty it")
-
-
-def progress(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
-    """Pass `items` on, showing a bar with the time left on a terminal and a plain line now and then elsewhere."""
-    if total is None and isinstance(items, Sized):
-        total = len(items)
-    if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import track
-
-        yield from track(items, description, total=total, console=Console(stderr=True))
-        return
-    start = last = time.monotonic()
-    for done, item in enumerate(items, start=1):
-        yield item
-        now = time.monotonic()
-        if now - last > 10 or (done == total and now - start > 10):
-            last = now
-            left = f", {(now - start) / done * (total - done):.0f} s left" if total else ""
-            print(f"{description}: {done}/{total or '?'} after {now - start:.0f} s{left}", file=sys.stderr, flush=True)

@@ -1,18 +1,17 @@
 """What every verb does around its work: look at the inputs, make the output folder, keep the settings there."""
 
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
+from ..core.device import pick_device as pick_device
 from ..core.errors import InputError, UsageError
 from ..core.version import VERSION
+from ..parallel.usable import each as each
 from .files import prepare_out, write_text
 
 CONFIG = "config.yaml"
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 @contextmanager
@@ -81,51 +80,6 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def each(items: Sequence[T], work: Callable[[T], R], name: Callable[[T], str] = str) -> tuple[list[R], dict[str, str]]:
-    """Do `work` on every item; one that cannot be used is reported and the rest goes on.
-
-    Returns:
-        the results, and what was wrong with the items that failed, by name.
-
-    Raises:
-        InputError: no item could be used.
-    """
-    results: list[R] = []
-    failed: dict[str, str] = {}
-    for item in items:
-        try:
-            results.append(work(item))
-        except UsageError:
-            raise
-        except Exception as error:  # a damaged file can fail in any library, and the others must not pay for it
-            if len(items) == 1:
-                raise
-            reason = str(error) if isinstance(error, InputError | OSError) else f"{type(error).__name__}: {error}"
-            failed[name(item)] = reason = " ".join(reason.split())
-            said = reason if reason.startswith(name(item)) else f"{name(item)}: {reason}"
-            print(f"xray2xray: left out {said}", file=sys.stderr, flush=True)
-    if items and not results:
-        raise InputError(f"none of the {len(items)} inputs could be used; each is named above with what is wrong")
-    return results, failed
-
-
 def say(text: str = "") -> None:
     """One line for the person who waits."""
     print(text, flush=True)
-
-
-def pick_device(device: str) -> str:
-    """`auto` becomes `cuda` where there is one, else `cpu`; a device that is not there is refused.
-
-    Raises:
-        UsageError: torch does not know the device, or this machine does not have it.
-    """
-    import torch
-
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError):
-        raise UsageError(f"--device {device} is not available on this machine; use auto, cpu or cuda") from None
-    return device

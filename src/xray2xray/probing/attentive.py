@@ -5,9 +5,7 @@ and learns which of them matter (Lee et al., Set Transformer, 2019; as a probe: 
 """
 
 import copy
-import zipfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -16,14 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..core.device import pick_device
 from ..core.errors import InputError, UsageError
 from ..core.evidence import VIRTUAL
-from ..io.files import write_npz
-from ..io.runs import pick_device
 from .endpoints import Endpoints, losses
 from .head import Array, feature_rows, refuse_real, standardisation
 
-FORMAT = "xray2xray-attentive"
 WIDTH, HEADS = 64, 4
 RATE, DECAY, DROPOUT = 1e-3, 0.1, 0.2
 BATCH, CHECK = 64, 25  # patients of a step; steps from one look at the held-out patients to the next
@@ -137,40 +133,6 @@ class AttentiveProbe:
         if not self.event_:
             raise UsageError(f"the {self._name} was given no times and events to learn from")
         return answers[:, -1].numpy()
-
-    def save(self, path: str | Path) -> None:
-        """Write the fitted probe into one .npz without pickle."""
-        self._check_fitted()
-        weights = {f"network.{name}": tensor.cpu().numpy() for name, tensor in self.networks_.state_dict().items()}
-        about = {"width": self.width, "features": self.features, "rung": self.rung}
-        learned = {"labels_": np.array(self.labels_, str), "event_": self.event_, "steps_": self.steps_}
-        write_npz(path, {"format": FORMAT, **about, **learned, "mean_": self.mean_, "scale_": self.scale_, **weights})
-
-    @classmethod
-    def load(cls, path: str | Path) -> Self:
-        """A probe that `save` wrote.
-
-        Raises:
-            InputError: the file is missing, truncated or not one of ours.
-        """
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                if str(stored["format"]) != FORMAT:
-                    raise ValueError("unknown format")
-                probe = cls(int(stored["width"]), str(stored["features"]), str(stored["rung"]))
-                probe.labels_ = tuple(str(name) for name in stored["labels_"])
-                probe.event_, probe.steps_ = bool(stored["event_"]), stored["steps_"].tolist()
-                probe.mean_, probe.scale_ = stored["mean_"], stored["scale_"]
-                names = [name for name in stored.files if name.startswith("network.")]
-                weights = {name.removeprefix("network."): torch.from_numpy(stored[name]) for name in names}
-                tokens, answers = len(probe.mean_) // probe.width, len(probe.labels_) + probe.event_
-                made = [CrossAttention(tokens, probe.width, answers) for _ in range(answers)]
-                probe.networks_ = nn.ModuleList(made).eval()
-                probe.networks_.load_state_dict(weights)
-                return probe
-        except (OSError, TypeError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(f"{path} is no usable attentive probe ({reason}); save it again") from None
 
     @property
     def _name(self) -> str:

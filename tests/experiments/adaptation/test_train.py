@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from xray2xray.commands import api
+import xray2xray
 from xray2xray.core.errors import InputError, UsageError
 from xray2xray.data.radiographs import half_of
 from xray2xray.data.store import ViewStore
@@ -129,7 +129,7 @@ def test_refusals(trained, images, views, tmp_path, refused):
 def test_the_verb_writes_views(trained, images, tmp_path, capsys):
     (tmp_path / "broken.png").write_bytes(b"no picture")
     inputs = [images / "0000_0.png", images / "0001_0.png", tmp_path / "broken.png"]
-    done = api.adapt(inputs, tmp_path / "out", trained / "model", device="cpu")
+    done = xray2xray.adapt(inputs, tmp_path / "out", trained / "model", device="cpu")
     assert done["studies"] == ["0000_0", "0001_0"]
     assert list(done["failed"]) == [str(tmp_path / "broken.png")]
     with np.load(tmp_path / "out" / "0000_0.npz") as arrays:
@@ -137,6 +137,6 @@ def test_the_verb_writes_views(trained, images, tmp_path, capsys):
     assert Image.open(tmp_path / "out" / "0000_0.png").size == (2 * SIZE, SIZE)
     assert "uncalibrated" in capsys.readouterr().out
     with pytest.raises(InputError, match="adapter"):
-        api.rotate(
+        xray2xray.rotate(
             images / "0000_0.png", tmp_path / "turned", adapter=trained / "model", device="cpu"
         )  # 32 px, not 128

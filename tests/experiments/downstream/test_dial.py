@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from xray2xray.data.store import ViewStore
 from xray2xray.experiments.downstream.cohort import read_cohort
@@ -32,6 +33,7 @@ def store(tmp_path_factory):
 def source(tmp_path_factory):
     vision = VisionConfig(size=SIZE, widths=(8, 16), blocks=(1, 1), head_width=4, latent_dim=8, codebook_size=16)
     direct = DirectConfig(vision.tokens, vision.latent_dim, 32, 2, 1, 1, 16, 2, 4, 4)
+    torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("model")
     WorldModel(VisionModel(vision), DirectTransition(direct), {"patients": 0}).save_pretrained(folder)
     return folder

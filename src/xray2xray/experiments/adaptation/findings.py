@@ -11,10 +11,10 @@ from scipy.ndimage import gaussian_filter
 from sklearn.isotonic import IsotonicRegression
 
 from ...core.seeds import FIRST_TEST_SEED
-from ...io.files import progress
 from ...models.adaptation import Adapter
 from ...models.adaptation.appearance import Appearance, randomise
 from ...models.vision.normalise import from_network
+from ...parallel.progress import progress
 from ...phantoms import PATHOLOGIES, Findings, Patient, make_volume, sample_patient
 from ...projection.geometry import preset
 from ...projection.render import render

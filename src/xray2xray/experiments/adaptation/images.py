@@ -11,8 +11,8 @@ from PIL import Image
 from ...core.errors import InputError
 from ...data.radiographs import Half, half_of, list_radiographs
 from ...data.store import ViewStore
-from ...io.files import progress
 from ...models.adaptation import Adapter
+from ...parallel.progress import progress
 from ...projection.geometry import STANDARD_ARC
 from ...radiograph import match_quantiles, read_radiograph
 from ...radiograph.lung_field import normalise_radiograph, standard_frame

@@ -20,11 +20,11 @@ import torch
 from ...core.errors import InputError, UsageError
 from ...data.radiographs import Half, RadiographFile, half_of, list_radiographs
 from ...data.store import ViewStore
-from ...io.files import progress
 from ...io.model_folder import write_part
-from ...io.runs import each
 from ...models.adaptation.adapter import PART
 from ...models.adaptation.generator import AdapterConfig
+from ...parallel.progress import progress
+from ...parallel.usable import each
 from ...projection.geometry import STANDARD_ARC
 from ...radiograph.lung_field import normalise_radiograph
 from ...radiograph.read import read_radiograph

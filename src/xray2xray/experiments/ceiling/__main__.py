@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from ...core.device import pick_device
 from ...core.errors import InputError, UsageError
 from ...data.store import ViewStore
-from ...io.runs import pick_device
 from ...probing.probe import pixel_features
 from ...statistics.resampling import draw_patients
 from ..command import command, parser, write_result

@@ -8,7 +8,7 @@ import numpy as np
 from ...core.errors import InputError
 from ...core.seeds import Split, split_of
 from ...data.store import ViewStore
-from ...io.files import progress
+from ...parallel.progress import progress
 from ...phantoms import LABELS, PATHOLOGIES, Patient, patient_volume, sample_patient
 from ...phantoms.risk import DIAL, EVENT, SPREAD, components, cvd_prevalent, factors, outcome
 from ...projection import render

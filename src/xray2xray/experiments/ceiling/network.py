@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from ...io.files import progress
 from ...models.vision.normalise import to_network
+from ...parallel.progress import progress
 from .cohort import ENDPOINTS, People
 from .objective import losses, truth_of
 

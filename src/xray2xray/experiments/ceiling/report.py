@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ...reporting.tables import interval, table
 from .cohort import ENDPOINTS, HAZARDS, People
 from .score import Score, as_json
 
@@ -103,19 +104,15 @@ def markdown(result: Mapping[str, Any]) -> str:
 
 
 def _table(counts: Mapping[str, Mapping[str, int]], rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    lines = ["| | " + " | ".join(name.replace("_", " ") for name in COLUMNS) + " |", "|---|" + "---:|" * len(COLUMNS)]
-    for name, row in counts.items():
-        lines.append(f"| {name} | " + " | ".join(str(row.get(column, "")) for column in COLUMNS) + " |")
-    for name, found in rows.items():
-        lines.append(f"| {name} | " + " | ".join(_cell(found[column]) for column in COLUMNS) + " |")
-    return lines
+    body = [[name, *(str(row.get(column, "")) for column in COLUMNS)] for name, row in counts.items()]
+    body += [[name, *(_cell(found[column]) for column in COLUMNS)] for name, found in rows.items()]
+    return table(["", *(name.replace("_", " ") for name in COLUMNS)], body)
 
 
 def _cell(found: Mapping[str, Any], sign: str = "") -> str:
     if found["value"] is None:
         return "–"
-    bounds = found["ci95"]
-    return f"{found['value']:{sign}.2f}" + (f" [{bounds[0]:{sign}.2f}, {bounds[1]:{sign}.2f}]" if bounds else "")
+    return f"{found['value']:{sign}.2f}{interval(found['ci95'], f'{sign}.2f')}"
 
 
 def _share(readers: Mapping[str, Any], name: str) -> str:

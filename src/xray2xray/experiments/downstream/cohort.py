@@ -17,7 +17,7 @@ from ...core.seeds import FIRST_TEST_SEED, deal, split_of
 from ...data.cohorts.rows import read_rows
 from ...data.groups import check_patients, group_of
 from ...data.store import ViewStore
-from ...io.files import progress
+from ...parallel.progress import progress
 from ...probing.endpoints import Endpoints
 
 FINDINGS = ("atelectasis", "cardiomegaly", "consolidation", "edema", "pleural_effusion", "cvd_prevalent")

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...io.files import atomic_path, progress
+from ...io.files import atomic_path
+from ...parallel.progress import progress
 from ...phantoms.risk import Dial, outcome
 from ...probing.survival import CoxHead
 from ...reporting.tables import interval as bounds

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.errors import InputError, UsageError
-from ...io.files import atomic_path, progress
+from ...io.files import atomic_path
 from ...io.model_folder import FORMAT as WORLD_MODEL
 from ...io.model_folder import folder_of, sha256
+from ...parallel.progress import progress
 from ...probing.probe import block_means
 from ..pretraining.encoder_file import FORM as PRETRAINED
 from .cohort import Cohort

@@ -1,6 +1,7 @@
 """The whole table: every method at every number of labels and every seed, each done once, then the statistics."""
 
 import hashlib
+import logging
 import re
 import shutil
 import time
@@ -10,15 +11,17 @@ from typing import Any
 
 import numpy as np
 
+from ...commands.run_folder import CONFIG
 from ...core.errors import InputError, UsageError
 from ...io.files import write_npz
-from ...io.runs import CONFIG, say
 from .ceiling import leaks, read_ceiling
 from .cohort import TASKS, Cohort, read_cohort
 from .features import Bench
 from .methods import METHODS, OURS, Budget, Method, Scores, answer, method
 from .report import write_downstream
 from .rows import Primary, table_rows
+
+log = logging.getLogger(__name__)
 
 NETWORK_BUDGET = Budget()
 PRIVILEGED_NOTE = "Privileged methods know what no frontal, age and sex can: they are levels, not competitors."
@@ -43,7 +46,7 @@ def evaluate_downstream(
     source: str | Path = "tiny",
     device: str = "cpu",
 ) -> dict[str, Any]:
-    """Compare what methods read from the same patients; see `api.evaluate_downstream` for the arguments.
+    """Compare what methods read from the same patients; see the verb's options for the arguments.
 
     Scores of a finished (method, labels, seed) lie in out/scores under a name that ends in a hash of all they follow
     from: they are taken up, whoever asks for them again, and never for something else.
@@ -148,7 +151,7 @@ def _scores(one: Method, bench: Bench, n: int, seed: int, budget: Budget, out: P
     seconds = time.perf_counter() - begun
     write_npz(kept, {**found, "seconds": np.array(seconds)})
     shutil.rmtree(run, ignore_errors=True)  # the checkpoint of a network that is done
-    say(f"{one.name}, {n} labels, seed {seed}: {seconds:.0f} s")
+    log.info("%s, %d labels, seed %d: %.0f s", one.name, n, seed, seconds)
     return found
 
 

@@ -8,7 +8,6 @@ real_pairs.md and real_pairs.png.
 """
 
 import argparse
-import csv
 import platform
 import time
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ...evaluation.metrics import ssim
+from ...io.files import write_csv
 from ...statistics.ensembles import central_interval
 from ..command import command, parser, write_result
 from ..realism import pairs
@@ -83,16 +83,16 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def write_cohort(out: Path, ids: Sequence[str], views: Array, train: int) -> None:
-    """cohort.csv and the prepared pictures it names: exactly what is scored, through the door that a user takes."""
+    """cohort.csv and the prepared pictures it names: exactly what is scored, as a user would give it."""
     (out / "cohort").mkdir(exist_ok=True)
-    with (out / "cohort.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["study", "yaw_deg", "image", "split"])
-        for number, (study, pair) in enumerate(zip(ids, views, strict=True)):
-            for yaw_deg, name, view in zip((0, 90), ("frontal", "lateral"), pair, strict=True):
-                image = f"cohort/{study}_{name}.npy"
-                np.save(out / image, view)
-                writer.writerow([study, yaw_deg, image, "train" if number < train else "test"])
+    rows = []
+    for number, (study, pair) in enumerate(zip(ids, views, strict=True)):
+        for yaw_deg, name, view in zip((0, 90), ("frontal", "lateral"), pair, strict=True):
+            image = f"cohort/{study}_{name}.npy"
+            np.save(out / image, view)
+            split = "train" if number < train else "test"
+            rows.append({"study": study, "yaw_deg": yaw_deg, "image": image, "split": split})
+    write_csv(out / "cohort.csv", rows)
 
 
 def baselines(train: Array, frontal: Array) -> dict[str, Array]:

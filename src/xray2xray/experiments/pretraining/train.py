@@ -6,10 +6,10 @@ from pathlib import Path
 
 import torch
 
+from ...core.device import pick_device
 from ...core.errors import InputError, UsageError
 from ...io.files import check_place
 from ...io.model_folder import folder_of, read_config, read_part, sha256, with_tuples
-from ...io.runs import pick_device
 from ...models.vision.vqgan import VisionConfig, VisionModel
 from ...training.cache import cached_latents
 from ...training.checkpoint import CHECKPOINT

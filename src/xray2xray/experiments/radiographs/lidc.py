@@ -30,9 +30,9 @@ from ...evaluation.baselines import Predictor, fit_on_store, training_views
 from ...evaluation.metrics import P_MAX, mean_interval, unit
 from ...evaluation.views import load_baselines
 from ...io.files import atomic_path
-from ...io.runs import each
 from ...models.adaptation import Adapter
 from ...models.world_model import WorldModel
+from ...parallel.usable import each
 from ...projection.geometry import STANDARD_ARC, Geometry
 from ...radiograph import read_radiograph, to_gray
 from ...radiograph.lung_field import normalise_radiograph

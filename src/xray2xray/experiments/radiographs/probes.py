@@ -24,9 +24,9 @@ from sklearn.linear_model import RidgeCV
 
 from ...core.errors import InputError
 from ...evaluation.views import load_baselines
-from ...io.files import progress
 from ...models.adaptation import Adapter
 from ...models.world_model import WorldModel
+from ...parallel.progress import progress
 from ...probing.head import row_space, standardisation
 from ...probing.probe import block_means
 from ...probing.probe import fit as fit_probe

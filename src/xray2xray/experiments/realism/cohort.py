@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from ... import phantoms
-from ...io.files import atomic_path, progress
+from ...io.files import atomic_path
+from ...parallel.progress import progress
 from ...phantoms import Patient, make_volume, sample_patient
 from . import masks, pairs, scans, spectra
 

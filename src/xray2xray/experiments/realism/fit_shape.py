@@ -15,15 +15,15 @@ Nothing is learned from virtual images, so that what no virtual chest has (noise
 import argparse
 import json
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from ...io.files import progress, write_json, write_text
+from ...io.files import write_json, write_text
+from ...parallel.executor import executor
+from ...parallel.progress import progress
 from ...phantoms import make_volume, sample_patient
 from ...phantoms.body import Body, JointShape, read_joint_shape, sample_shape
 from ...phantoms.findings import Findings
@@ -172,8 +172,7 @@ def run(options: argparse.Namespace) -> None:
     bank = np.empty((0, *real.shape[1:]), np.float32)
     for turn in range(options.rounds):
         jobs = [(joint.names, row, 3_000_000 + seed) for seed, row in enumerate(bodies) if seed >= len(bank)]
-        with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
-            made = list(progress(pool.map(_synthesise_row, jobs, chunksize=8), "synthesising", len(jobs)))
+        made = list(progress(executor(options.workers).map(_synthesise_row, jobs), "synthesising", len(jobs)))
         bank = np.concatenate([bank, np.stack(made)])
         taken, weights, alike = take(bank, real[:N_FIT])
         fitted = population(bodies, taken, weights, joint)

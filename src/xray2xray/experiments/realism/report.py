@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ...reporting import tables
+
 MARGIN = 0.02  # of CTR: the goal for mean and SD
 
 
@@ -23,8 +25,7 @@ def markdown(results: dict[str, Any]) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    lines = [list(head), ["---"] + ["---:"] * (len(head) - 1), *[[_cell(value) for value in row] for row in rows]]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+    return "\n".join([*tables.table(head, [[_cell(value) for value in row] for row in rows]), ""])
 
 
 def _cell(value: Any) -> str:

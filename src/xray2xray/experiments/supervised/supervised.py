@@ -21,11 +21,11 @@ from numpy.typing import ArrayLike, NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
+from ...core.device import pick_device
 from ...core.errors import InputError, UsageError
 from ...core.evidence import VIRTUAL
 from ...io.files import atomic_path, write_json
 from ...io.model_folder import sha256
-from ...io.runs import pick_device
 from ...probing.endpoints import Endpoints
 from ...probing.head import Array, refuse_real
 from ...probing.survival import MINIMUM, CoxHead

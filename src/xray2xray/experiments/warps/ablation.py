@@ -10,10 +10,8 @@ itself, and from those warps alone. 64 pixels and 64 voxels; PSNR over the views
 
 import argparse
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +20,13 @@ import numpy as np
 from ...data.store import SCALE
 from ...evaluation.baselines import CopyInput, RidgePCA
 from ...evaluation.metrics import psnr, unit
-from ...io.files import progress, write_json, write_text
+from ...io.files import write_json, write_text
+from ...parallel.executor import executor
+from ...parallel.progress import progress
 from ...phantoms import Burden, Findings, Patient, make_volume, sample_patient
 from ...phantoms.body import sample_shape
 from ...projection import STANDARD_ARC, preset, render
+from ...reporting.tables import table
 from ...volume import Volume, read_volume, remove_couch
 from ..command import command, parser
 from ..realism.fit_shape import TEXTBOOK
@@ -126,39 +127,35 @@ def run(options: argparse.Namespace) -> None:
             {"ct": names, "count": options.count, "warps": options.warps, "psnr_far": rows},
         )
 
-    with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
+    def make(job: Callable[[int], np.ndarray], what: str, seeds: range) -> np.ndarray:
+        return np.stack(list(progress(executor(options.workers).map(job, seeds), what, len(seeds))))
 
-        def make(job: Callable[[int], np.ndarray], what: str, seeds: range) -> np.ndarray:
-            made = pool.map(job, seeds, chunksize=4)
-            return np.stack(list(progress(made, what, len(seeds))))
-
-        whole = make(partial(arc, WHOLE), WHOLE, range(options.count))
-        keep(WHOLE, far_psnr(whole, truth))
-        bare = [remove_couch(scan) for scan in scans]
-        seeds = range(len(bare) * options.warps)  # no two warps share a shape
-        warps = [
-            make(partial(warped_arc, scan, outline(scan)), f"warps of {name}", seeds[k :: len(bare)])
-            for k, (name, scan) in enumerate(zip(names, bare, strict=True))
-        ]
-        others = [np.concatenate([w for j, w in enumerate(warps) if j != i]) for i in range(len(warps))]
-        for lever, start in (("+ warps of the other CTs", [whole]), ("warps of the other CTs alone", [])):
-            left_out = [far_psnr(np.concatenate([*start, o]), truth[i : i + 1])[0] for i, o in enumerate(others)]
-            keep(lever, np.array(left_out))
-        for lever in list(LEVERS)[1:]:
-            keep(lever, far_psnr(make(partial(arc, lever), lever, range(options.count)), truth))
+    whole = make(partial(arc, WHOLE), WHOLE, range(options.count))
+    keep(WHOLE, far_psnr(whole, truth))
+    bare = [remove_couch(scan) for scan in scans]
+    seeds = range(len(bare) * options.warps)  # no two warps share a shape
+    warps = [
+        make(partial(warped_arc, scan, outline(scan)), f"warps of {name}", seeds[k :: len(bare)])
+        for k, (name, scan) in enumerate(zip(names, bare, strict=True))
+    ]
+    others = [np.concatenate([w for j, w in enumerate(warps) if j != i]) for i in range(len(warps))]
+    for lever, start in (("+ warps of the other CTs", [whole]), ("warps of the other CTs alone", [])):
+        left_out = [far_psnr(np.concatenate([*start, o]), truth[i : i + 1])[0] for i, o in enumerate(others)]
+        keep(lever, np.array(left_out))
+    for lever in list(LEVERS)[1:]:
+        keep(lever, far_psnr(make(partial(arc, lever), lever, range(options.count)), truth))
     write_text(options.out / "ablation.md", markdown(names, rows))
 
 
 def markdown(names: Sequence[str], rows: dict[str, list[float]]) -> str:
     """The table: each lever's change against the whole cohort, per CT."""
     whole = np.array(rows[WHOLE])
-    lines = ["| | " + " | ".join([*names, "mean"]) + " |", "|---|" + "---:|" * (len(names) + 1)]
+    rows_of = []
     for name, values in rows.items():
-        shown = np.array(values) if name in ("copy_input", WHOLE) else np.array(values) - whole
-        sign = "" if name in ("copy_input", WHOLE) else "+"
-        cells = [f"{v:{sign}.2f}" for v in [*shown, shown.mean()]]
-        lines.append("| " + " | ".join([name, *cells]) + " |")
-    return "\n".join(lines) + "\n"
+        absolute = name in ("copy_input", WHOLE)
+        shown = np.array(values) - (0 if absolute else whole)
+        rows_of.append([name, *(f"{v:{'' if absolute else '+'}.2f}" for v in [*shown, shown.mean()])])
+    return "\n".join([*table(["", *names, "mean"], rows_of), ""])
 
 
 if __name__ == "__main__":

@@ -1,0 +1,75 @@
+"""What the options of all verbs share: types, help that is read from the class docstring, checks of values."""
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from ..core.errors import UsageError
+
+Inputs = str | Path | Sequence[str | Path]
+Form = str  # the name of a transition form; the registry of forms knows which there are
+View = Literal["auto", "pa", "ap"]
+Angles = Sequence[float | Literal["all"]]
+
+
+def verb_name(module: str) -> str:
+    """The verb of a module: `rotate` of `xray2xray.commands.rotate`, `evaluate views` of `...evaluate_views`."""
+    name = module.rpartition(".")[2]
+    return name.replace("_", " ", 1) if name.startswith("evaluate_") else name
+
+
+def as_paths(inputs: Inputs) -> list[Path]:
+    """One path or several as a list: `rotate("scan.nii.gz", ...)` is meant as it looks."""
+    return [Path(inputs)] if isinstance(inputs, str | Path) else [Path(item) for item in inputs]
+
+
+def as_angles(yaw_deg: Angles | str | float) -> list[float] | None:
+    """`all`, one angle or several; None stands for all of the standard arc."""
+    if isinstance(yaw_deg, int | float):
+        return [float(yaw_deg)]
+    if yaw_deg == "all" or "all" in yaw_deg:
+        return None
+    return [float(angle) for angle in yaw_deg]
+
+
+def at_least(least: int, **numbers: int | None) -> None:
+    """Raise UsageError for a number below `least`, by the name of its option."""
+    for name, number in numbers.items():
+        if number is not None and number < least:
+            raise UsageError(f"{flag(name)} is {number}; it must be at least {least}")
+
+
+def one_of(choices: Iterable[str], **values: str) -> None:
+    """Raise UsageError for a value that is none of the choices, by the name of its option."""
+    choices = list(choices)
+    for name, value in values.items():
+        if value not in choices:
+            raise UsageError(f"{flag(name)} {value}: expected {', '.join(choices)}")
+
+
+def flag(name: str) -> str:
+    """The option of a keyword on the command line."""
+    return "--" + name.replace("_", "-")
+
+
+# ---------------------------------------------------------------- help from docstrings
+
+
+def summary(verb: Callable[..., Any]) -> str:
+    """The first line of the docstring."""
+    return (inspect.getdoc(verb) or "").split("\n", 1)[0]
+
+
+def description(verb: Callable[..., Any]) -> str:
+    """The docstring up to its first section, as one paragraph."""
+    text = re.split(r"^(?:Args|Attributes|Raises):", inspect.getdoc(verb) or "", maxsplit=1, flags=re.M)[0]
+    return " ".join(text.split())
+
+
+def field_help(verb: Callable[..., Any]) -> dict[str, str]:
+    """What the section `Attributes:` (or `Args:`) of the docstring says about each option."""
+    found = re.search(r"^(?:Args|Attributes):\n(.*?)(?=^\S|\Z)", inspect.getdoc(verb) or "", flags=re.M | re.S)
+    entries = re.split(r"^ {4}(\w+): ", found.group(1), flags=re.M)[1:] if found else []
+    return {name: " ".join(text.split()) for name, text in zip(entries[::2], entries[1::2], strict=True)}

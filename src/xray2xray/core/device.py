@@ -1,0 +1,20 @@
+"""The device of a computation."""
+
+from .errors import UsageError
+
+
+def pick_device(device: str) -> str:
+    """`auto` becomes `cuda` where there is one, else `cpu`; a device that is not there is refused.
+
+    Raises:
+        UsageError: torch does not know the device, or this machine does not have it.
+    """
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise UsageError(f"--device {device} is not available on this machine; use auto, cpu or cuda") from None
+    return device
