@@ -1,5 +1,6 @@
 # make demo   install what is needed and unfold one chest X-ray    (about 2 minutes the first time)
-# make test   install the tools as well and run every test
+# make quick  install the tools as well and run the quick tests     (under a minute on 2 cores)
+# make test   every test
 #
 # Another interpreter: make PYTHON=python3.12 demo
 
@@ -13,11 +14,14 @@ DEMO_OUT ?= xray2xray-demo
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types format clean
+.PHONY: help demo quick test coverage reference lint types format clean
 
 help:
 	@echo "make demo    one chest X-ray becomes 37 views, a volume and a report ($(DEMO_OUT)/report.html)"
+	@echo "make quick   the quick tests: no training, no whole commands"
 	@echo "make test    every test, on all cores"
+	@echo "make coverage  every test, and the share of lines that they run"
+	@echo "make reference  writes docs/reference/ anew from the code"
 	@echo "make lint    ruff: style and likely mistakes"
 	@echo "make types   mypy: the types agree"
 	@echo "make format  ruff rewrites the style it can"
@@ -26,8 +30,19 @@ help:
 demo: $(VENV)/core.stamp
 	$(BIN)/xray2xray demo --out $(DEMO_OUT) --overwrite
 
+PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest --numprocesses auto --quiet
+
+quick: $(VENV)/dev.stamp
+	$(PYTEST) -m "not slow and not data and not gpu"
+
 test: $(VENV)/dev.stamp
-	$(ONE_THREAD) $(BIN)/python -m pytest --numprocesses auto --quiet
+	$(PYTEST)
+
+coverage: $(VENV)/dev.stamp
+	$(PYTEST) --cov --cov-report=term --cov-report=xml
+
+reference: $(VENV)/dev.stamp
+	$(BIN)/python docs/build_reference.py
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
@@ -41,7 +56,7 @@ format: $(VENV)/dev.stamp
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) $(DEMO_OUT) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) $(DEMO_OUT) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage coverage.xml build dist
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps are files, so an install happens only when pyproject.toml or constraints.txt has changed.

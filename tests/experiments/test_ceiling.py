@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from xray2xray.commands import cli
+from xray2xray.commands.registry import verbs
 from xray2xray.core.errors import InputError
 from xray2xray.core.seeds import split_of
 from xray2xray.data.rendering import Job, procedural_study, render_jobs
@@ -188,8 +189,9 @@ def test_too_few_patients_are_refused(store: ViewStore, tmp_path: Path, refused)
 
 def test_the_command_that_makes_the_store_is_understood() -> None:
     (command,) = (line for line in ceiling.__doc__.splitlines() if "xray2xray render" in line)
-    verb, words_after = cli._split_verb(shlex.split(command)[1:])
-    assert cli._parse(verb, words_after)["yaw_deg"] == list(YAW_DEG)
+    known = verbs()
+    verb, words_after = cli._split_verb(shlex.split(command)[1:], known)
+    assert cli._parse(verb, known[verb], words_after)[0]["yaw_deg"] == list(YAW_DEG)
 
 
 def test_words_follow_the_numbers(crowd: People) -> None:

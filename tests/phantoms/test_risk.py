@@ -183,5 +183,5 @@ def test_splits() -> None:
 
 
 def test_the_page_on_risk_has_the_fingerprint() -> None:
-    page = Path(__file__).parents[2] / "docs" / "risk.md"
+    page = Path(__file__).parents[2] / "docs" / "reference" / "risk.md"
     assert risk.FINGERPRINT in page.read_text(encoding="utf-8")
