@@ -47,10 +47,13 @@ class Chest:
     volume: Callable[[], Volume]
 
 
-def virtual_chest(seed: int) -> Volume:
-    """A virtual patient without a couch."""
+def virtual_chest(seed: int, whole: bool = False) -> Volume:
+    """A virtual patient without a couch; `whole`, all that is built of the body, whatever the scan would leave out."""
     patient = sample_patient(seed)
-    return make_patient(replace(patient, scan=replace(patient.scan, couch=False))).volume
+    scan = replace(patient.scan, couch=False)
+    if whole:
+        scan = replace(scan, field_of_view_mm=1e3, above_mm=1e3, below_mm=1e3)
+    return make_patient(replace(patient, scan=scan)).volume
 
 
 def real_chest(path: Path) -> Volume:
@@ -64,7 +67,7 @@ def warped_chest(path: Path, seed: int) -> Volume:
     return warp(volume, outline(volume), patient_outline(seed), seed)
 
 
-def chests(virtual: Sequence[int], scans: Sequence[Path], warps: int) -> Iterator[Chest]:
+def chests(virtual: Sequence[int], whole: bool, scans: Sequence[Path], warps: int) -> Iterator[Chest]:
     """The scans, each followed by its warps, then the virtual patients of these seeds."""
     for number, path in enumerate(scans):
         name = path.name.removesuffix(".gz").removesuffix(".nii")
@@ -72,7 +75,7 @@ def chests(virtual: Sequence[int], scans: Sequence[Path], warps: int) -> Iterato
         for copy in range(warps):
             yield Chest(f"warp-{name}-{copy:03d}", partial(warped_chest, path, 100_000 + 1_000 * number + copy))
     for seed in virtual:
-        yield Chest(f"virtual-{seed:07d}", partial(virtual_chest, seed))
+        yield Chest(f"{'whole' if whole else 'virtual'}-{seed:07d}", partial(virtual_chest, seed, whole))
 
 
 def line_integrals(volume: Volume, frustum: Frustum = FRUSTUM) -> np.ndarray:
@@ -126,6 +129,10 @@ class Cohort:
     def __len__(self) -> int:
         return len(self.names)
 
+    def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Portions and line integrals of a patient, as `training.objectives.lifting` takes them."""
+        return self.load("portions", number), self.load("p", number)
+
     def load(self, part: str, number: int) -> np.ndarray:
         return np.load(self.cache / f"{self.names[number]}.{part}.npy", mmap_mode="r")
 
@@ -134,6 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cache", type=Path)
     parser.add_argument("--virtual", type=int, default=0, help="how many virtual patients")
+    parser.add_argument("--whole", action="store_true", help="virtual patients that no scan cuts")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--scans", type=Path, nargs="*", default=[], help="CTs")
     parser.add_argument("--warps", type=int, default=0, help="of each CT, bent to the outlines of virtual patients")
@@ -141,7 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     given.cache.mkdir(parents=True, exist_ok=True)
     seeds = range(given.first_seed, given.first_seed + given.virtual)
-    for chest in progress(list(chests(seeds, given.scans, given.warps)), "lifting"):
+    for chest in progress(list(chests(seeds, given.whole, given.scans, given.warps)), "lifting"):
         try:
             write(given.cache, chest, given.views)
         except InputError as error:
