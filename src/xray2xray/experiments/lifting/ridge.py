@@ -69,11 +69,16 @@ def fit(cohorts: Mapping[str, Cohort], shares: Mapping[str, float], frustum: Fru
     gram = _gram(cohorts)
     held = [fold for fold in np.unique(folds) if not fold.startswith("virtual")]
     errors = np.array(
-        [np.mean([_error(kernel, gram, share, folds == fold, penalty, names) for fold in held]) for penalty in PENALTIES]
+        [
+            np.mean([_error(kernel, gram, share, folds == fold, penalty, names) for fold in held])
+            for penalty in PENALTIES
+        ]
     )
     penalty = float(PENALTIES[errors.argmin()])
     everyone = np.ones(len(share), bool)
-    return LiftedRidge(tuple(cohorts.values()), centre, rows, _inverse(kernel, share, everyone, penalty), share, penalty, errors)
+    return LiftedRidge(
+        tuple(cohorts.values()), centre, rows, _inverse(kernel, share, everyone, penalty), share, penalty, errors
+    )
 
 
 def _frontal(cohort: Cohort, number: int, frustum: Frustum) -> np.ndarray:
@@ -103,7 +108,7 @@ def _gram(cohorts: Mapping[str, Cohort]) -> np.ndarray:
     first = next(iter(cohorts.values()))[0][0]
     n = sum(map(len, cohorts.values()))
     gram = np.zeros((2 * n, 2 * n), np.float32)
-    for planes in np.array_split(np.arange(first.shape[0]), 8):
+    for planes in np.array_split(np.arange(first.shape[0]), min(8, first.shape[0])):
         slab = np.stack(
             [
                 np.asarray(cohort[k][0][planes[0] : planes[-1] + 1], np.float32)

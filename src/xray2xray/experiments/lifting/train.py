@@ -22,7 +22,6 @@ from ...training.objectives.lifting import GENTLE, Augmentation, LiftingObjectiv
 from ...training.steps import LoopConfig, Machine
 from .cohort import Cohort
 
-
 FOLDERS = {"virtual": "virtual", "whole": "virtual", "scan": "ship", "warp": "ship"}
 
 
@@ -62,9 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     objective = LiftingObjective(LiftingNetwork(LiftingConfig()), sources, held_out)
     if not given.resume:
         objective.prepare()
-    loop = LoopConfig(
-        steps=given.steps, batch=given.batch, rate=given.rate, warm_up=100, log_every=50, check_every=200
-    )
+    loop = LoopConfig(steps=given.steps, batch=given.batch, rate=given.rate, warm_up=100, log_every=50, check_every=200)
     fit(objective, loop, Machine(seed=given.seed), given.out, given.resume, given.stop_at)
     notes = {
         "scans": learned_from["scan"].names if "scan" in learned_from else [],

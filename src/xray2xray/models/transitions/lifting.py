@@ -57,9 +57,7 @@ class LiftingNetwork(nn.Module):
         fine, middle, coarse, last = config.widths
         self.register_buffer("mean", torch.full((config.depth, rows, columns), 1 / config.depth))
         self.stem = nn.Conv2d(PATCH**2 + 3, fine, 3, padding=1)
-        self.down = nn.ModuleList(
-            [Residual(fine, fine), Down(fine, middle), Down(middle, coarse), Down(coarse, last)]
-        )
+        self.down = nn.ModuleList([Residual(fine, fine), Down(fine, middle), Down(middle, coarse), Down(coarse, last)])
         self.bottom = nn.Sequential(Attention(last, config.heads), Residual(last, last), Attention(last, config.heads))
         self.up = nn.ModuleList(
             [Residual(last + coarse, coarse), Residual(coarse + middle, middle), Residual(middle + fine, fine)]

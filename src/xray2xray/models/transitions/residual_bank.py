@@ -103,7 +103,9 @@ class ResidualBank:
             return _affine(free), error()
 
 
-def residual_of(portions: np.ndarray, mean: np.ndarray, frustum: Frustum, high_pass_mm: float = HIGH_PASS_MM) -> np.ndarray:
+def residual_of(
+    portions: np.ndarray, mean: np.ndarray, frustum: Frustum, high_pass_mm: float = HIGH_PASS_MM
+) -> np.ndarray:
     """float32 (depth, rows, columns): what a mean state misses of a chest, without what is coarser than this.
 
     Args:

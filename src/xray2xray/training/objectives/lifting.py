@@ -57,9 +57,7 @@ GENTLE = Augmentation((-0.08, 0.26), 0.04, 0.03, 0.06, 0.05, 0.06, 0.05, 0.02, 0
 """For virtual patients, of which there is no end: mostly to move their flanks beyond the detector."""
 
 
-def augmented(
-    portions: Tensor, p: Tensor, change: Augmentation, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
+def augmented(portions: Tensor, p: Tensor, change: Augmentation, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Portions (b, depth, rows, columns) and line integrals p (b, 2 rows, 2 columns), NaN where not known, changed alike.
 
     Grids are taken to reach an eighth of the detector beyond it above and below, and a quarter at the sides.
