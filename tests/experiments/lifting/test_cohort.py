@@ -23,7 +23,7 @@ CUT = block((60, 50, 50), (slice(0, 60), slice(10, 40), slice(5, 45)))  # 300 mm
 
 def test_line_integrals_reach_beyond_the_detector() -> None:
     p = line_integrals(WHOLE)
-    rows, columns = FRUSTUM.beyond
+    _, columns = FRUSTUM.beyond
     assert p.shape == FRUSTUM.shape[1:]
     assert np.isfinite(p).all()
     assert p[80, columns - 1] == pytest.approx(150 * 0.0206, rel=0.05)  # 400 mm wide, the detector sees 370

@@ -12,6 +12,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,17 @@ FAR, NEAR, STEP = AWAY >= BEYOND_DEG, (AWAY > 0) & (AWAY < BEYOND_DEG), AWAY == 
 BANDS = ((4, 8), (8, 16), (16, 32))  # cycles per picture
 DRAWN = (0, 9, 14, 22, 27, 36)
 Views = np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Patient:
+    """What the methods are given: the view, its mean state, the linear baseline's portions; and the true ones."""
+
+    view_p: Views
+    state: Lifted
+    line: np.ndarray
+    portions: np.ndarray
+    generator: torch.Generator
 
 
 def load_network(folder: Path) -> LiftingNetwork:
@@ -118,40 +130,39 @@ def main(arguments: Sequence[str] | None = None) -> None:
     poses = as_poses(STANDARD_ARC)
     mean_views = march(mean / FRUSTUM.at(CELLS).sample_mm, FRUSTUM.at(CELLS), FRUSTUM.geometry, poses)
 
+    methods: dict[str, Callable[[Patient], Views]] = {
+        "mean": lambda one: one.state.views(poses),
+        "sample": lambda one: bank.sample(one.state, one.generator).views(poses),
+        "ridge_lifted": lambda one: from_portions(one.line, one.view_p).views(poses),
+        "mean_depth": lambda one: from_portions(mean, one.view_p).views(poses),
+        "direct+mirrored": lambda one: direct.imagine(one.view_p, mirrored=True),
+        "copy_input": lambda one: np.repeat(one.view_p[None], len(poses), axis=0),
+        "mean_view": lambda one: mean_views,
+        "true_lifted": lambda one: from_portions(one.portions, one.view_p).views(poses),
+    }
     report: dict[str, Any] = {}
     for folder, kind in (("unseen", "scan"), ("unseen_virtual", "virtual")):
         found = Cohort(given.cache / folder, [kind])
         truths = [np.asarray(found.load("views", k), np.float32) for k in range(len(found))]
         lines = linear.predict(np.stack([truth[FRONTAL] for truth in truths]))
         rows: dict[str, list[dict[str, float]]] = {}
+        (given.out / folder).mkdir(exist_ok=True)
         for number, truth in enumerate(truths):
-            view_p = truth[FRONTAL]
-            state = lift(network, view_p)
-            generator = torch.Generator().manual_seed(given.seed * 1000 + number)
-            methods: dict[str, Callable[[], Views]] = {
-                "mean": lambda state=state: state.views(poses),  # type: ignore[misc]
-                "sample": lambda state=state, g=generator: bank.sample(state, g).views(poses),  # type: ignore[misc]
-                "ridge_lifted": lambda n=number, v=view_p: from_portions(lines[n], v).views(poses),  # type: ignore[misc]
-                "mean_depth": lambda v=view_p: from_portions(mean, v).views(poses),  # type: ignore[misc]
-                "direct+mirrored": lambda v=view_p: direct.imagine(v, mirrored=True),  # type: ignore[misc]
-                "copy_input": lambda v=view_p: np.repeat(v[None], len(poses), axis=0),  # type: ignore[misc]
-                "mean_view": lambda: mean_views,
-                "true_lifted": lambda n=number, v=view_p: from_portions(  # type: ignore[misc]
-                    np.asarray(found[n][0], np.float32), v
-                ).views(poses),
-            }
-            pictures = []
-            for name, imagine in methods.items():
+            one = Patient(
+                truth[FRONTAL],
+                lift(network, truth[FRONTAL]),
+                lines[number],
+                np.asarray(found[number][0], np.float32),
+                torch.Generator().manual_seed(given.seed * 1000 + number),
+            )
+            imagined = {}
+            for name, method in methods.items():
                 begin = time.perf_counter()
-                views = imagine()
+                imagined[name] = method(one)
                 seconds = time.perf_counter() - begin
-                rows.setdefault(name, []).append({**figures(views, truth), "seconds": seconds})
-                pictures.append(views)
-            half = [(a + b) / 2 for a, b in zip(pictures[0], pictures[2], strict=True)]
-            rows.setdefault("mean and ridge", []).append({**figures(np.stack(half), truth), "seconds": 0.0})
-            sheet = np.vstack([_row(views) for views in (truth, *pictures[:3], pictures[4])])
-            (given.out / folder).mkdir(exist_ok=True)
-            Image.fromarray(sheet).save(given.out / folder / f"{found.names[number]}.png")
+                rows.setdefault(name, []).append({**figures(imagined[name], truth), "seconds": seconds})
+            drawn = [truth, *(imagined[name] for name in ("mean", "sample", "ridge_lifted", "direct+mirrored"))]
+            Image.fromarray(np.vstack([_row(v) for v in drawn])).save(given.out / folder / f"{found.names[number]}.png")
             print(found.names[number], {n: round(r[-1]["psnr_far"], 2) for n, r in rows.items()}, flush=True)
         report[folder] = {"patients": found.names, "rows": rows}
     write_json(given.out / "figures.json", report)

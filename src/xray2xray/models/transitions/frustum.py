@@ -23,6 +23,9 @@ from ...projection.threads import on_threads
 REACH_MM = 450.0  # rays are followed this far before and behind the point nearest to the isocentre
 
 
+FRONTAL = Pose(0.0)
+
+
 @dataclass(frozen=True)
 class Frustum:
     """The grid of a view: (depth, rows, columns), planes evenly spaced in 1 / s, cells as large as the view's pixels.
@@ -41,7 +44,7 @@ class Frustum:
     """
 
     geometry: Geometry
-    pose: Pose = Pose(0.0)
+    pose: Pose = FRONTAL
     depth: int = 64
     half_depth_mm: float = 190.0
 

@@ -2,7 +2,7 @@
 
 A residual on the cohort's mean: its output is added to the logarithm of the mean depth distribution, and of the mean
 line integrals where the detector ends. Trained by `training.objectives.lifting`, its answer is the conditional mean of
-the volume given the view. The convolutions are of two dimensions, the planes are channels; attention at the coarsest grid.
+the volume given the view. Convolutions are of two dimensions, planes are channels, with attention at the coarsest grid.
 """
 
 from dataclasses import dataclass

@@ -28,7 +28,9 @@ MEAN_OF = 200  # patients of each source that make the mean
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Largest changes, drawn evenly (more often larger than smaller: bodies that fill the view and go beyond it); lengths are shares of half a detector, or of half the state's depth.
+    """Largest changes, drawn evenly; lengths are shares of half a detector, or of half the state's depth.
+
+    Chests become larger more often than smaller: bodies fill the view and go beyond it.
 
     Attributes:
         scale: least and most of both directions across the rays, as logarithms; `aspect`: of one against the other.
@@ -58,11 +60,11 @@ GENTLE = Augmentation((-0.08, 0.26), 0.04, 0.03, 0.06, 0.05, 0.06, 0.05, 0.02, 0
 
 
 def augmented(portions: Tensor, p: Tensor, change: Augmentation, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Portions (b, depth, rows, columns) and line integrals p (b, 2 rows, 2 columns), NaN where not known, changed alike.
+    """Portions (b, depth, rows, columns) and p (b, 2 rows, 2 columns), NaN where it is not known, changed alike.
 
     Grids are taken to reach an eighth of the detector beyond it above and below, and a quarter at the sides.
     """
-    b, depth, rows, columns = portions.shape
+    b = len(portions)
     half_rows, half_columns = 1.25, 1.5  # half the grid in half detectors
 
     def even(limit: float) -> Tensor:
