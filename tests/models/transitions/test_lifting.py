@@ -1,8 +1,13 @@
 """The lifting network, untrained and with random weights."""
 
+import numpy as np
+import pytest
 import torch
 
-from xray2xray.models.transitions.lifting import LiftingConfig, LiftingNetwork
+from xray2xray.core.errors import InputError
+from xray2xray.models.transitions.frustum import Frustum
+from xray2xray.models.transitions.lifting import LiftingConfig, LiftingNetwork, lifted
+from xray2xray.projection.geometry import preset
 
 SMALL = LiftingConfig(size=64, depth=8, widths=(8, 16, 16, 16), heads=2)
 
@@ -49,6 +54,23 @@ def test_the_view_lies_in_the_middle_of_the_canvas() -> None:
     assert measured[4:36, 8:40].all()
     torch.testing.assert_close(canvas[0, :4, 4, 8], view[0, 0, :2, :2].flatten() / 3 - 1)
     assert canvas[0, :4, 0, 0].abs().max() == 0
+
+
+def test_a_finer_view_is_lifted_by_the_same_network_and_kept() -> None:
+    found = network(random=True)
+    frustum = Frustum(preset("chest", 128), depth=8)
+    view = np.random.default_rng(0).random((128, 128)).astype(np.float32)
+    state = lifted(found, view, frustum)
+    np.testing.assert_allclose(state.views([0.0])[0], view, rtol=1e-4, atol=1e-5)
+    small = torch.from_numpy(view.reshape(64, 2, 64, 2).mean(axis=(1, 3)))[None, None]
+    np.testing.assert_allclose(state.w, found.lift(small, mirrored=True)[0][0], atol=1e-5)
+    with pytest.raises(InputError, match="128 x 128"):
+        lifted(found, view[:64, :64], frustum)
+
+
+def test_hidden_states_are_of_ever_coarser_grids() -> None:
+    shapes = [tuple(x.shape[1:]) for x in network().encode(torch.rand(1, 1, 64, 64))]
+    assert shapes == [(8, 40, 48), (16, 20, 24), (16, 10, 12), (16, 5, 6)]
 
 
 def test_the_default_fits_into_sixteen_mebibytes() -> None:

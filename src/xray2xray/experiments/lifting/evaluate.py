@@ -25,7 +25,7 @@ from ...io.files import write_json, write_text
 from ...io.model_folder import read_config, read_part, with_tuples
 from ...models.transitions.frustum import march
 from ...models.transitions.lifted import Lifted, extended
-from ...models.transitions.lifting import LiftingConfig, LiftingNetwork
+from ...models.transitions.lifting import LiftingConfig, LiftingNetwork, lifted
 from ...models.transitions.residual_bank import ResidualBank, bank_of
 from ...models.world_model import WorldModel
 from ...projection.geometry import STANDARD_ARC, as_poses
@@ -59,12 +59,6 @@ def load_network(folder: Path) -> LiftingNetwork:
     return network.eval().requires_grad_(False)
 
 
-def lift(network: LiftingNetwork, view_p: Views, mirrored: bool = True) -> Lifted:
-    """The mean state of one view (size, size)."""
-    w, p = network.lift(torch.from_numpy(np.array(view_p, np.float32))[None, None], mirrored)
-    return Lifted(FRUSTUM, extended(view_p, FRUSTUM, p[0].numpy()), w[0].numpy())
-
-
 def from_portions(portions: np.ndarray, view_p: Views) -> Lifted:
     """A state whose rays are filled like these (depth, rows, columns), scaled to what the view has measured."""
     total = portions.sum(axis=0)
@@ -77,7 +71,7 @@ def donors(network: LiftingNetwork, found: Cohort) -> ResidualBank:
     pairs = []
     for number in range(len(found)):
         portions, p = found[number]
-        state = lift(network, np.nan_to_num(np.asarray(p, np.float32)[FRUSTUM.detector]))
+        state = lifted(network, np.nan_to_num(np.asarray(p, np.float32)[FRUSTUM.detector]), FRUSTUM)
         mean = state.w * np.asarray(portions, np.float32).sum(axis=0)
         pairs.append((np.asarray(portions, np.float32), mean))
     return bank_of(pairs, cells, found.names)
@@ -150,7 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for number, truth in enumerate(truths):
             one = Patient(
                 truth[FRONTAL],
-                lift(network, truth[FRONTAL]),
+                lifted(network, truth[FRONTAL], FRUSTUM),
                 lines[number],
                 np.asarray(found[number][0], np.float32),
                 torch.Generator().manual_seed(given.seed * 1000 + number),

@@ -7,9 +7,14 @@ the volume given the view. Convolutions are of two dimensions, planes are channe
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from ...core.errors import InputError
+from .frustum import Frustum
+from .lifted import Lifted, extended
 
 PATCH = 2  # pixels along the side of a cell of the lifted state
 P_SCALE = 3.0  # a middle line integral; network values are p / 3 - 1
@@ -72,12 +77,7 @@ class LiftingNetwork(nn.Module):
 
     def forward(self, view_p: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of the depth distribution (b, depth, rows, columns), and the logarithm of p (b, rows, columns)."""
-        x = self.stem(self.canvas(view_p))
-        skips = []
-        for stage in self.down:
-            x = stage(x)
-            skips.append(x)
-        x = self.bottom(skips.pop())
+        *skips, x = self.encode(view_p)
         for stage in self.up:
             skip = skips.pop()
             x = stage(torch.cat([F.interpolate(x, size=skip.shape[2:], mode="nearest"), skip], dim=1))
@@ -85,6 +85,13 @@ class LiftingNetwork(nn.Module):
         mean = self.mean + FLOOR
         total = mean.sum(dim=0)
         return x[:, :-1] + (mean / total).log(), x[:, -1] + total.log()
+
+    def encode(self, view_p: Tensor) -> list[Tensor]:
+        """Hidden states (b, c, rows, columns) on grids of 1, 2, 4 and 8 cells, the last after attention."""
+        found = [self.stem(self.canvas(view_p))]
+        for stage in self.down:
+            found.append(stage(found[-1]))
+        return [*found[1:-1], self.bottom(found[-1])]
 
     def canvas(self, view_p: Tensor) -> Tensor:
         """(b, 7, rows, columns): the pixels of each cell, whether the detector measured it, and where it lies."""
@@ -111,6 +118,23 @@ class LiftingNetwork(nn.Module):
             w_turned, p_turned = (x.flip(-1) for x in self.lift(view_p.flip(-1)))
             w, p = (w + w_turned) / 2, (p + p_turned) / 2
         return w, p
+
+
+def lifted(network: LiftingNetwork, view_p: np.ndarray, frustum: Frustum, mirrored: bool = True) -> Lifted:
+    """The mean state of one view (size, size), of the network's size or a multiple of it.
+
+    Raises:
+        InputError: a view of another size, or values that are not finite.
+    """
+    size, config = frustum.geometry.size, network.config
+    if view_p.shape != (size, size) or size % config.size or not np.isfinite(view_p).all():
+        raise InputError(
+            f"a view to be lifted is finite and {size} x {size} pixels, a multiple of {config.size}; got {view_p.shape}"
+        )
+    device = next(network.parameters()).device
+    view = F.avg_pool2d(torch.from_numpy(np.array(view_p, np.float32))[None, None].to(device), size // config.size)
+    w, p = (x[0].cpu().numpy() for x in network.lift(view, mirrored))
+    return Lifted(frustum, extended(view_p, frustum, p), w)
 
 
 class Residual(nn.Module):
