@@ -1,0 +1,1 @@
+"""Training and judging the lifting network of the volumetric form."""

@@ -1,0 +1,122 @@
+"""The lifted state of a chest: what each ray of a view has measured, and how it is distributed along the ray."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.ndimage import map_coordinates
+
+from ...core.errors import InputError
+from ...projection.geometry import Geometry, Pose, as_poses
+from ...volume.attenuation import hu_to_mu
+from ...volume.volume import Volume, body_mask, isocentre_mm
+from .frustum import Frustum, march
+
+
+@dataclass(frozen=True, eq=False)
+class Lifted:
+    """A chest as seen from one view: attenuation is p w along each of its rays.
+
+    Attributes:
+        frustum: the grid, at the view's own resolution.
+        p: (rows, columns) float32, line integrals: measured on the detector, predicted beyond it.
+        w: (depth, rows', columns') float32 >= 0, the share of p in each plane, on a grid that is coarser by a whole
+            number; a column of zeros (air) stays one. See `shares`.
+
+    Raises:
+        InputError: shapes that do not fit the frustum.
+    """
+
+    frustum: Frustum
+    p: np.ndarray
+    w: np.ndarray
+
+    def __post_init__(self) -> None:
+        depth, rows, columns = self.frustum.shape
+        coarse = self.w.shape[1:]
+        fits = self.w.shape[0] == depth and rows % coarse[0] == 0 and rows * coarse[1] == columns * coarse[0]
+        if self.p.shape != (rows, columns) or not fits:
+            raise InputError(
+                f"a lifted state of {depth} planes of {rows} x {columns} cells cannot have line integrals "
+                f"{self.p.shape} and a depth distribution {self.w.shape}"
+            )
+
+    def shares(self) -> np.ndarray:
+        """(depth, rows, columns) float32 at full resolution: `w` bilinear between its cells, sum over depth one."""
+        shape = self.frustum.shape[1:]
+        w = torch.from_numpy(np.ascontiguousarray(self.w, np.float32))[None]
+        if w.shape[2:] != shape:
+            w = F.interpolate(w, size=shape, mode="bilinear", align_corners=False)
+        total = w.sum(dim=1, keepdim=True)
+        return torch.where(total > 0, w / total.clamp(min=1e-12), 1 / w.shape[1])[0].numpy()
+
+    def portions(self) -> np.ndarray:
+        """(depth, rows, columns) float32, p w: the part of each ray's line integral that comes from each plane."""
+        shares = self.shares()
+        shares *= self.p
+        return shares
+
+    def mu_per_mm(self) -> np.ndarray:
+        """(depth, rows, columns) float32: attenuation in the frustum's cells."""
+        plane_mm = self.frustum.sample_mm * self.frustum.h[:, None, None] ** 2
+        return (self.portions() / plane_mm).astype(np.float32)
+
+    def views(
+        self, poses: Sequence[Pose | float], geometry: Geometry | None = None, threads: int | None = None
+    ) -> np.ndarray:
+        """Line integrals (n, size, size) float32 at any poses, in the view's own geometry unless another is given.
+
+        At the view's own pose these are the measured ones, to float32 rounding.
+        """
+        grid = self.portions()
+        grid /= self.frustum.sample_mm.astype(np.float32)
+        return march(grid, self.frustum, geometry or self.frustum.geometry, as_poses(poses), threads)
+
+    def sampled_mu(self, shape: tuple[int, int, int], affine: np.ndarray) -> np.ndarray:
+        """Attenuation per mm, float32 of `shape`, on a Cartesian grid; zero outside the frustum.
+
+        Args:
+            affine: (4, 4), voxel index -> RAS mm about the isocentre.
+        """
+        matrix = self.frustum.matrix @ affine
+        i, j, k = (np.arange(n, dtype=np.float64) for n in shape)
+        homogeneous = (
+            matrix[:, 0, None, None, None] * i[:, None, None]
+            + matrix[:, 1, None, None, None] * j[None, :, None]
+            + matrix[:, 2, None, None, None] * k
+            + matrix[:, 3, None, None, None]
+        )
+        indices = (homogeneous[:3] / homogeneous[3]).astype(np.float32)
+        return map_coordinates(self.mu_per_mm(), indices, order=1, mode="constant")
+
+
+def extended(view_p: np.ndarray, frustum: Frustum, beyond_p: np.ndarray | None = None) -> np.ndarray:
+    """(rows, columns) float32 of the frustum: the view on the detector, `beyond_p` (coarser, or none) around it."""
+    shape = frustum.shape[1:]
+    canvas = np.zeros(shape, np.float32)
+    if beyond_p is not None:
+        coarse = torch.from_numpy(np.ascontiguousarray(beyond_p, np.float32))[None, None]
+        canvas[...] = F.interpolate(coarse, size=shape, mode="bilinear", align_corners=False)[0, 0].numpy()
+    canvas[frustum.detector] = view_p
+    return canvas
+
+
+def true_portions(volume: Volume, frustum: Frustum, oversampling: int = 2) -> np.ndarray:
+    """(depth, rows, columns) float32: the part of each ray's line integral that a scan has in each plane.
+
+    Cells are averages of `oversampling`^3 trilinear samples. The isocentre is the scan's own.
+    """
+    fine = frustum.at(frustum.geometry.size * oversampling, frustum.depth * oversampling)
+    mu = hu_to_mu(volume.hu, body_mask(volume))
+    to_voxels = np.linalg.inv(volume.affine)
+    offset = to_voxels[:3, :3] @ isocentre_mm(volume) + to_voxels[:3, 3]
+    points = fine.points_mm().reshape(3, -1)
+    indices = to_voxels[:3, :3].astype(np.float32) @ points + offset[:, None].astype(np.float32)
+    found = map_coordinates(mu, indices, order=1, mode="constant").reshape(fine.shape)
+    found *= (fine.h**2).astype(np.float32)[:, None, None]
+    depth, rows, columns = frustum.shape
+    n = oversampling
+    cells = found.reshape(depth, n, rows, n, columns, n).mean(axis=(1, 3, 5))
+    return (cells * frustum.sample_mm).astype(np.float32)
