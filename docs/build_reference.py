@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import xray2xray
 from xray2xray.commands.options import description, field_help, flag
 from xray2xray.commands.registry import verbs
-
-import xray2xray
 
 FOLDER = Path(__file__).resolve().parent / "reference"
 HEAD = "<!-- written by docs/build_reference.py; change the docstrings instead -->\n"
