@@ -4,13 +4,11 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-import torch
 
 from xray2xray.core.evidence import VIRTUAL
 from xray2xray.evaluation import metrics
 from xray2xray.evaluation.drift import AHEAD_DEG, free_running, measure_drift, routes
 from xray2xray.evaluation.metrics import unit
-from xray2xray.models.transitions.action import Action
 from xray2xray.models.world_model import WorldModel
 from xray2xray.projection.geometry import STANDARD_ARC
 
@@ -24,14 +22,14 @@ def views_p(ellipsoid_views: Cohort) -> np.ndarray:
 
 def test_each_step_starts_from_the_last_prediction(small_models: dict[str, WorldModel], views_p: np.ndarray) -> None:
     model = small_models["direct"]
-    start = model.state(views_p[:2, 0])
-    walked = free_running(model, start, [-90.0, -60.0, -30.0])
-    by_hand = model.step(start, Action.between(-90, -60, 2, model.device))
-    torch.testing.assert_close(walked[:, 0], by_hand)
-    torch.testing.assert_close(walked[:, 1], model.step(by_hand, Action.between(-60, -30, 2, model.device)))
-    jumped = model.roll_out(start, -90.0, (-60.0, -30.0))
-    torch.testing.assert_close(walked[:, 0], jumped[:, 0])
-    assert not torch.allclose(walked[:, 1], jumped[:, 1], atol=1e-3), "the second step is not a jump from the input"
+    stepped = free_running(model, views_p[:2, 0], [-90.0, -60.0, -30.0])
+    start = model.observe([(views_p[:2, 0], -90.0)])
+    first = model.prediction(start, [-60.0])[:, 0]
+    second = model.predict(model.observe([(first, -60.0)]), [-30.0])
+    np.testing.assert_allclose(stepped[:, 1], second[:, 0], atol=1e-5)
+    from_the_input = model.predict(start, (-60.0, -30.0))
+    np.testing.assert_allclose(stepped[:, 0], from_the_input[:, 0], atol=1e-5)
+    assert not np.allclose(stepped[:, 1], from_the_input[:, 1], atol=1e-3), "the second is predicted from the first"
 
 
 def test_every_way_of_direct(small_models: dict[str, WorldModel], views_p: np.ndarray) -> None:

@@ -1,16 +1,10 @@
 """Drift: how the error grows on the way from one end of the arc to the other, by the way that is taken."""
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
-
 from ..io.files import progress
-from ..models.transitions.action import Action
-from ..models.transitions.autoregressive import AutoregressiveTransition
 from ..projection.geometry import STANDARD_ARC
 from .baselines import CopyInput, MeanView
 from .metrics import Array, unit
@@ -27,39 +21,33 @@ Route = tuple[Sequence[float], Array]
 """Angles (t,) in degrees and unit views (b, t, h, w) there."""
 
 
-def free_running(model: "WorldModel", start: Tensor, path_deg: Sequence[float]) -> Tensor:
-    """States (b, t, ...) at the angles of `path_deg` after its first: each predicted from the one predicted before.
+def free_running(model: "WorldModel", views_p: Array, path_deg: Sequence[float]) -> Array:
+    """Views p (b, t, h, w) at the angles of `path_deg` after its first, each predicted from the one predicted before.
 
     Args:
-        start: the state (b, ...) at the first angle of the path, of the real view.
+        views_p: the real views (b, h, w) at the first angle of the path.
     """
-    states = [start]
-    for here, there in pairwise(path_deg):
-        states.append(model.step(states[-1], Action.between(here, there, len(start), model.device)))
-    return torch.stack(states[1:], dim=1)
+    state, found = model.observe([(views_p, path_deg[0])]), []
+    for yaw_deg in path_deg[1:]:
+        predicted = model.prediction(state, [yaw_deg])[:, 0]
+        state = model.observe([(predicted, yaw_deg)])  # as the form predicts it: V does not decode and encode between
+        found.append(predicted.pixels(model.vision).cpu().numpy())
+    return np.stack(found, axis=1)
 
 
 def routes(model: "WorldModel", views_p: Array) -> dict[str, Route]:
     """Every way from the views (b, h, w) at -90 degrees to +90.
 
-    `direct` jumps from the real view to each angle, or walks in strides, each on its own last prediction. The
-    autoregressive form has one way, its roll-out: jumps, if it was taught to, or 36 steps of 5 degrees, with the real
-    view as an anchor where it was trained with one.
+    `jump` predicts each angle from the real view; `steps_of_5` and `steps_of_30` predict each from the last prediction.
+    A form that predicts in steps by itself has one way, its roll-out.
     """
-    start = model.state(views_p)
-
-    def seen(states: Tensor) -> Array:
-        views = model.decode(states.flatten(0, 1))
-        return unit(views).reshape(*states.shape[:2], *views.shape[1:])
-
-    rolled = seen(model.roll_out(start, START_DEG, AHEAD_DEG))
-    if isinstance(model.transition, AutoregressiveTransition):
-        jumps = model.transition.config.actions == "jump"
-        return {"jump" if jumps else "steps_of_5": (AHEAD_DEG, rolled)}
+    rolled = unit(model.imagine(views_p, START_DEG, AHEAD_DEG))
+    if step_deg := model.transition.step_deg:
+        return {f"steps_of_{step_deg:g}": (AHEAD_DEG, rolled)}
     found: dict[str, Route] = {"jump": (AHEAD_DEG, rolled)}
     for stride in STRIDES_DEG:
         path = np.arange(START_DEG, -START_DEG + 1, stride).tolist()
-        found[f"steps_of_{stride}"] = (path[1:], seen(free_running(model, start, path)))
+        found[f"steps_of_{stride}"] = (path[1:], unit(free_running(model, views_p, path)))
     return found
 
 

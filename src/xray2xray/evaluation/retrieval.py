@@ -78,9 +78,9 @@ def embed_candidates(
             keep(space, TRUTH, views[:, 1:])
             keep(space, COPY, np.repeat(views[:, :1], len(at), axis=1))
         for form, model in models.items():
-            states = model.roll_out(model.state(frontal_p), 0.0, RETRIEVAL_YAW_DEG)
-            keep("latents", form, model.latents(states).cpu().numpy())
-            keep("pixels", form, unit(model.decode(states.flatten(0, 1))).reshape(true_p.shape))
+            predicted = model.prediction(model.observe([(frontal_p, 0.0)]), RETRIEVAL_YAW_DEG)
+            keep("latents", form, predicted.latents(model.vision).cpu().numpy())
+            keep("pixels", form, unit(predicted.pixels(model.vision).cpu().numpy()))
         for name, predictor in predictors.items():
             keep("pixels", name, predictor.predict(unit(frontal_p))[:, at])
     if sum(map(len, parts["pixels"].get(TRUTH, []))) < 2:
