@@ -173,7 +173,7 @@ def test_views_of_the_wrong_kind_are_refused(folder, view):
     model = WorldModel.from_pretrained(folder)
     with pytest.raises(InputError, match="32 x 32"):
         model.imagine(np.zeros((SIZE, SIZE + 1), np.float32))
-    with pytest.raises(InputError, match="finite angles"):
+    with pytest.raises(InputError, match="yaw angles in degrees"):
         model.imagine(view, yaw_deg=[float("nan")])
     with pytest.raises(UsageError, match="no angles"):
         model.imagine(view, yaw_deg=[])

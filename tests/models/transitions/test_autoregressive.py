@@ -115,7 +115,8 @@ def test_the_context_keeps_the_given_view_as_an_anchor():
 
 
 def test_direct_predictions_all_start_from_the_given_view_however_many_there_are():
-    gpt, start = model(actions="jump"), torch.randint(11, (3, 5))
+    gpt, start = AutoregressiveTransition(model(actions="jump").config).eval(), torch.randint(11, (3, 5))
+    torch.nn.init.normal_(gpt.direction.weight, std=0.1)  # far from its small start, so that the action counts
     together = predicted(gpt, start, 20.0, list(STANDARD_ARC))
     assert len({tuple(view.flatten().tolist()) for view in together.unbind(1)}) > 5
     for i, yaw in enumerate(STANDARD_ARC):
