@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.ellipsoid_chest", "tests.small_models"]  # fixtures that several rooms need
+# fixtures that several rooms need
+pytest_plugins = ["tests.ellipsoid_chest", "tests.small_models", "tests.small_training"]
 
 # before torch or numba are imported: workers that each take all cores slow each other down
 if "PYTEST_XDIST_WORKER" in os.environ:

@@ -3,26 +3,19 @@ import json
 import numpy as np
 import pytest
 import torch
-from xray2xray.models.transitions.hidden import hidden_states
 
 from xray2xray.core.errors import InputError, UsageError
 from xray2xray.models.transitions import (
-    Action,
     AutoregressiveConfig,
     AutoregressiveTransition,
     DirectConfig,
     DirectTransition,
 )
-from xray2xray.models.transitions.direct import ARC_DEG
 from xray2xray.models.vision import VisionConfig, VisionModel
 from xray2xray.models.world_model import WorldModel, across, mirror_image
-from xray2xray.projection.geometry import STANDARD_ARC
+from xray2xray.projection.geometry import Pose
 
 SIZE = 32
-
-
-def test_the_models_arc_is_the_projectors():
-    assert ARC_DEG == STANDARD_ARC
 
 
 @pytest.fixture
@@ -84,13 +77,27 @@ def test_saving_and_loading_changes_no_more_than_float16_does(folder, view, tmp_
     assert again.config == model.config
 
 
-def test_a_direct_step_is_what_a_roll_out_gives(folder, view):
+def test_a_state_is_encoded_once_and_used_for_everything(folder, view, monkeypatch):
     model = WorldModel.from_pretrained(folder)
-    latents, tokens = model.encode(view)
-    assert latents.shape == (1, 16, 8)
-    assert tokens.shape == (1, 16)
-    stepped = model.step(latents, Action.between(0.0, 40.0, 1, latents.device))
-    torch.testing.assert_close(stepped, model.roll_out(latents, 0.0, [40.0])[:, 0])
+    wanted = model.imagine(view, yaw_deg=[-40.0, 40.0]), model.features(view), model.features(view, "vision")
+    encoded, encode = [], VisionModel.encode
+    monkeypatch.setattr(VisionModel, "encode", lambda self, x: encoded.append(len(x)) or encode(self, x))
+    state = model.observe([(view, 0.0)])
+    found = model.predict(state, [-40.0, 40.0])[0], model.features(state=state), model.features(None, "vision", state=state)
+    assert encoded == [1]
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+    for views_p, given in ((None, None), (view, state)):
+        with pytest.raises(UsageError, match="give one of the two"):
+            model.features(views_p, state=given)
+
+
+def test_a_prediction_can_be_given(folder, view):
+    """Predicted latents are the next state, without decoding; decoded and encoded again they are near."""
+    model = WorldModel.from_pretrained(folder)
+    predicted = model.prediction(model.observe([(view, 0.0)]), [30.0])[:, 0]
+    again = model.predict(model.observe([(predicted, 30.0)]), [30.0])
+    np.testing.assert_allclose(again[:, 0], predicted.pixels(model.vision).numpy(), atol=1e-5)
 
 
 def test_features(folder, view):
@@ -117,7 +124,7 @@ def test_hidden_states_of_the_direct_form_at_every_depth(folder, view):
     quarters = torch.nn.functional.layer_norm(embedded, (32,)).unflatten(1, (2, 2, 2, 2)).mean(dim=(2, 4))
     np.testing.assert_allclose(by_depth[0], quarters.flatten(1).detach().numpy(), atol=1e-5)
     np.testing.assert_allclose(by_depth[2][:, -4 * 32 :], model.features(views, "hidden"), atol=1e-6)
-    assert (across(0.0), across(90.0), across(-90.0), across(-30.0)) == (90.0, 0.0, 0.0, 60.0)
+    assert [across(Pose(yaw)).yaw_deg for yaw in (0.0, 90.0, -90.0, -30.0)] == [90.0, 0.0, 0.0, 60.0]
     for depth in (-1, 3):
         with pytest.raises(UsageError, match=f"no depth {depth}"):
             model.features(views, "hidden", depth=depth)
@@ -125,16 +132,11 @@ def test_hidden_states_of_the_direct_form_at_every_depth(folder, view):
         model.features(views, "vision", depth=1)
 
 
-def test_hidden_states_of_the_walk_are_those_that_write_the_views(folder, view):
+def test_hidden_states_of_the_roll_out(folder, view):
     model = WorldModel.from_pretrained(folder, "autoregressive")
     views = np.stack([view, view[::-1]])
-    _, tokens = model.encode(views)
     assert model.features(views, "hidden", depth=0).shape == (2, 2 * 4 * 32), "both directions"
     assert model.features(views, yaw_deg=[-10.0]).shape == (2, 16 * 8 + 4 * 32)
-    # the token that the last hidden states make likeliest is the one that the roll-out wrote
-    found = hidden_states(model.transition, tokens, 0.0, [-10.0, 5.0])
-    likeliest = (found @ model.transition.embed.weight.T).argmax(dim=-1)
-    torch.testing.assert_close(likeliest, model.roll_out(tokens, 0.0, [-10.0, 5.0]))
     with pytest.raises(UsageError, match="own angle"):
         model.features(views, "hidden", yaw_deg=[0.0])
 
@@ -171,6 +173,16 @@ def test_views_of_the_wrong_kind_are_refused(folder, view):
     model = WorldModel.from_pretrained(folder)
     with pytest.raises(InputError, match="32 x 32"):
         model.imagine(np.zeros((SIZE, SIZE + 1), np.float32))
+    with pytest.raises(InputError, match="yaw angles in degrees"):
+        model.imagine(view, yaw_deg=[float("nan")])
+    with pytest.raises(UsageError, match="no angles"):
+        model.imagine(view, yaw_deg=[])
+    with pytest.raises(UsageError, match="no view"):
+        model.observe([])
+    with pytest.raises(UsageError, match="a generator"):
+        model.imagine(view, samples=3)
+    with pytest.raises(InputError, match="of one shape"):
+        model.observe([(view, 0.0), (np.stack([view, view]), 90.0)])
     with pytest.raises(InputError, match="NaN"):
         model.imagine(np.full_like(view, np.nan))
     with pytest.raises(InputError, match="32 x 32"):

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from xray2xray.training.loop import CHECKPOINT, Journal, told_to_stop
-from xray2xray.training.train import train
+from xray2xray.training.train import RECIPE, train
 
 STEPS_DONE = 8  # of 12, when the signal comes; the last checkpoint is of step 6, the last line of the journal of step 8
 
@@ -20,7 +20,6 @@ STEPS_DONE = 8  # of 12, when the signal comes; the last checkpoint is of step 6
 SCRIPT = """
 import os, signal, sys, torch
 from xray2xray.core.errors import InputError
-from xray2xray.training.presets import *
 from xray2xray.training.train import train
 from xray2xray.training.objectives.vision import VisionObjective
 
@@ -45,11 +44,11 @@ for name in ("SIGKILL", "SIGTERM"):
 
 
 @pytest.fixture(scope="module")
-def killed(store, recipe, tmp_path_factory) -> tuple[Path, list[int], str]:
+def killed(store, trained, tmp_path_factory) -> tuple[Path, list[int], str]:
     """A folder with the remains of both trainings, their exit codes, and what they said."""
     out = tmp_path_factory.mktemp("killed")
     script = SCRIPT.format(
-        done=STEPS_DONE, threads=torch.get_num_threads(), store=str(store), out=str(out), recipe=recipe
+        done=STEPS_DONE, threads=torch.get_num_threads(), store=str(store), out=str(out), recipe=str(trained / RECIPE)
     )
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300, check=True)
     return out, [int(code) for code in ended.stdout.split()], ended.stderr

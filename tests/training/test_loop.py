@@ -6,12 +6,13 @@ from torch import nn
 
 from xray2xray.core.errors import UsageError
 from xray2xray.models.transitions import AutoregressiveTransition, DirectTransition
+from xray2xray.models.transitions.registry import PARTS, forms
 from xray2xray.models.vision import VisionModel
 from xray2xray.training import loop
 from xray2xray.training.loop import LoopConfig, Machine, fit, learning_rate
 from xray2xray.training.objective import Objective, TrainingStopped, step_generator
 from xray2xray.training.precision import resolve_precision
-from xray2xray.training.presets import preset, with_steps, with_width
+from xray2xray.training.presets import preset, with_steps
 from xray2xray.training.steps import Steps
 
 
@@ -111,14 +112,14 @@ def test_every_size_can_be_built(name, size, grid):
     assert (chosen.vision.size, chosen.vision.grid) == (size, grid)
     with torch.device("meta"):  # shapes without memory
         VisionModel(chosen.vision)
-        assert DirectTransition(chosen.direct).config.tokens == grid**2
-        AutoregressiveTransition(chosen.autoregressive)
+        assert DirectTransition(chosen.stages["direct"].network).config.tokens == grid**2
+        AutoregressiveTransition(chosen.stages["autoregressive"].network)
 
 
 def test_the_embedded_default_fits_the_package():
     """fp16: each file at most 16 MiB, together 32 MiB."""
     tiny = preset("tiny")
-    models = VisionModel(tiny.vision), DirectTransition(tiny.direct), AutoregressiveTransition(tiny.autoregressive)
+    models = [PARTS[name].network(tiny.stages[name].network) for name in ("vision", *forms())]
     sizes = [2 * sum(t.numel() for t in model.state_dict().values()) / 2**20 for model in models]
     assert max(sizes) < 16
     assert sum(sizes) < 31.9
@@ -126,15 +127,19 @@ def test_the_embedded_default_fits_the_package():
 
 def test_steps_can_be_cut():
     short = with_steps(preset("tiny"), 30)
-    assert short.vision_loop.steps == short.direct_loop.steps == 30
-    assert short.vision_loop.warm_up == 3
+    assert {settings.loop.steps for settings in short.stages.values()} == {30}
+    assert short.stages["vision"].loop.warm_up == 3
 
 
 def test_width_is_a_dial_of_its_own():
-    chosen, narrow = preset("large"), with_width(preset("large"), 128)
-    assert narrow.autoregressive == replace(chosen.autoregressive, dim=128, heads=2)
-    assert narrow.direct == replace(chosen.direct, dim=128, heads=2, condition_dim=64)
+    chosen, narrow = preset("large"), preset("large", 128)
+    gpt, direct = (
+        replace(chosen.stages[name].network, dim=128, heads=2, **more)
+        for name, more in (("autoregressive", {}), ("direct", {"condition_dim": 64}))
+    )
+    assert narrow.stages["autoregressive"].network == gpt
+    assert narrow.stages["direct"].network == direct
     assert narrow.vision == replace(chosen.vision, widths=(16, 24, 48), head_width=6)
-    assert with_width(chosen, 1024) == replace(chosen, name="large-1024")
+    assert preset("large", 1024) == replace(chosen, name="large-1024")
     with pytest.raises(UsageError, match="multiple"):
-        with_width(chosen, 200)
+        preset("large", 200)

@@ -38,9 +38,9 @@ def alike(stage: str, vision: VisionModel, recipe: Preset) -> Objective:
         return VisionObjective(vision, views, torch.ones(4), views[0, :1], VisionLosses(critic_width=8))
     if stage == "direct":
         latents = np.ones((4, 37, 16, 8), np.float16)
-        return DirectObjective(DirectTransition(recipe.direct), vision, latents, views, torch.ones(4), DirectTraining())
+        return DirectObjective(DirectTransition(recipe.stages["direct"].network), vision, latents, views, torch.ones(4), DirectTraining())
     tokens = np.zeros((4, 37, 16), np.int32)
-    gpt = AutoregressiveTransition(recipe.autoregressive)
+    gpt = AutoregressiveTransition(recipe.stages["autoregressive"].network)
     return AutoregressiveObjective(gpt, vision, tokens, views, torch.ones(4), AutoregressiveTraining())
 
 
@@ -63,7 +63,7 @@ def test_pairs_are_adjacent_views(vision, recipe):
     """Tokens that hold their own angle's index show which views a batch is made of."""
     tokens = np.broadcast_to(np.arange(37, dtype=np.int32)[None, :, None], (3, 37, 16))
     objective = AutoregressiveObjective(
-        AutoregressiveTransition(recipe.autoregressive),
+        AutoregressiveTransition(recipe.stages["autoregressive"].network),
         vision,
         tokens,
         np.zeros((3, 37, 32, 32), np.uint16),

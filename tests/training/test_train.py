@@ -13,8 +13,9 @@ from PIL import Image
 
 from xray2xray.core.errors import InputError, UsageError
 from xray2xray.data.store import ViewStore
-from xray2xray.io.model_folder import PARTS, folder_of, read_config, read_part
+from xray2xray.io.model_folder import folder_of, read_config, read_part
 from xray2xray.models.transitions import DirectTransition
+from xray2xray.models.transitions.registry import PARTS
 from xray2xray.models.vision import VisionModel
 from xray2xray.models.world_model import WorldModel
 from xray2xray.projection.geometry import mirror_arc
@@ -94,13 +95,13 @@ def test_a_truncated_checkpoint_is_one_clear_line(trained, store, recipe, tmp_pa
 
 def test_resuming_another_recipe_is_refused(trained, store, recipe, tmp_path):
     shutil.copytree(trained / "vision", tmp_path / "vision")
-    longer = replace(recipe, vision_loop=replace(recipe.vision_loop, steps=20))
+    longer = recipe.changed(vision_loop={"steps": 20})
     with pytest.raises(InputError, match="another recipe"):
         train(store, tmp_path, "vision", recipe=longer, resume=True)
 
 
 def test_a_transition_needs_a_vision_model(store, recipe, tmp_path):
-    with pytest.raises(InputError, match="no trained V"):
+    with pytest.raises(InputError, match="no trained vision"):
         train(store, tmp_path, "direct", recipe=recipe)
 
 
@@ -118,7 +119,7 @@ def test_unknown_stages_and_presets_are_wrong_usage(store, tmp_path):
 
 def test_a_training_starts_from_another_and_a_start_is_no_resume(trained, store, recipe, tmp_path):
     """The first figures are those of the weights that were given, not of new ones; V comes along."""
-    one_step = replace(recipe, direct_loop=replace(recipe.direct_loop, steps=1, rate=0.0, warm_up=1))
+    one_step = recipe.changed(direct_loop={"steps": 1, "rate": 0.0, "warm_up": 1})
     train(store, tmp_path, "direct", recipe=one_step, precision=FLOAT32, start=trained / "model")
     before, after = (WorldModel.from_pretrained(folder / "model") for folder in (trained, tmp_path))
     view = np.ones((32, 32), np.float32)
@@ -128,23 +129,23 @@ def test_a_training_starts_from_another_and_a_start_is_no_resume(trained, store,
         train(store, tmp_path / "other", "direct", recipe=recipe, start="tiny")
 
 
-def test_a_part_that_the_start_holds_otherwise_begins_anew_and_v_comes_along(trained, store, recipe, tmp_path, capsys):
-    walks = replace(recipe, autoregressive=replace(recipe.autoregressive, context_views=1))
-    train(store, tmp_path, "autoregressive", recipe=walks, precision=FLOAT32, start=trained / "model")
-    assert f"that of {trained / 'model'} differs in context_views" in capsys.readouterr().err
-    assert WorldModel.from_pretrained(tmp_path / "model", "autoregressive").config.transition == walks.autoregressive
+def test_a_part_that_the_start_holds_otherwise_begins_anew_and_v_comes_along(trained, store, recipe, tmp_path, caplog):
+    other = recipe.changed(autoregressive={"context_views": 1})
+    train(store, tmp_path, "autoregressive", recipe=other, precision=FLOAT32, start=trained / "model")
+    assert f"that of {trained / 'model'} differs in context_views" in caplog.text
+    assert WorldModel.from_pretrained(tmp_path / "model", "autoregressive").config.transition == other.stages["autoregressive"].network
 
 
 def test_every_stage_of_the_packaged_model_can_go_on():
     for part in PARTS:
-        ours = json.loads(json.dumps(asdict(getattr(preset("tiny"), part))))
+        ours = json.loads(json.dumps(asdict(preset("tiny").stages[part].network)))
         assert read_config(folder_of("tiny"))[part] == ours
 
 
 def test_a_refused_resume_leaves_the_recipe_as_it_was(trained, store, recipe, tmp_path):
     shutil.copytree(trained, tmp_path / "run")
     before = (tmp_path / "run" / "recipe.yaml").read_text(), (tmp_path / "run" / "direct" / "recipe.yaml").read_text()
-    other = replace(recipe, direct_training=replace(recipe.direct_training, targets=2))
+    other = recipe.changed(direct_training={"targets": 2})
     with pytest.raises(InputError, match="another recipe"):
         train(store, tmp_path / "run", "direct", recipe=other, resume=True)
     after = (tmp_path / "run" / "recipe.yaml").read_text(), (tmp_path / "run" / "direct" / "recipe.yaml").read_text()
@@ -154,8 +155,9 @@ def test_a_refused_resume_leaves_the_recipe_as_it_was(trained, store, recipe, tm
 def test_v_goes_on_from_another_with_the_words_it_had(trained, store, recipe, tmp_path):
     """No running averages are kept with a model: were they taken for those of its entries, the first step would
     scatter the codebook."""
-    losses = replace(recipe.vision_losses, quantise_from=0.0, revive_until=0.0)
-    gently = replace(recipe, vision_loop=replace(recipe.vision_loop, steps=2, rate=0.0), vision_losses=losses)
+    gently = recipe.changed(
+        vision_loop={"steps": 2, "rate": 0.0}, vision_training={"quantise_from": 0.0, "revive_until": 0.0}
+    )
     train(store, tmp_path, "vision", recipe=gently, precision=FLOAT32, start=trained / "model")
     before, after = (VisionModel(recipe.vision) for _ in range(2))
     for folder, vision in ((trained, before), (tmp_path, after)):
@@ -171,9 +173,9 @@ def test_mirrored_patients_are_shown_as_they_would_be_rendered(trained, store, r
     vision = VisionModel(recipe.vision)
     read_part(trained / "model", "vision", vision)
     latents, other = (encode_all(vision, some)[0] for some in (views, exchanged))
-    training = replace(recipe.direct_training, mirrored=True)
+    training = replace(recipe.stages["direct"].training, mirrored=True)
     objective = DirectObjective(
-        DirectTransition(recipe.direct), vision, latents, views, torch.ones(len(views)), training, other
+        DirectTransition(recipe.stages["direct"].network), vision, latents, views, torch.ones(len(views)), training, other
     )
     batch = objective.draw(64, 1.0, step_generator(0, 0))
     known, mirrored = (torch.from_numpy(some.reshape(-1, 16, 8)).float() for some in (latents, other))
@@ -196,18 +198,21 @@ def _among(one: torch.Tensor, many: torch.Tensor) -> bool:
 
 def test_training_with_mirrored_patients_goes_through(trained, store, recipe, tmp_path):
     shutil.copytree(trained / "model", tmp_path / "model")
-    chosen = replace(recipe, direct_training=replace(recipe.direct_training, mirrored=True))
+    chosen = recipe.changed(direct_training={"mirrored": True})
     train(store, tmp_path, "direct", recipe=chosen, precision=FLOAT32)
     assert np.load(tmp_path / "latents" / "mirrored" / "latents.npy").shape == (8, 37, 16, 8)
 
 
 @pytest.mark.parametrize("actions", ["direction", "jump"])
 def test_both_kinds_of_actions_are_learned(trained, store, recipe, tmp_path, actions):
-    """With the context as it comes in a roll-out: the model's own predictions, for the kind that walks."""
-    gpt = replace(recipe.autoregressive, actions=actions, context_views=1)
+    """With the context as it comes in a roll-out: the model's own predictions, where there is one."""
+    gpt = replace(recipe.stages["autoregressive"].network, actions=actions, context_views=1)
     own = AutoregressiveTraining(validated=1, own_share=0.5)
-    loop = replace(recipe.autoregressive_loop, steps=40, log_every=10, check_every=40)
-    chosen = replace(recipe, autoregressive=gpt, autoregressive_loop=loop, autoregressive_training=own)
+    chosen = recipe.changed(
+        autoregressive=gpt,
+        autoregressive_loop={"steps": 40, "log_every": 10, "check_every": 40},
+        autoregressive_training=own,
+    )
     shutil.copytree(trained / "model", tmp_path / "model")
     train(store, tmp_path, "autoregressive", recipe=chosen, precision=FLOAT32)
     lines = [json.loads(line) for line in (tmp_path / "autoregressive" / "metrics.jsonl").read_text().splitlines()]
@@ -224,9 +229,19 @@ def test_a_recipe_comes_from_yaml(trained, recipe, tmp_path):
     short = tmp_path / "short.yaml"
     short.write_text("preset: small\ndirect_loop: {steps: 7, rate: 5e-4, weight_decay: 1}\nheld_out: 3\n")
     small = preset("small")
-    loop = replace(small.direct_loop, steps=7, rate=5e-4, weight_decay=1.0)
-    wanted = replace(small, name="short", direct_loop=loop, held_out=3)
+    wanted = small.changed(name="short", direct_loop={"steps": 7, "rate": 5e-4, "weight_decay": 1.0}, held_out=3)
     assert read_recipe(short) == wanted
+
+
+def test_a_recipe_of_version_0_1_is_read(tmp_path):
+    """What was renamed, and what was removed where it was off."""
+    path = tmp_path / "recipe.yaml"
+    path.write_text(
+        "name: old\nvision_losses: {critic_from: 0.6}\n"
+        "direct_training: {targets: 3, appearance_share: 0.0, alignment: 0.0}\nseed: 3\n"
+    )
+    wanted = preset("tiny").changed(name="old", vision_training={"critic_from": 0.6}, direct_training={"targets": 3})
+    assert read_recipe(path) == wanted
 
 
 @pytest.mark.parametrize(
@@ -247,6 +262,10 @@ def test_a_recipe_comes_from_yaml(trained, recipe, tmp_path):
         "autoregressive: {heads: 7}",
         "autoregressive: {actions: jump, context_views: 2}",
         "direct: {tokens: 10}",
+        "sampler: {hidden: 64}",
+        "direct_training: {alignment: 0.1}",
+        "direct_training: {appearance_share: 0.5}",
+        "volumetric: {depth: 3}",
         "held_out: many",
         "held_out: -5",
         "__post_init__: 1",

@@ -78,4 +78,5 @@ class StageData:
 
     @cached_property
     def _encoded(self) -> tuple[np.ndarray, np.ndarray]:
-        return cached_latents(self.out / "latents", self._key, self.vision, self.views)
+        vision = self.vision  # first: it says so where there is none
+        return cached_latents(self.out / "latents", self._key, vision, self.views)

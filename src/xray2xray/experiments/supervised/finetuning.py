@@ -18,9 +18,10 @@ from torch import Tensor
 
 from ...core.errors import InputError, UsageError
 from ...io.model_folder import folder_of, read_config
-from ...models.transitions.direct import DirectTransition
+from ...models.transitions import LatentViews, Observation
 from ...models.vision.normalise import to_network
 from ...models.world_model import POOL, WorldModel, across, pooled
+from ...projection.geometry import Pose
 from ...probing.endpoints import Endpoints
 from ...probing.head import Array
 from ...probing.probe import fit as fit_probe
@@ -31,6 +32,7 @@ from .backbones.backbone import Backbone
 from .network import MultiTaskNetwork, Rows, parts
 from .supervised import SupervisedNetwork
 
+FRONTAL = Pose(0.0)
 VISION, VOLUMETRIC, ENCODER = "vision", "volumetric", "encoder"  # what is fine-tuned
 
 
@@ -51,16 +53,15 @@ class VolumetricBackbone(Backbone):
 
     def __init__(self, model: WorldModel) -> None:
         super().__init__()
-        if not isinstance(model.transition, DirectTransition):
-            raise UsageError("only the direct form is fine-tuned: tokens have no gradient")
+        if not model.transition.differentiable:
+            raise UsageError(f"the {model.config.form} form cannot be fine-tuned: its tokens have no gradient")
         self.vision, self.transition, config = model.vision, model.transition, model.config.vision
         self.width = config.tokens * config.latent_dim + POOL**2 * model.width("hidden")
 
     def forward(self, x: Tensor) -> Tensor:
         latents = self.vision.encode(x)
-        frontal = torch.zeros(len(x), device=x.device)
-        lateral = torch.full((len(x), 1), across(0.0), device=x.device)
-        states = self.transition.norm(self.transition.imagine(self.transition.observe(latents, frontal), lateral))
+        state = self.transition.observe([Observation(LatentViews(latents), FRONTAL, self.vision)])
+        states = self.transition.features(state, [across(FRONTAL)])
         return torch.cat([latents.flatten(1), pooled(states, POOL)], dim=1)
 
 

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...models.transitions.blocks import angle_features
-from ...models.transitions.direct import ARC_DEG
+from ...projection.geometry import STANDARD_ARC
 from ...training.objective import Batch, Objective, draw_rows, follow
 from ...training.objectives.vision import stored_to_network
 
-FRONTAL = ARC_DEG.index(0.0)
+FRONTAL = STANDARD_ARC.index(0.0)
 WIDTHS = (16, 32, 64, 128, 256)  # at a half, a quarter, ... of the picture's side
 HARMONICS = 6
 AVERAGE_DECAY = 0.998
@@ -48,7 +48,7 @@ class ImageToImage(nn.Module):
 
     def __init__(self, size: int) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(len(ARC_DEG), size, size))
+        self.register_buffer("mean", torch.zeros(len(STANDARD_ARC), size, size))
         self.enter = nn.Conv2d(1, WIDTHS[0], 4, stride=2, padding=1)
         self.narrow = nn.ModuleList(nn.Conv2d(a, b, 4, 2, 1) for a, b in pairwise(WIDTHS))
         self.down = nn.ModuleList(Stage(width) for width in WIDTHS)
@@ -71,14 +71,14 @@ class ImageToImage(nn.Module):
             skip = skips[level].repeat_interleave(targets, dim=0)
             x = skip if level == len(WIDTHS) - 1 else skip + self.widen[level](F.interpolate(x, scale_factor=2.0))
             x = self.up[level](x, self.conditions[level](told))
-        nearest = ((yaw_deg - ARC_DEG[0]) / (ARC_DEG[1] - ARC_DEG[0])).round().long()
+        nearest = ((yaw_deg - STANDARD_ARC[0]) / (STANDARD_ARC[1] - STANDARD_ARC[0])).round().long()
         return self.mean[nearest] + self.leave(x)[:, 0].unflatten(0, (-1, targets))
 
     @torch.no_grad()
     def predict(self, inputs: np.ndarray) -> np.ndarray:
         """As the baselines: unit frontals (b, h, w) -> unit views (b, 37, h, w) of the standard arc."""
         frontal = 2 * torch.from_numpy(np.ascontiguousarray(inputs)) - 1
-        views = self(frontal[:, None], torch.tensor(ARC_DEG).expand(len(frontal), -1))
+        views = self(frontal[:, None], torch.tensor(STANDARD_ARC).expand(len(frontal), -1))
         views[:, FRONTAL] = frontal
         return (views.clamp(-1, 1).numpy() + 1) / 2
 
@@ -97,7 +97,7 @@ class ImageToImageObjective(Objective):
     def prepare(self) -> None:
         """Fit the mean views."""
         learned = self._views[: len(self._weight)]
-        for angle in range(len(ARC_DEG)):
+        for angle in range(len(STANDARD_ARC)):
             mean = stored_to_network(learned[:, angle]).mean(dim=0)
             self.model.mean[angle] = mean
             self.average.mean[angle] = mean
@@ -107,10 +107,10 @@ class ImageToImageObjective(Objective):
 
     def draw(self, size: int, progress: float, generator: torch.Generator) -> Batch:
         patients = draw_rows(self._weight, size, generator)
-        targets = torch.rand(size, len(ARC_DEG), generator=generator).argsort(dim=1)[:, : self._targets]
+        targets = torch.rand(size, len(STANDARD_ARC), generator=generator).argsort(dim=1)[:, : self._targets]
         return {
             "frontal": stored_to_network(self._views[patients.numpy(), FRONTAL])[:, None],
-            "yaw": torch.tensor(ARC_DEG)[targets],
+            "yaw": torch.tensor(STANDARD_ARC)[targets],
             "x": stored_to_network(self._views[patients[:, None].numpy(), targets.numpy()]),
         }
 

@@ -11,6 +11,7 @@ import argparse
 import copy
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +23,6 @@ from ...evaluation.cases import Case, sources
 from ...evaluation.results import as_json
 from ...evaluation.scoring import Cohort, case_rows, stack, summarise
 from ...evaluation.views import evaluate_cases
-from ...models.transitions import DirectTransition
 from ...models.world_model import WorldModel
 from ...projection import STANDARD_ARC, render
 from ...reporting.tables import interval, table
@@ -96,10 +96,9 @@ def _go_on(
     model: WorldModel, latents: np.ndarray, views: np.ndarray, warps: int, steps: int, seed: int, out: Path
 ) -> WorldModel:
     """The model after more steps, in which the first `warps` studies are `WARPS` of the draws."""
-    assert isinstance(model.transition, DirectTransition)
     patients = len(views) - warps
     weight = torch.cat([torch.full((warps,), WARPS / warps), torch.full((patients,), (1 - WARPS) / patients)])
-    transition = copy.deepcopy(model.transition).requires_grad_(True)
+    transition: Any = copy.deepcopy(model.transition).requires_grad_(True)
     objective = DirectObjective(transition, model.vision, latents, views, weight, DirectTraining())
     fit(objective, LoopConfig(steps, batch=12, rate=RATE, warm_up=steps // 10), Machine(seed=seed), out)
     return WorldModel(model.vision, objective.average)

@@ -47,16 +47,15 @@ class Variant:
     seeds: int = 2
 
 
-def direct(layers: int, alignment: float = 0.0, paired: bool = True) -> Callable[[Data], Trainable]:
+def direct(layers: int, paired: bool = True) -> Callable[[Data], Trainable]:
     """The direct form with half of the layers before and half after the turn."""
 
     def make(data: Data) -> Trainable:
         seen = data.vision.config
         config = DirectConfig(seen.tokens, seen.latent_dim, WIDTH, HEADS, trunk=layers // 2, head=layers // 2)
         learned = data if paired else unpaired(data)
-        training = replace(TRAINING, alignment=alignment)
         return DirectObjective(
-            DirectTransition(config), data.vision, learned.latents, learned.views, data.weight, training
+            DirectTransition(config), data.vision, learned.latents, learned.views, data.weight, TRAINING
         )
 
     return make
@@ -100,7 +99,6 @@ STEPS = AutoregressiveTraining(own_share=0.5)  # as in the paper, and half of th
 GPT_LOOP = LoopConfig(steps=1, batch=16, rate=8e-4, betas=(0.9, 0.95))
 VARIANTS = {
     "direct": Variant("`direct`, 6 layers", direct(6), DIRECT_LOOP, "direct", seeds=5),
-    "alignment": Variant("and an alignment loss (0.1)", direct(6, alignment=0.1), DIRECT_LOOP, "direct"),
     "unpaired": Variant("taught with patients shuffled", direct(6, paired=False), DIRECT_LOOP, "direct", seeds=1),
     "direct_12": Variant("`direct`, 12 layers", direct(12), DIRECT_LOOP, "direct", seeds=1),
     "direct_24": Variant("`direct`, 24 layers", direct(24), DIRECT_LOOP, "direct_12", seeds=1),

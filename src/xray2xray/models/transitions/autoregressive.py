@@ -265,6 +265,7 @@ class AutoregressiveTransition(Transition):
         """Buffers for `write`; a roll-out makes them once."""
         return [KeyValueCache(self.length) for _ in self.blocks]
 
+    @torch.no_grad()
     def write(
         self,
         context: Tensor,

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...io.files import progress as shown
+from ...parallel.progress import progress as shown
 from ...models.transitions.direct import DirectTransition
 from ...models.transitions.sampler import KNOTS_DEG, DirectSampler, SamplerConfig
 from ...models.vision.vqgan import VisionModel
