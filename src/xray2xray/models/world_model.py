@@ -170,9 +170,7 @@ class WorldModel:
         """The expected views p (b, t, h, w) from t poses."""
         return self._numpy(self.prediction(state, poses))
 
-    def sample(
-        self, state: State, poses: Poses, generator: torch.Generator, samples: int | None = None
-    ) -> np.ndarray:
+    def sample(self, state: State, poses: Poses, generator: torch.Generator, samples: int | None = None) -> np.ndarray:
         """Views p (b, t, h, w) of a chest that is possible for each patient, or `samples` of them (samples, b, ...)."""
         if samples is not None and samples < 1:
             raise UsageError(f"{samples} samples are asked for: give at least 1")
@@ -346,6 +344,4 @@ def mirror_image(views: np.ndarray) -> np.ndarray:
 
 def _mirror_pose(pose: Pose) -> Pose:
     right, anterior, superior = pose.translation_mm
-    return replace(
-        pose, yaw_deg=-pose.yaw_deg, roll_deg=-pose.roll_deg, translation_mm=(-right, anterior, superior)
-    )
+    return replace(pose, yaw_deg=-pose.yaw_deg, roll_deg=-pose.roll_deg, translation_mm=(-right, anterior, superior))

@@ -141,9 +141,7 @@ class Result:
         if self.volume_size is None or views_p is None:
             return None
         return Chest.of(
-            reconstruct(
-                views_p, self.geometry, STANDARD_ARC, self.volume_size, VOLUME_MM, show_progress=False
-            ).volume
+            reconstruct(views_p, self.geometry, STANDARD_ARC, self.volume_size, VOLUME_MM, show_progress=False).volume
         )
 
     def _compared(self, volume: Volume | None) -> dict[str, Any] | None:

@@ -31,9 +31,9 @@ PROBED_FORM = "direct"  # the form whose features `evaluate probes` takes
 class Session:
     """A world model with its input statistics, baselines, probes and adapter.
 
-        session = Session.open("tiny")
-        result = session.analyse("chest.png", volume_size=128)
-        result.predicted_p, result.volume, result.notes
+    session = Session.open("tiny")
+    result = session.analyse("chest.png", volume_size=128)
+    result.predicted_p, result.volume, result.notes
     """
 
     def __init__(self, model: WorldModel, source: str | Path = "tiny", adapter: Adapter | None = None) -> None:

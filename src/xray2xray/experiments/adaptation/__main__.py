@@ -22,10 +22,10 @@ import torch
 from ...core.errors import UsageError
 from ...data.radiographs import Half
 from ...data.store import ViewStore
-from ...models.input_statistics import InputStatistics
 from ...evaluation.ood import reconstruction_error
 from ...io.files import write_json, write_text
 from ...models.adaptation import Adapter
+from ...models.input_statistics import InputStatistics
 from ...models.world_model import WorldModel
 from ...radiograph import save_png, to_gray
 from ..command import command, parser

@@ -25,11 +25,11 @@ from sklearn.linear_model import RidgeCV
 from ...core.errors import InputError
 from ...io.files import progress
 from ...models.adaptation import Adapter
+from ...models.input_statistics import InputStatistics
 from ...models.world_model import WorldModel
 from ...probing.head import row_space, standardisation
 from ...probing.probe import block_means
 from ...probing.probe import fit as fit_probe
-from ...models.input_statistics import InputStatistics
 from ...radiograph import match_quantiles, read_radiograph
 from ...radiograph.lung_field import normalise_radiograph
 from ...reporting.tables import interval as written

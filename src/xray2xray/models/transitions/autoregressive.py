@@ -44,7 +44,9 @@ class AutoregressiveConfig:
         if self.actions not in ("direction", "jump"):
             raise ValueError(f"there are no actions {self.actions!r}; choose direction or jump")
         if self.actions == "jump" and self.context_views != 1:
-            raise ValueError("with actions jump each view is predicted from the given one alone: context_views must be 1")
+            raise ValueError(
+                "with actions jump each view is predicted from the given one alone: context_views must be 1"
+            )
 
 
 class AutoregressiveTransition(Transition):
@@ -146,9 +148,7 @@ class AutoregressiveTransition(Transition):
             reached.update(zip(together, following.split(len(start)), strict=True))
         return reached
 
-    def _predict(
-        self, state: State, poses: Sequence[Pose], samples: int, generator: torch.Generator | None
-    ) -> Tensor:
+    def _predict(self, state: State, poses: Sequence[Pose], samples: int, generator: torch.Generator | None) -> Tensor:
         steps = self._steps(state, poses)
         reached = self.roll_out(state.observations[0].tokens.repeat(samples, 1), steps, generator)
         return torch.stack([reached[step] for step in steps], dim=1)
