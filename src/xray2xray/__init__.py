@@ -8,12 +8,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # a test holds this list and the registry of verbs together
-    from .commands.api import adapt as adapt
-    from .commands.api import demo as demo
-    from .commands.api import embed as embed
-    from .commands.api import reconstruct as reconstruct
-    from .commands.api import rotate as rotate
+    from .commands.adapt import adapt as adapt
     from .commands.cohort import cohort as cohort
+    from .commands.demo import demo as demo
+    from .commands.embed import embed as embed
     from .commands.evaluate_baselines import evaluate_baselines as evaluate_baselines
     from .commands.evaluate_controls import evaluate_controls as evaluate_controls
     from .commands.evaluate_probes import evaluate_probes as evaluate_probes
@@ -21,7 +19,9 @@ if TYPE_CHECKING:  # a test holds this list and the registry of verbs together
     from .commands.evaluate_views import evaluate_views as evaluate_views
     from .commands.info import info as info
     from .commands.phantom import phantom as phantom
+    from .commands.reconstruct import reconstruct as reconstruct
     from .commands.render import render as render
+    from .commands.rotate import rotate as rotate
     from .commands.train import train as train
     from .core.errors import InputError as InputError
     from .core.errors import UsageError as UsageError
@@ -29,6 +29,8 @@ if TYPE_CHECKING:  # a test holds this list and the registry of verbs together
     from .models.world_model import WorldModel as WorldModel
     from .projection.geometry import STANDARD_ARC as STANDARD_ARC
     from .projection.geometry import Geometry as Geometry
+    from .reporting.result import Result as Result
+    from .session.session import Session as Session
     from .session.study import Study as Study
     from .session.study import open_input as open_input
     from .volume.read import read_volume as read_volume
@@ -41,7 +43,9 @@ __version__ = VERSION
 _MODULE_OF = {
     "Geometry": "projection.geometry",
     "InputError": "core.errors",
+    "Result": "reporting.result",
     "STANDARD_ARC": "projection.geometry",
+    "Session": "session.session",
     "Study": "session.study",
     "UsageError": "core.errors",
     "ViewStore": "data.store",

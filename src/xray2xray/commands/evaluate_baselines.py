@@ -1,21 +1,22 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..core.errors import UsageError
 from .registry import as_function
 from .run_folder import output_file
 
 
 @dataclass(frozen=True)
 class Options:
-    """Condense a training store into baselines.npz: mean views, small frontals with seeds, grey values, V's errors.
+    """Condense a training store into baselines.npz: mean views and small frontals with seeds.
 
-    The file is what the packaged baselines are, and what a radiograph's grey values are matched to.
+    With --source also into the model's own folder, as input_statistics.json: the grey values that a radiograph is
+    matched to, and V's reconstruction errors, which show whether an input is unlike the training views.
 
     Attributes:
         views: the view store of procedural patients that the model was trained on.
         out: the file to write.
-        source: the model whose reconstruction errors give the out-of-distribution quantiles; without it the file has
-            none.
+        source: the folder of the model that was trained on the store.
         device: auto, cpu or cuda.
         overwrite: replace the file.
     """
@@ -34,27 +35,24 @@ class BaselinesResult:
 
 
 def run(options: Options) -> BaselinesResult:
-    import numpy as np
-
     from ..core.device import pick_device
     from ..data.store import ViewStore
     from ..evaluation.baselines import build_baselines, seeds_of
-    from ..evaluation.ood import reconstruction_error
-    from ..parallel.progress import progress
 
     out = output_file(options, (".npz",))
     store = ViewStore.open(options.views)
-    seeds, errors = seeds_of(store), []
+    seeds = seeds_of(store)
+    build_baselines(store, seeds).save(out)
     if options.source is not None:
+        from ..evaluation.ood import measure_inputs
+        from ..io.model_folder import folder_of
         from ..models.world_model import WorldModel
 
-        model = WorldModel.from_pretrained(options.source, device=pick_device(options.device))
-        for study in progress(store.studies(), "reconstructing"):
-            stored = store.read(study)
-            frontal = stored.views_p[[abs(float(yaw)) < 1e-3 for yaw in stored.yaw_deg]]
-            errors.extend(reconstruction_error(frontal, model.reconstruct_views(frontal)).tolist())
-    quantiles = np.quantile(errors, np.linspace(0, 1, 101)) if errors else ()
-    build_baselines(store, seeds, out, quantiles)
+        folder = folder_of(options.source)
+        if folder != Path(options.source):
+            raise UsageError(f"--source {options.source} is a packaged model, whose statistics stay; name a folder")
+        model = WorldModel.from_pretrained(folder, device=pick_device(options.device))
+        measure_inputs(store, model).save(folder)
     print(f"baselines of {len(seeds)} patients in {out} ({out.stat().st_size / 2**20:.1f} MiB)")
     return BaselinesResult(out, len(seeds))
 

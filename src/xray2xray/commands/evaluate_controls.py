@@ -49,10 +49,10 @@ class Options:
 
 def run(options: Options) -> "ControlsResult":
     from ..core.device import pick_device
+    from ..evaluation.baselines import baselines_beside
     from ..evaluation.controls import evaluate_controls as evaluate
     from ..evaluation.views import forms_of
     from ..reporting.controls import write_controls
-    from ..session.unfold import baselines_beside
 
     at_least(0, procedural=options.procedural, seed=options.seed)
     at_least(2, candidates=options.candidates)

@@ -53,9 +53,9 @@ class Options:
 
 def run(options: Options) -> "ViewsResult":
     from ..core.device import pick_device
+    from ..evaluation.baselines import baselines_beside
     from ..evaluation.views import evaluate_views as evaluate
     from ..reporting.views import write_views
-    from ..session.unfold import baselines_beside
 
     at_least(0, procedural=options.procedural, seed=options.seed, pictures=options.pictures)
     with run_folder(options) as folder:

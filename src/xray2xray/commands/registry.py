@@ -43,7 +43,7 @@ def as_function(options: Callable[P, O], run: Callable[[O], R]) -> Callable[P, R
 
 def verbs() -> dict[str, Callable[..., Any]]:
     """The Python function of every verb, by the verb's name, sorted; the package's own verbs go before a plug-in's."""
-    found = dict(_not_ported()) | dict(_verbs_of(__package__))
+    found = dict(_verbs_of(__package__))
     for package in _plug_ins():
         try:
             found = dict(_verbs_of(package)) | found
@@ -64,12 +64,3 @@ def _plug_ins() -> list[str]:
     from importlib.metadata import entry_points
 
     return sorted({point.value for point in entry_points(group=GROUP)})
-
-
-def _not_ported() -> Iterator[tuple[str, Callable[..., Any]]]:
-    """The verbs that still are functions of `api`."""
-    from . import api
-
-    for name, value in vars(api).items():
-        if inspect.isfunction(value) and value.__module__ == api.__name__ and not name.startswith("_"):
-            yield verb_name(name), value

@@ -54,10 +54,10 @@ class RenderResult:
 
 
 def run(options: Options) -> RenderResult:
+    from ..data.inputs import study_names
     from ..data.rendering import Job, procedural_study, render_jobs
     from ..data.store import ViewStore
     from ..projection.geometry import STANDARD_ARC, preset
-    from ..session.study import study_names
 
     paths, out = as_paths(options.inputs), Path(options.out)
     at_least(0, procedural=options.procedural, seed=options.seed)

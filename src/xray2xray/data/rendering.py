@@ -41,6 +41,7 @@ def procedural_study(seed: int) -> str:
 
 def load_job(job: Job) -> tuple["Volume", dict[str, Any]]:
     """The scan or the virtual patient of a job, and its labels."""
+    volume: Volume
     labels: dict[str, Any]
     if job.seed is None:
         from ..volume.read import read_volume

@@ -1,7 +1,7 @@
 """Anatomy measured on views: four numbers a radiologist would read, taken the same way from truth and prediction.
 
 Line integrals are absolute, so that thresholds are: lung is thin, soft tissue thick. All lengths are at the isocentre.
-How well each follows the anatomy itself stands in docs/uncertainty.md.
+How well each follows the anatomy itself stands in docs/results/uncertainty.md.
 Row 0 is superior, and the middle row is the height halfway up the lungs (`volume.isocentre_mm`).
 """
 

@@ -1,4 +1,4 @@
-"""What a model's training frontals look like: kept in the model's folder, so that an input can be compared with them."""
+"""What a model's training frontals look like: kept in the model's folder, and compared with what is given to it."""
 
 import json
 from dataclasses import asdict, dataclass, field

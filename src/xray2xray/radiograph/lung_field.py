@@ -57,7 +57,7 @@ def find_lung_field(gray: np.ndarray) -> LungField:
     """The place where two dark lungs beside a dense midline fit best, by normalised correlation over place and size.
 
     The ranks of the grey values are compared, so the result is the same for every monotone curve of them.
-    The width and the midline are found well, the lower edge is not (numbers: docs/adaptation.md).
+    The width and the midline are found well, the lower edge is not (numbers: docs/results/adaptation.md).
 
     Args:
         gray: (n, n), n at least 64, dense = bright, any scale.

@@ -70,7 +70,7 @@ def reconstruct(
         size: voxels along each axis; index axes point right, anterior, superior.
         extent_mm: width of the volume; attenuation outside it is attributed to what is inside, so be generous.
         method: `os_sart` for any views; `cgls` for consistent ones; `fdk` for a quick look, or many views of a full
-            turn. See docs/reconstruction.md.
+            turn. See docs/results/reconstruction.md.
         iterations: passes or steps; `ITERATIONS` of the method by default.
         shape: voxels along each axis of any other grid, with its `affine`; both replace `size` and `extent_mm`.
         affine: (4, 4), voxel index to RAS+ mm; any order, direction and spacing of the axes.

@@ -1,4 +1,4 @@
-"""What is written of a result: report.html that opens offline, report.json with all numbers, views, pictures, volume."""
+"""What is written of a result: report.html that opens offline, report.json with all numbers, views and volume."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -96,11 +96,9 @@ def _plain(value: Any) -> Any:
 def _write_views(out: Path, result: Result) -> None:
     predicted_p, truth_p = result.predicted_p, result.truth_p
     views = result.asked or Views(STANDARD_ARC, predicted_p, truth_p)
-    truth = {} if views.truth_p is None else {"truth_p": views.truth_p}
-    angles = np.array(views.yaw_deg, np.float32)
-    write_npz(
-        out / "views.npz", {"yaw_deg": angles, "predicted_p": views.predicted_p, "input_p": result.input_p} | truth
-    )
+    arrays = {"predicted_p": views.predicted_p, "input_p": result.input_p, "truth_p": views.truth_p}
+    known = {name: views_p for name, views_p in arrays.items() if views_p is not None}
+    write_npz(out / "views.npz", {"yaw_deg": np.array(views.yaw_deg, np.float32), **known})
     if result.asked is not None:
         for yaw, view_p in zip(views.yaw_deg, views.predicted_p, strict=True):
             save_png(out / f"yaw{yaw:+g}.png", to_gray(view_p))

@@ -111,7 +111,7 @@ def open_input(
             raise InputError(f"{given.path}: a lateral view; the model takes frontals")
         if view == "auto" and given.view in ("pa", "ap"):
             view = "pa" if given.view == "pa" else "ap"
-        given, name = given.path, name or given.study
+        name, given = name or given.study, given.path
     if isinstance(given, bytes):
         with tempfile.TemporaryDirectory() as folder:  # the readers of CTs want a file
             path = Path(folder) / f"{name or 'study'}{_ending(given)}"

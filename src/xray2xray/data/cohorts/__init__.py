@@ -1,4 +1,4 @@
-"""Public cohorts, and anyone's own pictures, as one table of studies (docs/cohorts.md)."""
+"""Public cohorts, and anyone's own pictures, as one table of studies (docs/howto/public-cohorts.md)."""
 
 from pathlib import Path
 from typing import Literal

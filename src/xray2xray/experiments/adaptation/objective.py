@@ -154,7 +154,7 @@ class AdaptationObjective(Objective):
 def lung_window(size: int, outside: float) -> Tensor:
     """(1, 1, size, size): 1 about the standard lung field, `outside` beyond, and a ramp of a tenth of the side between.
 
-    The finder takes lungs for a fifth too narrow and begins a twentieth too low (docs/adaptation.md).
+    The finder takes lungs for a fifth too narrow and begins a twentieth too low (docs/results/adaptation.md).
     """
     place = (torch.arange(size) + 0.5) / size
     half_width, top, bottom = 0.65 * STANDARD_WIDTH, STANDARD_TOP - 0.08, STANDARD_TOP + 0.65

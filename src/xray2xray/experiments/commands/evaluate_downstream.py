@@ -15,7 +15,7 @@ class Options:
 
     Patients of the store are split into training, validation and test. Every method is given the labels of the same
     training patients, a few or many, and answers for the test patients. Writes downstream.json, downstream.md and two
-    figures; docs/downstream.md says what the methods are.
+    figures; docs/results/downstream.md says what the methods are.
 
     Attributes:
         views: a view store whose studies carry labels, with frontals (and laterals, where a method sees them).

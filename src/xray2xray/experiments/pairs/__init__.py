@@ -1,1 +1,1 @@
-"""A transition between real pairs of a frontal and a lateral (docs/pairs.md)."""
+"""A transition between real pairs of a frontal and a lateral (docs/results/pairs.md)."""

@@ -1,1 +1,1 @@
-"""Self-supervised comparators (docs/pretraining.md)."""
+"""Self-supervised comparators (docs/results/pretraining.md)."""

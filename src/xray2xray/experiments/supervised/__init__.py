@@ -1,1 +1,1 @@
-"""Supervised comparators (docs/downstream.md)."""
+"""Supervised comparators (docs/results/downstream.md)."""

@@ -1,1 +1,1 @@
-"""CTs warped to the outlines of other patients (docs/cohort.md)."""
+"""CTs warped to the outlines of other patients (docs/results/virtual-cohort.md)."""

@@ -11,10 +11,10 @@ from typing import Any
 from ...core.errors import InputError
 from ...core.seeds import FIRST_PROBE_SEED
 from ...data.groups import SOURCE_CT
+from ...data.inputs import study_names
 from ...data.rendering import Job, load_job, render_jobs
 from ...data.store import ViewStore
 from ...projection.geometry import STANDARD_ARC, preset
-from ...session.study import study_names
 from ...volume.couch import remove_couch
 from ...volume.read import read_volume
 from ...volume.volume import Volume

@@ -1,0 +1,51 @@
+from dataclasses import dataclass
+from pathlib import Path
+
+from .options import Form, Inputs, View, at_least
+from .registry import as_function
+from .studies import StudiesResult, analyse_each
+
+
+@dataclass(frozen=True)
+class Options:
+    """Reconstruct a volume in HU from one radiograph, or from a CT's frontal alone.
+
+    All that `rotate` does, and a volume from the predicted views: volume.nii.gz, of a CT in the CT's own coordinates so
+    that the two can be overlaid. Where the truth is known, report.json says how far the volume is from it and how far
+    one is that is reconstructed from the true views. An estimate of anatomy, never a CT.
+
+    Attributes:
+        inputs: chest radiographs (PNG, JPEG, DICOM), chest CTs (NIfTI, folder or zip of DICOM; a folder of NIfTI files
+            means each of them), or CSV tables with a column image, path or volume.
+        out: the output folder.
+        size: voxels along each edge of the cube of 384 mm.
+        form: the form of M that predicts: direct or autoregressive.
+        source: the model: tiny, or a folder that `train` made.
+        view: how radiographs were taken: pa, ap, or auto (a DICOM header says, a picture is assumed to be PA).
+        adapter: bring radiographs into the simulated domain with it: cyclegan, or a folder that
+            `python -m xray2xray.experiments.adaptation.train` made.
+        series: SeriesInstanceUID, where a DICOM folder holds several.
+        remove_couch: replace a CT's couch, cushions and sheets by air first: no frontal shows where they are.
+        device: auto, cpu or cuda.
+        overwrite: empty the output folder of an earlier run first.
+    """
+
+    inputs: Inputs
+    out: str | Path
+    size: int = 128
+    form: Form = "direct"
+    source: str | Path = "tiny"
+    view: View = "auto"
+    adapter: str | Path | None = None
+    series: str | None = None
+    remove_couch: bool = False
+    device: str = "auto"
+    overwrite: bool = False
+
+
+def run(options: Options) -> StudiesResult:
+    at_least(16, size=options.size)
+    return analyse_each(options, size=options.size)
+
+
+reconstruct = as_function(Options, run)

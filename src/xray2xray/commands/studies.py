@@ -1,0 +1,57 @@
+"""What `rotate` and `reconstruct` share: every input through a session, each of several into a folder of its own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..core.errors import UsageError
+from .options import as_paths
+from .run_folder import run_folder
+
+if TYPE_CHECKING:
+    from ..data.inputs import Input
+    from . import reconstruct, rotate
+
+
+@dataclass(frozen=True)
+class StudiesResult:
+    """`studies`: the folder of each study, by name; `failed`: what was wrong with the inputs left out, by path."""
+
+    out: Path
+    studies: dict[str, Path]
+    failed: dict[str, str]
+
+
+def analyse_each(
+    options: "rotate.Options | reconstruct.Options", yaw_deg: Sequence[float] | None = None, size: int | None = None
+) -> StudiesResult:
+    """Analyse every input and write it; a volume of `size` voxels a side if one is wanted."""
+    from ..data.inputs import list_inputs
+    from ..parallel.usable import each
+    from ..reporting.report import summary, write_result
+    from ..session.session import Session
+
+    with run_folder(options) as folder:
+        inputs = list_inputs(as_paths(options.inputs))
+        if not inputs:
+            raise UsageError("no input file given")
+        session = Session.open(options.source, options.form, options.device, options.adapter)
+
+        def one(item: "Input") -> tuple[str, Path]:
+            result = session.analyse(
+                item,
+                yaw_deg=yaw_deg,
+                volume_size=size,
+                series=options.series,
+                view=options.view,
+                remove_couch=options.remove_couch,
+            )
+            into = folder if len(inputs) == 1 else folder / item.study
+            write_result(into, result)
+            words = [f"{item.study} ({result.evidence_level})", *result.notes, summary(result)]
+            print("\n".join([*words, f"  {into / 'report.html'}\n"]), flush=True)
+            return item.study, into
+
+        done, failed = each(inputs, one, lambda item: str(item.path))
+    return StudiesResult(folder, dict(done), failed)
