@@ -83,7 +83,11 @@ def test_a_state_is_encoded_once_and_used_for_everything(folder, view, monkeypat
     encoded, encode = [], VisionModel.encode
     monkeypatch.setattr(VisionModel, "encode", lambda self, x: encoded.append(len(x)) or encode(self, x))
     state = model.observe([(view, 0.0)])
-    found = model.predict(state, [-40.0, 40.0])[0], model.features(state=state), model.features(None, "vision", state=state)
+    found = (
+        model.predict(state, [-40.0, 40.0])[0],
+        model.features(state=state),
+        model.features(None, "vision", state=state),
+    )
     assert encoded == [1]
     for one, other in zip(found, wanted, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)

@@ -38,7 +38,9 @@ def alike(stage: str, vision: VisionModel, recipe: Preset) -> Objective:
         return VisionObjective(vision, views, torch.ones(4), views[0, :1], VisionLosses(critic_width=8))
     if stage == "direct":
         latents = np.ones((4, 37, 16, 8), np.float16)
-        return DirectObjective(DirectTransition(recipe.stages["direct"].network), vision, latents, views, torch.ones(4), DirectTraining())
+        return DirectObjective(
+            DirectTransition(recipe.stages["direct"].network), vision, latents, views, torch.ones(4), DirectTraining()
+        )
     tokens = np.zeros((4, 37, 16), np.int32)
     gpt = AutoregressiveTransition(recipe.stages["autoregressive"].network)
     return AutoregressiveObjective(gpt, vision, tokens, views, torch.ones(4), AutoregressiveTraining())

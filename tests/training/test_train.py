@@ -133,7 +133,10 @@ def test_a_part_that_the_start_holds_otherwise_begins_anew_and_v_comes_along(tra
     other = recipe.changed(autoregressive={"context_views": 1})
     train(store, tmp_path, "autoregressive", recipe=other, precision=FLOAT32, start=trained / "model")
     assert f"that of {trained / 'model'} differs in context_views" in caplog.text
-    assert WorldModel.from_pretrained(tmp_path / "model", "autoregressive").config.transition == other.stages["autoregressive"].network
+    assert (
+        WorldModel.from_pretrained(tmp_path / "model", "autoregressive").config.transition
+        == other.stages["autoregressive"].network
+    )
 
 
 def test_every_stage_of_the_packaged_model_can_go_on():
@@ -175,7 +178,13 @@ def test_mirrored_patients_are_shown_as_they_would_be_rendered(trained, store, r
     latents, other = (encode_all(vision, some)[0] for some in (views, exchanged))
     training = replace(recipe.stages["direct"].training, mirrored=True)
     objective = DirectObjective(
-        DirectTransition(recipe.stages["direct"].network), vision, latents, views, torch.ones(len(views)), training, other
+        DirectTransition(recipe.stages["direct"].network),
+        vision,
+        latents,
+        views,
+        torch.ones(len(views)),
+        training,
+        other,
     )
     batch = objective.draw(64, 1.0, step_generator(0, 0))
     known, mirrored = (torch.from_numpy(some.reshape(-1, 16, 8)).float() for some in (latents, other))

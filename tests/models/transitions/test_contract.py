@@ -29,7 +29,9 @@ ANGLES = [-90.0, -45.0, 0.0, 30.0]
 @pytest.fixture(scope="module", autouse=True)
 def toy():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(PARTS, "mean", Part(MeanConfig, MeanTransition, "tests.models.transitions.mean_view.MeanObjective"))
+        patch.setitem(
+            PARTS, "mean", Part(MeanConfig, MeanTransition, "tests.models.transitions.mean_view.MeanObjective")
+        )
         yield
 
 
@@ -93,9 +95,7 @@ def test_the_whole_arc_and_the_mirror_image(model, views_p):
     frontal_p = views_p[0, FRONTAL]
     assert model.imagine(frontal_p).shape == (37, SIZE, SIZE)
     mirrored = model.imagine(frontal_p[:, ::-1], yaw_deg=[45.0], mirrored=True)
-    np.testing.assert_allclose(
-        mirrored[..., ::-1], model.imagine(frontal_p, yaw_deg=[-45.0], mirrored=True), atol=1e-4
-    )
+    np.testing.assert_allclose(mirrored[..., ::-1], model.imagine(frontal_p, yaw_deg=[-45.0], mirrored=True), atol=1e-4)
 
 
 def test_a_prediction_is_observed_like_a_view(model, views_p):
@@ -149,7 +149,10 @@ def test_features_are_vectors_of_tokens(model, views_p):
         assert found.shape[1] % model.width(kind) == 0 or kind == "volumetric"
         assert np.isfinite(found).all()
         np.testing.assert_allclose(model.features(None, kind, state=state), found, atol=1e-5)
-    assert model.features(state=state, kind="hidden", yaw_deg=[-90.0, 90.0], pool=1).shape == (2, 2 * model.width("hidden"))
+    assert model.features(state=state, kind="hidden", yaw_deg=[-90.0, 90.0], pool=1).shape == (
+        2,
+        2 * model.width("hidden"),
+    )
     assert model.features(state=state, kind="hidden", depth=0).shape[0] == 2
     with pytest.raises(UsageError, match="no depth"):
         model.features(state=state, kind="hidden", depth=99)

@@ -21,11 +21,11 @@ from ...io.model_folder import folder_of, read_config
 from ...models.transitions import LatentViews, Observation
 from ...models.vision.normalise import to_network
 from ...models.world_model import POOL, WorldModel, across, pooled
-from ...projection.geometry import Pose
 from ...probing.endpoints import Endpoints
 from ...probing.head import Array
 from ...probing.probe import fit as fit_probe
 from ...probing.survival import CoxHead
+from ...projection.geometry import Pose
 from ..pretraining.encoder import Encoder
 from ..pretraining.encoder_file import load_encoder
 from .backbones.backbone import Backbone

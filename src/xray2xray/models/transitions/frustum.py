@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...core.errors import InputError
+from ...parallel.threads import on_threads
 from ...projection import ray_kernels as kernels
 from ...projection.geometry import Geometry, Pose, rays_mm
-from ...projection.threads import on_threads
 
 REACH_MM = 450.0  # rays are followed this far before and behind the point nearest to the isocentre
 

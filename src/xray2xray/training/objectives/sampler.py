@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...parallel.progress import progress as shown
 from ...models.transitions.direct import DirectTransition
 from ...models.transitions.sampler import KNOTS_DEG, DirectSampler, SamplerConfig
 from ...models.vision.vqgan import VisionModel
+from ...parallel.progress import progress as shown
 from ...projection.geometry import STANDARD_ARC
 from ..objective import Batch, Objective, TrainingStopped, draw_rows, follow, require, require_shares
 from ..pictures import contact_sheet
