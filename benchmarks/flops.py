@@ -5,8 +5,8 @@ as is usual. `tests/benchmarks/test_training.py` holds these sums to torch's own
 """
 
 from xray2xray.models.transitions import AutoregressiveConfig, DirectConfig
-from xray2xray.models.transitions.direct import ARC_DEG
 from xray2xray.models.vision.vqgan import FOLD, VisionConfig
+from xray2xray.projection.geometry import STANDARD_ARC
 from xray2xray.training.presets import Preset
 
 
@@ -64,7 +64,7 @@ def direct(config: DirectConfig, targets: int = 1) -> int:
         return block(n, dim) + linear(1, condition, 6 * dim)
 
     given = linear(n, latent, dim) + linear(1, angle + condition, condition) + config.trunk * layer()
-    prior = linear(1, n * latent, config.prior_inputs) + len(ARC_DEG) * linear(
+    prior = linear(1, n * latent, config.prior_inputs) + len(STANDARD_ARC) * linear(
         1, config.prior_inputs, config.prior_outputs
     )
     target = linear(1, config.prior_outputs, n * latent) + linear(1, 3 * angle + condition, condition)
@@ -87,7 +87,9 @@ def training_step(stage: str, preset: Preset, batch: int) -> int:
     if stage == "vision":
         return batch * (3 * (encoder(preset.vision) + decoder(preset.vision)) + codebook(preset.vision))
     if stage == "direct":
-        training = preset.direct_training
+        training = preset.stages["direct"].training
         decoded = min(training.pixel_views, batch * training.targets)
-        return 3 * batch * direct(preset.direct, training.targets) + 2 * decoded * decoder(preset.vision)
-    return 3 * batch * autoregressive(preset.autoregressive)
+        return 3 * batch * direct(preset.stages["direct"].network, training.targets) + 2 * decoded * decoder(
+            preset.vision
+        )
+    return 3 * batch * autoregressive(preset.stages["autoregressive"].network)

@@ -1,4 +1,4 @@
-"""The pictures of docs/reference/geometry.md and docs/results/virtual-cohort.md, drawn with the very functions that project.
+"""The pictures of the pages on geometry and on the virtual cohort, drawn with the functions that project.
 
 python -m benchmarks.pictures CT... [--out docs/pictures]
 

@@ -1,4 +1,4 @@
-"""How fast the paper's form writes views: with its cache, without one, in parallel, and how far from the floor.
+"""How fast the paper's form writes views: with its cache, without one, and how far from the floor.
 
     python -m benchmarks.rollout [--sizes tiny base] [--batches 1 16] [--steps 18] [--threads 1] [--json FILE]
 
@@ -7,9 +7,7 @@ without a cache can be waited for, so a few places of the view are timed, evenly
 the pass over the prompt is shared out to the tokens. The floor is the time it takes to read once, by summing them up in
 the same run, as many bytes as the weights and the keys and values that a token needs.
 
-The second: the roll-out of a virtual patient, one by one and by fixed points (the packaged weights only: how many
-passes it takes to write the views of one batch says nothing where the weights are random), and `imagine` of 36 views
-with the direct form.
+The second: the roll-out of a virtual patient (the packaged weights), and `imagine` of 36 views with the direct form.
 
 Times are medians over rounds in which all take turns, so that a busy machine slows them alike: of the processor with
 one thread, of the clock with more.
@@ -23,16 +21,14 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
-from xray2xray.models.transitions.rollout import STEP_DEG, in_turn, roll_out
 
 from benchmarks.timing import taking_turns
 from xray2xray.evaluation.cases import sources
 from xray2xray.io.files import write_json
 from xray2xray.models.transitions import AutoregressiveTransition
-from xray2xray.models.transitions.direct import ARC_DEG
 from xray2xray.models.world_model import WorldModel
+from xray2xray.projection import STANDARD_ARC, render
 from xray2xray.projection import preset as geometry_preset
-from xray2xray.projection import render
 from xray2xray.training.precision import bfloat16_speedup
 from xray2xray.training.presets import preset
 
@@ -95,40 +91,20 @@ def frontals(patients: int, size: int) -> np.ndarray:
     return np.concatenate([render(source.volume(), chest, [0.0]) for source in sources(procedural=patients)])
 
 
-def whole_views(patients: int, steps: int, rounds: int) -> dict[str, float]:
-    """Seconds for a roll-out of `steps` each way by the packaged model, one by one and in parallel; and the passes."""
+def roll_out_s(patients: int, steps: int, rounds: int) -> float:
+    """Seconds for a roll-out of `steps` each way by the packaged model, from tokens to tokens."""
     world = WorldModel.from_pretrained("tiny", form="autoregressive")
     model = world.transition
     assert isinstance(model, AutoregressiveTransition)
-    start = world.state(frontals(patients, world.size))
-    arc = [step * STEP_DEG for step in range(-steps, steps + 1)]
-    passes = 0
-    found: dict[str, torch.Tensor] = {}
-
-    def count(*_: object) -> None:
-        nonlocal passes
-        passes += 1
-
-    def run(decoding: str) -> None:
-        found[decoding] = roll_out(model, start, 0.0, arc, decoding=decoding)  # type: ignore[arg-type]
-
-    with model.norm.register_forward_hook(count):
-        run("parallel")
-    spent = taking_turns({name: lambda name=name: run(name) for name in ("cached", "parallel")}, rounds)  # type: ignore[misc]
-    return {
-        "views": 2 * steps,
-        "cached_s": spent["cached"],
-        "parallel_s": spent["parallel"],
-        "passes_per_batch": passes / len(in_turn(range(-steps, steps + 1), model.config.actions)),
-        "tokens": model.config.tokens,
-        "equal": float((found["cached"] == found["parallel"]).float().mean()),
-    }
+    start = world.encode(frontals(patients, world.size))[1]
+    both = [step for step in range(-steps, steps + 1) if step]
+    return taking_turns({"roll-out": lambda: model.roll_out(start, both)}, rounds)["roll-out"]
 
 
 def imagine_s(rounds: int) -> float:
     """Seconds of `WorldModel.imagine` with the packaged direct form: 36 views of one patient, from image to images."""
     world = WorldModel.from_pretrained()
-    view, arc = frontals(1, world.size)[0], [yaw for yaw in ARC_DEG if yaw]
+    view, arc = frontals(1, world.size)[0], [yaw for yaw in STANDARD_ARC if yaw]
     return taking_turns({"imagine": lambda: world.imagine(view, 0.0, arc)}, rounds)["imagine"]
 
 
@@ -139,7 +115,7 @@ def network(size: str) -> AutoregressiveTransition:
         assert isinstance(packaged, AutoregressiveTransition)
         return packaged
     torch.manual_seed(0)
-    return AutoregressiveTransition(preset(size).autoregressive).eval()
+    return AutoregressiveTransition(preset(size).stages["autoregressive"].network).eval()
 
 
 def main(arguments: list[str] | None = None) -> dict:
@@ -173,14 +149,12 @@ def main(arguments: list[str] | None = None) -> dict:
     console.print(table)
     if options.steps:
         table = Table(title=f"tiny, {2 * options.steps} views, {options.threads} thread(s)")
-        for heading in ("patients", "one by one, s", "fixed points, s", "passes a batch", "equal tokens"):
+        for heading in ("patients", "roll-out, s"):
             table.add_column(heading, justify="right")
         for patients in options.batches:
-            row = whole_views(patients, options.steps, options.rounds)
-            views.append({"patients": patients, **row})
-            passes = f"{row['passes_per_batch']:.1f} of {row['tokens']:.0f}"
-            seconds = (f"{row['cached_s']:.2f}", f"{row['parallel_s']:.2f}")
-            table.add_row(str(patients), *seconds, passes, f"{100 * row['equal']:.2f} %")
+            seconds = roll_out_s(patients, options.steps, options.rounds)
+            views.append({"patients": patients, "views": 2 * options.steps, "roll_out_s": seconds})
+            table.add_row(str(patients), f"{seconds:.2f}")
         console.print(table)
     direct = imagine_s(options.rounds)
     console.print(f"imagine, direct form, 36 views of one patient: {direct:.2f} s")

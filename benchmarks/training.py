@@ -23,18 +23,18 @@ from torch import nn
 from benchmarks import flops
 from benchmarks.timing import taking_turns
 from xray2xray.io.files import write_json
-from xray2xray.io.model_folder import PARTS
 from xray2xray.models.transitions import AutoregressiveTransition, DirectTransition
-from xray2xray.models.transitions.direct import ARC_DEG
 from xray2xray.models.vision import VisionModel
+from xray2xray.projection.geometry import STANDARD_ARC
 from xray2xray.training.objective import Objective
 from xray2xray.training.objectives.autoregressive import AutoregressiveObjective
 from xray2xray.training.objectives.direct import DirectObjective
 from xray2xray.training.objectives.vision import VisionObjective
 from xray2xray.training.precision import resolve_precision
-from xray2xray.training.presets import Preset, preset, with_width
-from xray2xray.training.steps import LoopConfig, Machine, Steps
+from xray2xray.training.presets import Preset, preset
+from xray2xray.training.steps import Machine, Steps
 
+STAGES = ("vision", "direct", "autoregressive")
 SIZES = ("tiny", "small", "base", "large")
 BATCHES = {"tiny": 12, "small": 4, "base": 1, "large": 1}
 PEAK_SIDE = {"cpu": 1024, "cuda": 8192}
@@ -44,8 +44,8 @@ def networks(chosen: Preset) -> dict[str, nn.Module]:
     """The three networks of a size, by stage."""
     return {
         "vision": VisionModel(chosen.vision),
-        "direct": DirectTransition(chosen.direct),
-        "autoregressive": AutoregressiveTransition(chosen.autoregressive),
+        "direct": DirectTransition(chosen.stages["direct"].network),
+        "autoregressive": AutoregressiveTransition(chosen.stages["autoregressive"].network),
     }
 
 
@@ -65,38 +65,33 @@ def size_row(chosen: Preset) -> dict[str, float]:
         state.append(4 * learned * (4 if stage == "vision" else 5))
     row["stored_gb"] = 2 * sum(t.numel() for network in built.values() for t in network.state_dict().values()) / 1e9
     row["training_gb"] = max(state) / 1e9
-    others = len(ARC_DEG) - 1
+    others = len(STANDARD_ARC) - 1
     return row | {
         "encode_gflop": flops.encoder(chosen.vision) / 1e9,
         "decode_gflop": flops.decoder(chosen.vision) / 1e9,
-        "direct_gflop": flops.direct(chosen.direct, others) / others / 1e9,
-        "autoregressive_gflop": flops.autoregressive(chosen.autoregressive) / 1e9,
+        "direct_gflop": flops.direct(chosen.stages["direct"].network, others) / others / 1e9,
+        "autoregressive_gflop": flops.autoregressive(chosen.stages["autoregressive"].network) / 1e9,
     }
 
 
 def made_up(stage: str, chosen: Preset, patients: int = 2) -> Objective:
     """The objective of a stage on random views, as in the middle of its training."""
-    random, config = np.random.default_rng(0), chosen.vision
-    views = random.integers(0, 40_000, (patients, len(ARC_DEG), config.size, config.size), np.uint16)
+    random, config, training = np.random.default_rng(0), chosen.vision, chosen.stages[stage].training
+    views = random.integers(0, 40_000, (patients, len(STANDARD_ARC), config.size, config.size), np.uint16)
     torch.manual_seed(0)
     vision = VisionModel(config)
     vision.codebook.ready.fill_(True)
     if stage == "vision":
-        return VisionObjective(vision, views, torch.ones(patients), views[0, :1], chosen.vision_losses)
-    shape = (patients, len(ARC_DEG), config.tokens)
+        return VisionObjective(vision, views, torch.ones(patients), views[0, :1], training)
+    shape = (patients, len(STANDARD_ARC), config.tokens)
     if stage == "direct":
         latents = random.normal(size=(*shape, config.latent_dim)).astype(np.float16)
         return DirectObjective(
-            DirectTransition(chosen.direct), vision, latents, views, torch.ones(patients), chosen.direct_training
+            DirectTransition(chosen.stages["direct"].network), vision, latents, views, torch.ones(patients), training
         )
     tokens = random.integers(0, config.codebook_size, shape, np.int32)
-    gpt = AutoregressiveTransition(chosen.autoregressive)
-    return AutoregressiveObjective(gpt, vision, tokens, views, torch.ones(patients), chosen.autoregressive_training)
-
-
-def loop_of(stage: str, chosen: Preset) -> LoopConfig:
-    loops = {"vision": chosen.vision_loop, "direct": chosen.direct_loop, "autoregressive": chosen.autoregressive_loop}
-    return loops[stage]
+    gpt = AutoregressiveTransition(chosen.stages["autoregressive"].network)
+    return AutoregressiveObjective(gpt, vision, tokens, views, torch.ones(patients), training)
 
 
 def matrix_peak(precision: str, device: str) -> float:
@@ -110,12 +105,12 @@ def matrix_peak(precision: str, device: str) -> float:
 def speed_row(stage: str, chosen: Preset, batch: int, rounds: int, device: str) -> dict[str, float | str]:
     """Views and tokens per second of one stage, its TFLOP/s and that of a large matrix product in the same run."""
     batch = max(2, batch) if stage == "vision" else batch  # V quantises half of each batch
-    loop = replace(loop_of(stage, chosen), batch=batch)
+    loop = replace(chosen.stages[stage].loop, batch=batch)
     objective, precision = made_up(stage, chosen), resolve_precision("auto", device)
     steps = Steps(objective, loop, Machine(device=device, precision=precision))
     numbers = iter(range(loop.steps // 2 + 1, loop.steps))  # not a multiple of 100, at which V revives entries
     seconds = taking_turns({"step": lambda: steps(next(numbers))}, rounds, device)["step"]
-    views = batch * (chosen.direct_training.targets if stage == "direct" else 1)
+    views = batch * (chosen.stages["direct"].training.targets if stage == "direct" else 1)
     reached, peak = flops.training_step(stage, chosen, batch) / seconds, matrix_peak(precision, device)
     return {
         "size": chosen.name,
@@ -145,7 +140,7 @@ def show_sizes(sizes: dict[str, Preset], console: Console) -> dict[str, dict[str
 def main(arguments: list[str] | None = None) -> dict:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="+", default=list(SIZES), choices=SIZES)
-    parser.add_argument("--stages", nargs="+", default=list(PARTS), choices=PARTS)
+    parser.add_argument("--stages", nargs="+", default=list(STAGES), choices=STAGES)
     parser.add_argument("--sizes-only", action="store_true", help="the table of sizes; nothing is trained")
     parser.add_argument("--batch", type=int, help="of every size (default 12, 4, 1, 1)")
     parser.add_argument("--width", type=int, help="of the transformers, V in proportion; less than a size's own to fit")
@@ -156,7 +151,7 @@ def main(arguments: list[str] | None = None) -> dict:
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     console = Console()
-    sizes = {size: with_width(preset(size), options.width) if options.width else preset(size) for size in options.sizes}
+    sizes = {size: preset(size, options.width) for size in options.sizes}
     result: dict = {"sizes": show_sizes(sizes, console), "threads": options.threads, "speed": []}
     if not options.sizes_only:
         table = Table(title=f"training, {options.device}, {options.threads} thread(s)")

@@ -1,6 +1,5 @@
 """The benchmark of the roll-out: what it says is read, and that what it compares agrees."""
 
-import pytest
 import torch
 
 from benchmarks import rollout
@@ -24,7 +23,5 @@ def test_cache_and_no_cache_are_timed_on_the_same_work():
     assert min(row["cached_ms"], row["uncached_ms"], row["floor_ms"]) > 0
 
 
-def test_both_ways_of_the_packaged_model_write_the_same_views():
-    row = rollout.whole_views(patients=1, steps=1, rounds=1)
-    assert row["equal"] == pytest.approx(1.0)
-    assert 1 <= row["passes_per_batch"] <= 64
+def test_a_roll_out_of_the_packaged_model_is_timed():
+    assert rollout.roll_out_s(patients=1, steps=1, rounds=1) > 0

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks import flops, training
 from xray2xray.models.transitions import AutoregressiveTransition, DirectTransition
 from xray2xray.models.vision import VisionModel
-from xray2xray.training.presets import preset, with_width
+from xray2xray.training.presets import preset
 from xray2xray.training.steps import Machine, Steps
 
 
@@ -61,10 +61,10 @@ def test_flops_of_a_step_are_about_those_that_torch_counts(stage):
 @pytest.mark.parametrize("size", training.SIZES)
 def test_every_size_takes_real_steps(size, stage):
     """At full depth and reduced width. Three steps, as some layers begin at zero and wake up those before them."""
-    narrow = with_width(preset(size), 32)
+    narrow = preset(size, 32)
     objective = training.made_up(stage, narrow, patients=1)
     before = {name: p.detach().clone() for name, p in objective.learned("model").named_parameters()}
-    loop = replace(training.loop_of(stage, narrow), batch=2 if stage == "vision" else 1)
+    loop = replace(narrow.stages[stage].loop, batch=2 if stage == "vision" else 1)
     steps = Steps(objective, loop, Machine(precision="32-true"))
     middle = loop.steps // 2 + 1
     losses = [float(steps(middle + i)["model_loss"]) for i in range(3)]
@@ -85,7 +85,7 @@ def test_the_table_of_sizes(tmp_path):
 
 
 def test_speed_is_measured_on_real_steps():
-    row = training.speed_row("autoregressive", with_width(preset("tiny"), 32), batch=1, rounds=1, device="cpu")
+    row = training.speed_row("autoregressive", preset("tiny", 32), batch=1, rounds=1, device="cpu")
     assert row["tokens_per_s"] == pytest.approx(64 * row["views_per_s"])
     assert row["share_of_peak"] == pytest.approx(row["tflop_per_s"] / row["peak_tflop_per_s"])
     assert row["views_per_s"] > 0

@@ -17,7 +17,7 @@ from xray2xray.commands import cli, registry
 from xray2xray.commands.options import field_help, summary
 from xray2xray.commands.registry import verbs
 from xray2xray.core.errors import InputError, UsageError
-from xray2xray.session.study import study_name, study_names
+from xray2xray.data.inputs import study_name, study_names
 
 VERBS = verbs()
 

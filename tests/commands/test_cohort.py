@@ -8,7 +8,9 @@ from PIL import Image
 
 from xray2xray.commands import cli
 from xray2xray.core.errors import InputError
-from xray2xray.session.embedding import Item, frontals, listed
+from xray2xray.data.inputs import Input, list_inputs
+from xray2xray.projection import preset
+from xray2xray.session.study import open_input
 
 
 def run(*words: object) -> int:
@@ -55,7 +57,7 @@ def test_real_pictures(table: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert all((tmp_path / row["path"]).is_file() for row in rows)
     assert read(tmp_path / "cohort.failed.csv") == [{"what": "00000002_000.png", "problem": "labels without an image"}]
     assert (tmp_path / "cohort.csv.config.yaml").exists()
-    items = listed([out])
+    items = list_inputs([out])
     assert [item.study for item in items] == [row["study"] for row in rows]
     assert {item.view for item in items} <= {"pa", "ap"}
 
@@ -101,4 +103,4 @@ def test_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_embed_leaves_laterals_out() -> None:
     with pytest.raises(InputError, match="a lateral view"):
-        frontals(Item("s", Path("x.png"), "lateral"), None, None, "auto")  # type: ignore[arg-type]
+        open_input(Input("s", Path("x.png"), "lateral"), preset("chest", 128))

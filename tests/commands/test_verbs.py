@@ -197,7 +197,7 @@ def test_rotate_a_ct_and_a_radiograph(
             assert views["yaw_deg"].tolist() == [-90, 42.5]
             assert views["predicted_p"].shape == (2, SIZE, SIZE)
             assert ("truth_p" in views) == truth
-    assert report["rung"] == "real radiograph"
+    assert report["evidence_level"] == "real radiograph"
     assert any("uncalibrated" in note for note in report["notes"])
     assert "words" in report["out_of_distribution"]
 
@@ -222,7 +222,8 @@ def test_the_volume_lies_where_the_ct_lies(model: Path, cohort: Path, tmp_path: 
     moved[:3, 3] += (100, -200, 300)
     path = tmp_path / "moved.nii.gz"
     nib.save(nib.Nifti1Image(np.asarray(scan.dataobj), moved), path)
-    report = xray2xray.reconstruct(path, tmp_path / "out", size=32, source=model)["studies"]["moved"]
+    xray2xray.reconstruct(path, tmp_path / "out", size=32, source=model)
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
 
     volume = nib.load(tmp_path / "out" / "volume.nii.gz")
     assert volume.shape == (32, 32, 32)
@@ -330,7 +331,7 @@ def test_evaluate_controls(model: Path, cohort: Path, tmp_path: Path, capsys: py
     assert run("evaluate", "controls", *inputs, "--out", out, *words, "--models", "direct", "autoregressive") == 0
     assert "left out bad" in capsys.readouterr().err
     result = json.loads((out / "controls.json").read_text())
-    assert {rung: group["n"] for rung, group in result["groups"].items()} == {
+    assert {evidence_level: group["n"] for evidence_level, group in result["groups"].items()} == {
         "virtual patient": 3,
         "rendered from real CT": 1,
     }
@@ -365,7 +366,7 @@ def test_evaluate_uncertainty(model: Path, cohort: Path, tmp_path: Path, capsys:
     words += ["--source", tmp_path / "sampled", scan]
     assert run("evaluate", "uncertainty", "--out", out, *words) == 0
     result = json.loads((out / "uncertainty.json").read_text())
-    assert {rung: group["n"] for rung, group in result["groups"].items()} == {
+    assert {evidence_level: group["n"] for evidence_level, group in result["groups"].items()} == {
         "virtual patient": 1,
         "rendered from real CT": 1,
     }

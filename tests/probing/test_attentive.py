@@ -47,7 +47,7 @@ def test_the_same_seed_is_the_same_probe() -> None:
 
 def test_refusals(fitted: AttentiveProbe) -> None:
     with pytest.raises(UsageError, match="refuses a real radiograph"):
-        fitted.predict_proba(X, rung=RADIOGRAPH)
+        fitted.predict_proba(X, evidence_level=RADIOGRAPH)
     with pytest.raises(UsageError, match="not fitted"):
         AttentiveProbe(WIDTH).predict_proba(X)
     with pytest.raises(InputError, match="no tokens of 7"):

@@ -179,7 +179,7 @@ def test_probes_on_disk(tmp_path: Path) -> None:
     assert list(read) == ["edema", "cvd"]
     assert np.array_equal(read["cvd"].probability(x), probes[1].probability(x))
     with pytest.raises(UsageError, match="refuses a real radiograph"):
-        read["cvd"].probability(x, rung="real radiograph")
+        read["cvd"].probability(x, evidence_level="real radiograph")
     with pytest.raises(InputError, match="cvd probe: it reads 30 volumetric features, got 3"):
         read["cvd"].probability(x[:, :3])
     path.write_bytes(path.read_bytes()[:200])

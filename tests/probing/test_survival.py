@@ -34,7 +34,7 @@ def test_heads_on_disk(tmp_path: Path) -> None:
     fitted = CoxHead("cvd", "volumetric").fit(X, TIME, EVENT)
     fitted.save(path)
     read = CoxHead.load(path)
-    assert (read.label, read.features, read.rung) == ("cvd", "volumetric", "virtual patient")
+    assert (read.label, read.features, read.evidence_level) == ("cvd", "volumetric", "virtual patient")
     assert np.array_equal(read.predict_incidence(X, [1, 3]), fitted.predict_incidence(X, [1, 3]))
     assert np.array_equal(read.predict_risk(X), fitted.predict_risk(X))
     path.write_bytes(path.read_bytes()[:200])
@@ -50,21 +50,23 @@ def test_heads_on_disk(tmp_path: Path) -> None:
 
 
 def test_a_head_of_virtual_patients_refuses_a_real_radiograph(tmp_path: Path) -> None:
-    virtual, real = CoxHead("cvd").fit(X, TIME, EVENT), CoxHead("cvd", rung=RADIOGRAPH).fit(X, TIME, EVENT)
+    virtual, real = CoxHead("cvd").fit(X, TIME, EVENT), CoxHead("cvd", evidence_level=RADIOGRAPH).fit(X, TIME, EVENT)
     virtual.save(tmp_path / "virtual.npz")
     real.save(tmp_path / "real.npz")
     for refusing in (virtual, CoxHead.load(tmp_path / "virtual.npz")):
         with pytest.raises(UsageError, match="cvd head was trained on virtual patients and refuses a real"):
-            refusing.predict_risk(X, rung=RADIOGRAPH)
+            refusing.predict_risk(X, evidence_level=RADIOGRAPH)
         with pytest.raises(UsageError, match="refuses a real"):
-            refusing.predict_survival(X, [1.0], rung=RADIOGRAPH)
+            refusing.predict_survival(X, [1.0], evidence_level=RADIOGRAPH)
         with pytest.raises(UsageError, match="refuses a real"):
-            refusing.predict_incidence(X, [1.0], rung=RADIOGRAPH)
+            refusing.predict_incidence(X, [1.0], evidence_level=RADIOGRAPH)
         with pytest.raises(UsageError, match="refuses a real"):
-            refusing.score(X, TIME, EVENT, rung=RADIOGRAPH)
-        with pytest.raises(UsageError, match="no rung of the evidence ladder"):
-            refusing.predict_risk(X, rung="real radiographs")
-    assert np.array_equal(CoxHead.load(tmp_path / "real.npz").predict_risk(X, rung=RADIOGRAPH), virtual.predict_risk(X))
+            refusing.score(X, TIME, EVENT, evidence_level=RADIOGRAPH)
+        with pytest.raises(UsageError, match="no evidence level"):
+            refusing.predict_risk(X, evidence_level="real radiographs")
+    assert np.array_equal(
+        CoxHead.load(tmp_path / "real.npz").predict_risk(X, evidence_level=RADIOGRAPH), virtual.predict_risk(X)
+    )
 
 
 def test_what_cannot_be_learned_from_is_refused_in_words() -> None:

@@ -29,7 +29,7 @@ def report(ellipsoid_views: Callable[..., np.ndarray]) -> Report:
     affine[:3, 3] = axis[0]
     return Report(
         title='thorax-1000000 <&> "quoted"',
-        rung=VIRTUAL,
+        evidence_level=VIRTUAL,
         input_p=views[0, 18],
         predicted_p={"direct": 0.9 * views[0] + 0.1 * views[1], "autoregressive": views[1]},
         truth_p=views[0],

@@ -14,7 +14,8 @@ class Options:
 
     The table has a row for each picture or CT: study, patient, path, view, split, labels, and how follow-up ended where
     that is known; `embed` takes it. What cannot be used is listed beside it in a table of its own. Refused are a
-    patient, a file or nearly the same picture in two splits. docs/howto/public-cohorts.md says where each cohort is to be had.
+    patient, a file or nearly the same picture in two splits. docs/howto/public-cohorts.md
+    says where each cohort is to be had.
 
     Attributes:
         folder: the cohort's folder; of csv the table.

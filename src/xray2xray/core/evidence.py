@@ -1,6 +1,6 @@
-"""The evidence ladder: what a result stands on, said beside every claim."""
+"""The evidence level of a result: virtual patients, views rendered from CT, or real radiographs."""
 
 VIRTUAL = "virtual patient"
 FROM_CT = "rendered from real CT"
 RADIOGRAPH = "real radiograph"  # has no truth at other angles
-RUNGS = (VIRTUAL, FROM_CT, RADIOGRAPH)
+EVIDENCE_LEVELS = (VIRTUAL, FROM_CT, RADIOGRAPH)

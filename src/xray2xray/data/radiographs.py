@@ -24,7 +24,7 @@ class RadiographFile:
 def list_radiographs(inputs: Iterable[str | Path]) -> list[RadiographFile]:
     """What folders, files and CSV tables name, in order of the path, each once.
 
-    A table has the columns path and patient (docs/howto/public-cohorts.md). Of a bare file the patient is what stands before the
+    A table has the columns path and patient. Of a bare file the patient is what stands before the
     first underscore of its name, as in ChestX-ray14; names that end in _mask are label maps and passed over.
 
     Raises:

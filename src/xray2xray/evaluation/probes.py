@@ -19,7 +19,7 @@ from ..core.evidence import VIRTUAL
 from ..core.seeds import FIRST_PROBE_SEED, FIRST_TEST_SEED
 from ..data.store import ViewStore
 from ..io.files import progress
-from ..parallel.executor import on_processes
+from ..parallel.executor import executor
 from ..probing.probe import Comparison, Difference, Probe, compare_probes, pixel_features
 from ..projection.geometry import Geometry, preset
 from .metrics import Array
@@ -156,8 +156,8 @@ def frontal_views(
     missing = [seed for seed in seeds if seed not in known]
     workers = min(workers or os.cpu_count() or 1, max(1, len(missing) // 8))
     render_one = partial(_frontal, geometry=geometry, threads=1 if workers > 1 else None)
-    made = on_processes(render_one, missing, workers)
-    for seed, view in progress(made, "rendering", len(missing)):
+    made = executor(workers).map(render_one, missing)
+    for seed, view in zip(missing, progress(made, "rendering", len(missing)), strict=True):
         views[seed] = view
         if kept is not None:
             kept.write(_name(seed), view[None], [0.0], {"seed": seed})

@@ -248,7 +248,7 @@ class WorldModel:
             depth: of the hidden states, blocks of the transition from 0 to all of them (by default).
             yaw_deg: the predicted views that hidden states are taken of; by default the one across (`across`), of a
                 frontal the left lateral. More of them, side by side, were worth less to a probe of few labels
-                (docs/decisions/README.md). The autoregressive form rolls out to there; its `hidden` is by default the next
+                (docs/decisions). The autoregressive form rolls out to there; its `hidden` is by default the next
                 step in both directions.
             pool: cells along a side over which a view's states are averaged. By default V's latents keep their whole
                 grid, and hidden states are averaged over quarters (2). Where a finding lies matters: averages over the

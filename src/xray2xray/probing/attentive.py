@@ -53,7 +53,7 @@ class AttentiveProbe:
     Args:
         width: numbers of a token: features (n, d) are d / width tokens, see `WorldModel.width`.
         features: which features it reads, such as `vision`.
-        rung: of the evidence ladder, on which it is trained.
+        evidence_level: of the data it is trained on.
         seed: of the weights and batches.
         steps: of training.
         device: where it is trained, and answers.
@@ -75,12 +75,18 @@ class AttentiveProbe:
         self,
         width: int,
         features: str = "features",
-        rung: str = VIRTUAL,
+        evidence_level: str = VIRTUAL,
         seed: int = 0,
         steps: int = 1000,
         device: str = "cpu",
     ) -> None:
-        self.width, self.features, self.rung, self.seed, self.steps = width, features, rung, seed, steps
+        self.width, self.features, self.evidence_level, self.seed, self.steps = (
+            width,
+            features,
+            evidence_level,
+            seed,
+            steps,
+        )
         self.device = device
 
     def fit(
@@ -118,18 +124,18 @@ class AttentiveProbe:
             self.networks_, self.steps_ = _train(tokens, truth, held, self.steps)
         return self
 
-    def predict_proba(self, features: ArrayLike, rung: str = VIRTUAL) -> Array:
+    def predict_proba(self, features: ArrayLike, evidence_level: str = VIRTUAL) -> Array:
         """Probability of each finding, float64 (n, k), columns as `labels_`.
 
         Raises:
             UsageError: not fitted, or a real radiograph for a probe of virtual patients.
             InputError: features of another width, or NaN.
         """
-        return torch.sigmoid(self._answers(features, rung)[:, : len(self.labels_)]).numpy()
+        return torch.sigmoid(self._answers(features, evidence_level)[:, : len(self.labels_)]).numpy()
 
-    def predict_risk(self, features: ArrayLike, rung: str = VIRTUAL) -> Array:
+    def predict_risk(self, features: ArrayLike, evidence_level: str = VIRTUAL) -> Array:
         """The log hazard of the event, float64 (n,). Raises as `predict_proba`, or it was given no event."""
-        answers = self._answers(features, rung)
+        answers = self._answers(features, evidence_level)
         if not self.event_:
             raise UsageError(f"the {self._name} was given no times and events to learn from")
         return answers[:, -1].numpy()
@@ -146,9 +152,9 @@ class AttentiveProbe:
         return torch.from_numpy(((x - self.mean_) / self.scale_).astype(np.float32)).unflatten(1, (-1, self.width))
 
     @torch.no_grad()
-    def _answers(self, features: ArrayLike, rung: str) -> Tensor:
+    def _answers(self, features: ArrayLike, evidence_level: str) -> Tensor:
         self._check_fitted()
-        refuse_real(self._name, self.rung, rung)
+        refuse_real(self._name, self.evidence_level, evidence_level)
         tokens = self._tokens(feature_rows(features, self._name, len(self.mean_), self.features))
         parts = tokens.to(next(self.networks_.parameters()).device).split(512)
         each = [torch.cat([network(some)[:, i] for some in parts]) for i, network in enumerate(self.networks_)]

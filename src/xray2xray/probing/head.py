@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..core.errors import InputError, UsageError
-from ..core.evidence import RADIOGRAPH, RUNGS, VIRTUAL
+from ..core.evidence import EVIDENCE_LEVELS, RADIOGRAPH, VIRTUAL
 
 Array = NDArray[np.floating]
 
@@ -26,17 +26,17 @@ def feature_rows(features: ArrayLike, name: str, width: int | None = None, kind:
     return x
 
 
-def refuse_real(name: str, trained_on: str, rung: str) -> None:
+def refuse_real(name: str, trained_on: str, evidence_level: str) -> None:
     """A head trained on virtual patients has learned planted findings; of a real radiograph it would say nonsense.
 
     Raises:
-        UsageError: `rung`, where the features come from, is a real radiograph and the head was trained on virtual ones,
-            or is no rung at all: a misspelt one must not pass for another.
+        UsageError: `evidence_level`, where the features come from, is a real radiograph and the head was trained on virtual ones,
+            or is none at all: a misspelt one must not pass for another.
     """
-    for said in (trained_on, rung):
-        if said not in RUNGS:
-            raise UsageError(f"{name}: {said!r} is no rung of the evidence ladder; say {', '.join(map(repr, RUNGS))}")
-    if trained_on == VIRTUAL and rung == RADIOGRAPH:
+    for said in (trained_on, evidence_level):
+        if said not in EVIDENCE_LEVELS:
+            raise UsageError(f"{name}: {said!r} is no evidence level; use {', '.join(map(repr, EVIDENCE_LEVELS))}")
+    if trained_on == VIRTUAL and evidence_level == RADIOGRAPH:
         raise UsageError(
             f"the {name} was trained on virtual patients and refuses a real radiograph; "
             "train one on labelled radiographs"

@@ -34,7 +34,7 @@ class Probe:
         features: which features it reads: `volumetric`, `vision` or `pixels`.
         mean, scale, weights: float32 (d,).
         inverse_penalty: scikit-learn's C, as chosen.
-        rung: of the evidence ladder, on which it was trained.
+        evidence_level: of the data it was trained on.
     """
 
     label: str
@@ -44,19 +44,19 @@ class Probe:
     weights: Array
     intercept: float
     inverse_penalty: float
-    rung: str = VIRTUAL
+    evidence_level: str = VIRTUAL
 
-    def probability(self, features: ArrayLike, rung: str = VIRTUAL) -> Array:
+    def probability(self, features: ArrayLike, evidence_level: str = VIRTUAL) -> Array:
         """Probability of the label, float64 (n,), from features (n, d).
 
         Args:
-            rung: where the features come from.
+            evidence_level: where the features come from.
 
         Raises:
             InputError: features of another width, or NaN.
             UsageError: a real radiograph (see `refuse_real`).
         """
-        refuse_real(f"{self.label} probe", self.rung, rung)
+        refuse_real(f"{self.label} probe", self.evidence_level, evidence_level)
         x = feature_rows(features, f"{self.label} probe", len(self.mean), self.features)
         return 1 / (1 + np.exp(-np.clip((x - self.mean) / self.scale @ self.weights + self.intercept, -60, 60)))
 
@@ -305,7 +305,7 @@ def save_probes(path: str | Path, probes: Sequence[Probe]) -> None:
     arrays = {
         "label": np.array([p.label for p in probes]),
         "features": np.array([p.features for p in probes]),
-        "rung": np.array([p.rung for p in probes]),
+        "evidence_level": np.array([p.evidence_level for p in probes]),
         "mean": np.stack([p.mean for p in probes]),
         "scale": np.stack([p.scale for p in probes]),
         "weights": np.stack([p.weights for p in probes]),
@@ -334,7 +334,7 @@ def load_probes(path: str | Path) -> dict[str, Probe]:
                     stored["weights"][i],
                     float(stored["intercept"][i]),
                     float(stored["inverse_penalty"][i]),
-                    str(stored["rung"][i]),
+                    str(stored["evidence_level"][i]),
                 )
                 for i, label in enumerate(stored["label"])
             }

@@ -44,7 +44,7 @@ class CoxHead:
     Args:
         label: what it predicts, such as `cvd`.
         features: which features it reads: `volumetric`, `vision` or `pixels`.
-        rung: of the evidence ladder, on which it is trained.
+        evidence_level: of the data it is trained on.
         penalty: of the squared weights; None chooses one.
         seed: of the split on which it is chosen.
 
@@ -66,11 +66,17 @@ class CoxHead:
         self,
         label: str = "event",
         features: str = "features",
-        rung: str = VIRTUAL,
+        evidence_level: str = VIRTUAL,
         penalty: float | None = None,
         seed: int = 0,
     ) -> None:
-        self.label, self.features, self.rung, self.penalty, self.seed = label, features, rung, penalty, seed
+        self.label, self.features, self.evidence_level, self.penalty, self.seed = (
+            label,
+            features,
+            evidence_level,
+            penalty,
+            seed,
+        )
 
     def fit(
         self,
@@ -109,42 +115,47 @@ class CoxHead:
         self.weights_ = fit_cox(coordinates, train.time, train.event == 1, self.penalty_) @ basis
         self.times_, self.jumps_ = breslow(train.x @ self.weights_, train.time, train.event == 1)
 
-    def predict_risk(self, features: ArrayLike, rung: str = VIRTUAL) -> Array:
+    def predict_risk(self, features: ArrayLike, evidence_level: str = VIRTUAL) -> Array:
         """A number that orders patients, float64 (n,), higher for an earlier event.
 
         Args:
             features: (n, d).
-            rung: where the features come from.
+            evidence_level: where the features come from.
 
         Raises:
             UsageError: the head is not fitted, or a real radiograph for a head of virtual patients.
             InputError: features of another width, or NaN.
         """
-        return self._rows(features, rung) @ self.weights_
+        return self._rows(features, evidence_level) @ self.weights_
 
-    def predict_survival(self, features: ArrayLike, times: ArrayLike, rung: str = VIRTUAL) -> Array:
+    def predict_survival(self, features: ArrayLike, times: ArrayLike, evidence_level: str = VIRTUAL) -> Array:
         """Probability to be free of the event at `times` (t,), float64 (n, t).
 
         Raises:
             UsageError, InputError: as `predict_risk`, or a time is negative or after the end of follow-up.
         """
-        log_hazard, t = self.predict_risk(features, rung), self._times(times)
+        log_hazard, t = self.predict_risk(features, evidence_level), self._times(times)
         cumulative = np.append(0, np.cumsum(self.jumps_))[np.searchsorted(self.times_, t, side="right")]
         return np.exp(-np.outer(np.exp(log_hazard), cumulative))
 
-    def predict_incidence(self, features: ArrayLike, times: ArrayLike, rung: str = VIRTUAL) -> Array:
+    def predict_incidence(self, features: ArrayLike, times: ArrayLike, evidence_level: str = VIRTUAL) -> Array:
         """Probability of the event by `times` (t,), float64 (n, t). Raises as `predict_survival`."""
-        return 1 - self.predict_survival(features, times, rung)
+        return 1 - self.predict_survival(features, times, evidence_level)
 
-    def score(self, features: ArrayLike, time: ArrayLike, event: ArrayLike, rung: str = VIRTUAL) -> float:
+    def score(self, features: ArrayLike, time: ArrayLike, event: ArrayLike, evidence_level: str = VIRTUAL) -> float:
         """Harrell's C of the predicted risk. Raises as `predict_risk` and `harrell_c`."""
-        return harrell_c(time, event, self.predict_risk(features, rung))
+        return harrell_c(time, event, self.predict_risk(features, evidence_level))
 
     def save(self, path: str | Path) -> None:
         """Write the fitted head into one .npz without pickle."""
         self._check_fitted()
         state = {name: value for name, value in vars(self).items() if name.endswith("_")}
-        about = {"kind": type(self).__name__, "label": self.label, "features": self.features, "rung": self.rung}
+        about = {
+            "kind": type(self).__name__,
+            "label": self.label,
+            "features": self.features,
+            "evidence_level": self.evidence_level,
+        }
         write_npz(path, {"format": FORMAT, **about, **state})
 
     @classmethod
@@ -158,7 +169,7 @@ class CoxHead:
             with np.load(path, allow_pickle=False) as stored:
                 if str(stored["format"]) != FORMAT or str(stored["kind"]) != cls.__name__:
                     raise ValueError(f"it holds no {cls.__name__}")
-                head = cls(str(stored["label"]), str(stored["features"]), str(stored["rung"]))
+                head = cls(str(stored["label"]), str(stored["features"]), str(stored["evidence_level"]))
                 for name in stored.files:
                     if name.endswith("_"):
                         setattr(head, name, stored[name][()])
@@ -175,9 +186,9 @@ class CoxHead:
         if not hasattr(self, "mean_"):
             raise UsageError(f"the {self._name} is not fitted yet")
 
-    def _rows(self, features: ArrayLike, rung: str) -> Array:
+    def _rows(self, features: ArrayLike, evidence_level: str) -> Array:
         self._check_fitted()
-        refuse_real(self._name, self.rung, rung)
+        refuse_real(self._name, self.evidence_level, evidence_level)
         return (feature_rows(features, self._name, len(self.mean_), self.features) - self.mean_) / self.scale_
 
     def _times(self, times: ArrayLike) -> Array:

@@ -31,7 +31,7 @@ def test_studies_of_one_ct_are_one_patient(tmp_path: Path) -> None:
         made.write(f"scan-{i:02d}", np.full((1, 16, 16), i / 10), [0.0], label)
     cohort = read_cohort(made.folder, ["edema"])
     assert cohort.studies == tuple(f"scan-{i:02d}" for i in range(0, 40, 2)), "the first study of each"
-    assert cohort.rung == "rendered from real CT"
+    assert cohort.evidence_level == "rendered from real CT"
     with pytest.raises(InputError, match="no seed, so its true numbers are not known"):
         clinical.measured(cohort)
     with pytest.raises(InputError, match="columns age"):

@@ -79,7 +79,7 @@ def test_on_disk_and_refusals(fitted: GloriHead, tmp_path: Path) -> None:
     read = GloriHead.load(tmp_path)
     assert np.array_equal(read.predict_proba(tokens), fitted.predict_proba(tokens))
     with pytest.raises(UsageError, match="refuses a real radiograph"):
-        read.predict_proba(tokens, rung=RADIOGRAPH)
+        read.predict_proba(tokens, evidence_level=RADIOGRAPH)
     with pytest.raises(InputError, match=r"\(n, 1 \+ t, 12\)"):
         read.predict_proba(tokens[..., :5])
     with pytest.raises(InputError, match=r"\(n, 1 \+ t, 12\)"):

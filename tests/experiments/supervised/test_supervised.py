@@ -171,7 +171,7 @@ def test_networks_on_disk(fitted: tuple[SupervisedNetwork, Path], tmp_path: Path
     one.save(tmp_path / "saved")
     assert sorted(p.name for p in (tmp_path / "saved").iterdir()) == ["config.json", "curve.npz", "network.safetensors"]
     read = SupervisedNetwork.load(tmp_path / "saved")
-    assert (read.labels_, read.rung, read.steps_) == (one.labels_, one.rung, 120)
+    assert (read.labels_, read.evidence_level, read.steps_) == (one.labels_, one.evidence_level, 120)
     assert np.array_equal(read.predict_proba(PICTURES[:9]), one.predict_proba(PICTURES[:9]))
     assert np.array_equal(read.predict_incidence(PICTURES[:9], [1.0]), one.predict_incidence(PICTURES[:9], [1.0]))
     path = tmp_path / "saved" / "network.safetensors"
@@ -187,12 +187,19 @@ def test_a_network_of_virtual_patients_refuses_a_real_radiograph(
 ) -> None:
     fitted[0].save(tmp_path / "virtual")
     for one in (fitted[0], SupervisedNetwork.load(tmp_path / "virtual")):
-        for ask in (one.predict_proba, one.predict_risk, lambda x, rung, one=one: one.predict_incidence(x, [1], rung)):
+        for ask in (
+            one.predict_proba,
+            one.predict_risk,
+            lambda x, evidence_level, one=one: one.predict_incidence(x, [1], evidence_level),
+        ):
             with pytest.raises(UsageError, match="refuses a real radiograph"):
-                ask(PICTURES[:2], rung=RADIOGRAPH)
-    real = network(steps=1, rung=RADIOGRAPH).fit(PICTURES[:40], {"bright": LABELS["bright"][:40]})
+                ask(PICTURES[:2], evidence_level=RADIOGRAPH)
+    real = network(steps=1, evidence_level=RADIOGRAPH).fit(PICTURES[:40], {"bright": LABELS["bright"][:40]})
     real.save(tmp_path / "real")
-    assert SupervisedNetwork.load(tmp_path / "real").predict_proba(PICTURES[:2], rung=RADIOGRAPH).shape == (2, 1)
+    assert SupervisedNetwork.load(tmp_path / "real").predict_proba(PICTURES[:2], evidence_level=RADIOGRAPH).shape == (
+        2,
+        1,
+    )
 
 
 def test_public_weights_are_the_beginning(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A toy form of M: the mean view at each angle of the standard arc, whatever is given. Its network and its objective."""
+"""A toy form of M: the mean view at each angle of the standard arc, whatever is given."""
 
 from dataclasses import asdict, dataclass
 from typing import Any

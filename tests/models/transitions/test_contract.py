@@ -112,7 +112,7 @@ def test_several_views_are_used_or_refused(model, views_p):
     try:
         state = model.observe(given)
     except UsageError as refused:
-        assert model.config.form in str(refused)
+        assert model.config.form in str(refused)  # noqa: PT017
         return
     predicted = model.predict(state, [0.0, 90.0])
     for place, (view_p, _) in enumerate(given):
@@ -128,7 +128,7 @@ def test_samples_are_seeded_or_refused(model, views_p):
     try:
         first = drawn(0)
     except UsageError as refused:
-        assert "sampler" in str(refused)
+        assert "sampler" in str(refused)  # noqa: PT017
         return
     assert first.shape == (3, 2, 4, SIZE, SIZE)
     np.testing.assert_array_equal(first, drawn(0))
@@ -174,7 +174,7 @@ def test_any_pose_is_predicted_or_refused(model, views_p, pose):
     try:
         assert model.predict(state, [pose]).shape == (2, 1, SIZE, SIZE)
     except (InputError, UsageError) as refused:
-        assert "upright" in str(refused)
+        assert "upright" in str(refused)  # noqa: PT017
 
 
 def test_saving_and_loading_changes_nothing(model, views_p, tmp_path, form):

@@ -8,8 +8,8 @@ from xray2xray.models.transitions.frustum import Frustum
 from xray2xray.models.transitions.lifted import Lifted, extended, true_portions
 from xray2xray.projection.geometry import Pose, preset
 from xray2xray.projection.render import render
+from xray2xray.volume import Volume, body_mask, isocentre_mm
 from xray2xray.volume.attenuation import hu_to_mu
-from xray2xray.volume.volume import Volume, body_mask, isocentre_mm
 
 SIZE = 64
 

@@ -49,8 +49,8 @@ class Cohort:
     source: str
 
     @property
-    def rung(self) -> str:
-        """Of the evidence ladder: who is made by a seed is a virtual patient."""
+    def evidence_level(self) -> str:
+        """A patient that is made by a seed is a virtual patient."""
         return VIRTUAL if all("seed" in fact for fact in self.facts) else FROM_CT
 
     @property

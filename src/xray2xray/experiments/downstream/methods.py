@@ -140,7 +140,7 @@ def answer(method: Method, bench: Bench, rows: Rows, seed: int, budget: Budget, 
     if method.kind == ATTENTIVE:
         (name,) = method.sets
         seen, width = bench.features(name), bench.model.width(feature_set(name).model)
-        probe = AttentiveProbe(width, name, cohort.rung, seed, device=bench.device)
+        probe = AttentiveProbe(width, name, cohort.evidence_level, seed, device=bench.device)
         probe.fit(seen[rows], labels, truth.time, truth.event, validation=held)
         probability = probe.predict_proba(seen[test])
         risk = probe.predict_risk(seen[test]) if probe.event_ else None
@@ -156,7 +156,7 @@ def answer(method: Method, bench: Bench, rows: Rows, seed: int, budget: Budget, 
 def _network(method: Method, bench: Bench, seed: int, budget: Budget) -> SupervisedNetwork:
     """Untrained, or trained without labels."""
     settings: dict[str, Any] = {
-        "seconds": budget.seconds, "passes": budget.passes, "seed": seed, "rung": bench.cohort.rung,
+        "seconds": budget.seconds, "passes": budget.passes, "seed": seed, "evidence_level": bench.cohort.evidence_level,
         "device": bench.device,
     }  # fmt: skip
     if method.kind == "network":

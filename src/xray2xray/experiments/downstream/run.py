@@ -73,7 +73,7 @@ def evaluate_downstream(
     test = cohort.truth.take(cohort.rows("test"))
     rows = table_rows(scores, test, ours, named)
     result = {
-        "rung": cohort.rung,
+        "evidence_level": cohort.evidence_level,
         "n_test": len(cohort.rows("test")),
         "n_train": len(cohort.rows("train")),
         "positives_test": _positives(cohort),

@@ -28,9 +28,10 @@ from ...projection.forward import project
 from ...projection.geometry import STANDARD_ARC, preset
 from ...projection.render import render
 from ...volume.attenuation import hu_to_mu
+from ...volume.chest import body_mask, isocentre_mm
 from ...volume.couch import remove_couch
 from ...volume.read import read_volume
-from ...volume.volume import Volume, body_mask, isocentre_mm
+from ...volume.volume import Volume
 from ..warps.warp import outline, patient_outline, warp
 
 SIZE = 128  # pixels along the side of a frontal

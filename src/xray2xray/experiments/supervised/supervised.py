@@ -58,7 +58,7 @@ class SupervisedNetwork:
         passes: over the training pictures, of which seconds buy no more: few pictures are soon remembered.
         batch, rate, seed: of the training.
         weights: a file of public weights to begin with, see `load_weights`.
-        rung: of the evidence ladder, on which it is trained.
+        evidence_level: of the data it is trained on.
         device, precision: as `Machine`.
 
     Attributes:
@@ -79,7 +79,7 @@ class SupervisedNetwork:
     rate: float = 5e-4
     seed: int = 0
     weights: str | Path | None = None
-    rung: str = VIRTUAL
+    evidence_level: str = VIRTUAL
     device: str = "cpu"
     precision: str = "auto"
     labels_: tuple[str, ...] = field(init=False, repr=False)
@@ -150,41 +150,43 @@ class SupervisedNetwork:
         self.curve_ = None
         if truth.time is not None and truth.event is not None:
             hazard = self.network_.answers(images, followed)[:, -1:].double().numpy()
-            self.curve_ = CoxHead("event", "log hazard", self.rung, SHRINKAGE, self.seed)
+            self.curve_ = CoxHead("event", "log hazard", self.evidence_level, SHRINKAGE, self.seed)
             self.curve_.fit(hazard, truth.time[followed], truth.event[followed])
         return self
 
-    def predict_proba(self, images: NDArray[Any], rung: str = VIRTUAL) -> Array:
+    def predict_proba(self, images: NDArray[Any], evidence_level: str = VIRTUAL) -> Array:
         """Probability of each finding, float64 (n, k), columns as `labels_`.
 
         Args:
             images: (n, h, w) on the scale of the training pictures.
-            rung: where they come from.
+            evidence_level: where they come from.
 
         Raises:
             UsageError: the network is not fitted.
             InputError: pictures that cannot be used.
             UsageError: real radiographs for a network of virtual patients.
         """
-        return torch.sigmoid(self._answers(images, rung)[:, : len(self.labels_)]).numpy()
+        return torch.sigmoid(self._answers(images, evidence_level)[:, : len(self.labels_)]).numpy()
 
-    def predict_risk(self, images: NDArray[Any], rung: str = VIRTUAL) -> Array:
+    def predict_risk(self, images: NDArray[Any], evidence_level: str = VIRTUAL) -> Array:
         """The log hazard of the event, float64 (n,), higher for an earlier one.
 
         Raises:
             UsageError, InputError: as `predict_proba`, or the network was given no event.
         """
         self._curve()
-        return self._answers(images, rung)[:, -1].numpy()
+        return self._answers(images, evidence_level)[:, -1].numpy()
 
-    def predict(self, images: NDArray[Any], rung: str = VIRTUAL) -> tuple[Array, Array | None]:
+    def predict(self, images: NDArray[Any], evidence_level: str = VIRTUAL) -> tuple[Array, Array | None]:
         """`predict_proba` and `predict_risk` (None without an event) for the price of one. Raises as the former."""
-        answers, k = self._answers(images, rung), len(self.labels_)
+        answers, k = self._answers(images, evidence_level), len(self.labels_)
         return torch.sigmoid(answers[:, :k]).numpy(), None if self.curve_ is None else answers[:, -1].numpy()
 
-    def predict_incidence(self, images: NDArray[Any], times: ArrayLike, rung: str = VIRTUAL) -> Array:
+    def predict_incidence(self, images: NDArray[Any], times: ArrayLike, evidence_level: str = VIRTUAL) -> Array:
         """Probability of the event by `times` (t,), float64 (n, t). Raises as `predict_risk` and `CoxHead`."""
-        return self._curve().predict_incidence(self.predict_risk(images, rung)[:, None], times, rung)
+        return self._curve().predict_incidence(
+            self.predict_risk(images, evidence_level)[:, None], times, evidence_level
+        )
 
     def score(
         self,
@@ -192,7 +194,7 @@ class SupervisedNetwork:
         labels: Mapping[str, ArrayLike],
         time: ArrayLike | None = None,
         event: ArrayLike | None = None,
-        rung: str = VIRTUAL,
+        evidence_level: str = VIRTUAL,
     ) -> dict[str, float]:
         """Finding -> AUROC over the pictures whose label is known, and `event` -> Harrell's C.
 
@@ -200,7 +202,7 @@ class SupervisedNetwork:
             UsageError, InputError: as `predict_proba`, a finding it was not taught, or one class only.
         """
         truth = Endpoints.of(labels, time, event, len(images))
-        probability, found = self.predict_proba(images, rung), {}
+        probability, found = self.predict_proba(images, evidence_level), {}
         for name, column in zip(truth.names, truth.findings.T):
             if name not in self.labels_:
                 raise InputError(f"this network was taught {', '.join(self.labels_) or 'no finding'}, not {name}")
@@ -209,7 +211,9 @@ class SupervisedNetwork:
             found[name] = float(auroc(y, p))
         if truth.time is not None and truth.event is not None:
             known = ~np.isnan(truth.time)
-            found["event"] = harrell_c(truth.time[known], truth.event[known], self.predict_risk(images, rung)[known])
+            found["event"] = harrell_c(
+                truth.time[known], truth.event[known], self.predict_risk(images, evidence_level)[known]
+            )
         return found
 
     def save(self, folder: str | Path) -> None:
@@ -302,9 +306,9 @@ class SupervisedNetwork:
             save_after_s=SAVE_AFTER_S,
         )
 
-    def _answers(self, images: NDArray[Any], rung: str) -> torch.Tensor:
+    def _answers(self, images: NDArray[Any], evidence_level: str) -> torch.Tensor:
         self._check_fitted()
-        refuse_real(f"{self.method} network", self.rung, rung)
+        refuse_real(f"{self.method} network", self.evidence_level, evidence_level)
         self._check_images(images)
         answers = self.network_.answers(images).double()
         if not torch.isfinite(answers).all():

@@ -155,7 +155,7 @@ def summary(cohort: Cohort) -> dict[str, Any]:
 def markdown(result: dict[str, Any]) -> str:
     """One table a group of cases."""
     lines = ["# Variants of M", ""]
-    for rung, group in result["groups"].items():
+    for evidence_level, group in result["groups"].items():
         rows = []
         for name, found in group["scores"].items():
             told = result["variants"].get(name)
@@ -174,7 +174,7 @@ def markdown(result: dict[str, Any]) -> str:
                 ]
             )
         head = [
-            heading(rung, group["n"]),
+            heading(evidence_level, group["n"]),
             "parameters, M",
             "steps",
             "PSNR far ± SD (seeds)",

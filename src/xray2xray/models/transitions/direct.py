@@ -146,7 +146,7 @@ class DirectTransition(Transition):
         return Seen(latents, hidden, yaw_deg)
 
     def expected(self, seen: Seen, target_yaw_deg: Tensor) -> tuple[Tensor, Tensor]:
-        """Latents (b, t, n, C) at (b, t) degrees, and the normalised hidden states (b, t, n, dim) they are read from."""
+        """Latents (b, t, n, C) at (b, t) degrees, and the normalised hidden states (b, t, n, dim)."""
         hidden, prior = self._turn(seen, target_yaw_deg)
         hidden = self.norm(hidden)
         return prior + self.out(hidden).float(), hidden

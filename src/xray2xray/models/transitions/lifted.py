@@ -11,7 +11,8 @@ from scipy.ndimage import map_coordinates
 from ...core.errors import InputError
 from ...projection.geometry import Geometry, Pose, as_poses
 from ...volume.attenuation import hu_to_mu
-from ...volume.volume import Volume, body_mask, isocentre_mm
+from ...volume.chest import body_mask, isocentre_mm
+from ...volume.volume import Volume
 from .frustum import Frustum, march
 
 

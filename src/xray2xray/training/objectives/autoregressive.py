@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AutoregressiveTraining:
-    """`frontal_share`: of the given views, where each view is predicted from one. `own_share`: of the steps of a roll-out
-    whose latest view is not the true one but the model's own prediction of it."""
+    """`frontal_share`: of the given views, where each view is predicted from one. `own_share`: of the steps of a
+    roll-out whose latest view is not the true one but the model's own prediction of it."""
 
     average_decay: float = 0.998
     frontal_share: float = 0.7

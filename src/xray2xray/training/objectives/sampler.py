@@ -58,7 +58,7 @@ class SamplerTraining:
 
 
 class SamplerObjective(Objective):
-    """Latents and views as for the direct form, which is frozen here. A batch counts patients, each given by the frontal."""
+    """Latents and views as for the direct form, which is frozen here. A batch counts patients."""
 
     stage = "sampler"
 
