@@ -11,9 +11,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ..io.files import write_json
-from ..training.loop import LoopConfig, Machine, fit
+from ..training.loop import fit
 from ..training.objective import Objective
-from ..training.steps import Steps
+from ..training.steps import LoopConfig, Machine, Steps
 
 PLAN = "plan.json"  # beside the checkpoint: what the seconds have bought
 TRIAL, TRIAL_S = 5, 0.5  # at least so many steps are timed, and for so many seconds: a GPU's are short

@@ -1,6 +1,6 @@
 """What years leave behind: calcium, emphysema, a wide aorta, thin bone. They drive cardiovascular risk and show in CT.
 
-Calcium is drawn after published distributions (reference/sources.md says what was checked). Whether there is any follows age
+Calcium is drawn after published distributions (docs/reference/sources.md). Whether there is any follows age
 and sex (a logistic model), how much there is is lognormal and grows with age:
 
 - coronary: percentiles 50, 75 and 90 of the Agatston score are 41, 193 and 557 in men, 1, 24 and 140 in women of 45 to

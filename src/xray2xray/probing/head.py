@@ -30,8 +30,8 @@ def refuse_real(name: str, trained_on: str, evidence_level: str) -> None:
     """A head trained on virtual patients has learned planted findings; of a real radiograph it would say nonsense.
 
     Raises:
-        UsageError: `evidence_level`, where the features come from, is a real radiograph and the head was trained on virtual ones,
-            or is none at all: a misspelt one must not pass for another.
+        UsageError: the features come from real radiographs and the head was trained on virtual ones, or
+            `evidence_level` is none: a misspelt one must not pass for another.
     """
     for said in (trained_on, evidence_level):
         if said not in EVIDENCE_LEVELS:

@@ -22,10 +22,11 @@ from ..io.files import write_text
 from ..io.model_folder import folder_of, read_config, read_part, sha256, with_tuples, write_part
 from ..models.transitions.registry import PARTS
 from .checkpoint import CHECKPOINT
-from .loop import Machine, fit
+from .loop import fit
 from .presets import Preset, objective_of, preset, read_recipe, with_steps
 from .sources import read_studies
 from .stage_data import StageData
+from .steps import Machine
 
 RECIPE = "recipe.yaml"
 logger = logging.getLogger(__name__)

@@ -29,7 +29,8 @@ from ...projection.geometry import STANDARD_ARC
 from ...radiograph.lung_field import normalise_radiograph
 from ...radiograph.read import read_radiograph
 from ...training.checkpoint import CHECKPOINT
-from ...training.loop import LoopConfig, Machine, fit
+from ...training.loop import fit
+from ...training.steps import LoopConfig, Machine
 from ..command import command, parser
 from .objective import AdaptationLosses, AdaptationObjective
 

@@ -3,8 +3,8 @@
     python -m xray2xray.experiments.downstream.dial VIEWS --out DIR
 
 VIEWS is a view store of virtual patients with frontals and laterals. Their follow-up is drawn anew for each turn of the
-dial (reference/risk.md), by the same chances; Cox regressions learn it from labelled training patients and are judged by
-Harrell's C on the test patients. DIR gets dial.json, dial.md and dial.png.
+dial, by the same chances (docs/reference/risk.md); Cox regressions learn it from labelled training patients and are
+judged by Harrell's C on the test patients. DIR gets dial.json, dial.md and dial.png.
 """
 
 import argparse

@@ -38,8 +38,8 @@ def markdown(result: Mapping[str, Any]) -> str:
     settings, tasks = result["settings"], result["settings"]["tasks"]
     rows = {(row["task"], row["method"], row["n_labels"]): row for row in main_rows(result)}
     lines = [
-        f"{result['n_test']} test patients ({result['evidence_level']}); means over the seeds. AUROC, for `cvd_time` Harrell's "
-        "C, with 95 % intervals over patients and seeds. Differences are the method's minus ours: "
+        f"{result['n_test']} test patients ({result['evidence_level']}); means over the seeds. AUROC, for `cvd_time` "
+        "Harrell's C, with 95 % intervals over patients and seeds. Differences are the method's minus ours: "
         "below zero, ours is ahead.",
         "",
     ]

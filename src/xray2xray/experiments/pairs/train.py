@@ -23,8 +23,9 @@ from torch import Tensor, nn
 
 from ...core.errors import InputError, UsageError
 from ...training.checkpoint import CHECKPOINT
-from ...training.loop import LoopConfig, Machine, fit
+from ...training.loop import fit
 from ...training.objective import Batch, Objective, TrainingStopped, follow
+from ...training.steps import LoopConfig, Machine
 from ..command import command, parser
 from .posed import KINDS, PosedConfig, PosedTransition, standardise_rows, yaw_kernel
 from .posed_file import write_posed

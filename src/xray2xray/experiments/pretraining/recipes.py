@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from ...core.errors import UsageError
-from ...training.loop import LoopConfig
+from ...training.steps import LoopConfig
 from ..budget import Plan
 from ..supervised.backbones.vit import ViTConfig
 from .networks.contrastive import ContrastiveConfig

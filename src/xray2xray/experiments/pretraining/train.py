@@ -13,8 +13,9 @@ from ...io.model_folder import folder_of, read_config, read_part, sha256, with_t
 from ...models.vision.vqgan import VisionConfig, VisionModel
 from ...training.cache import cached_latents
 from ...training.checkpoint import CHECKPOINT
-from ...training.loop import Machine, fit
+from ...training.loop import fit
 from ...training.sources import read_studies
+from ...training.steps import Machine
 from ..budget import evenly, plan
 from .encoder_file import write_encoder
 from .networks.contrastive import ContrastiveNetwork

@@ -33,8 +33,9 @@ from ...statistics.auroc import auroc
 from ...statistics.checks import binary
 from ...statistics.concordance import harrell_c
 from ...training.checkpoint import CHECKPOINT
-from ...training.loop import LoopConfig, Machine, fit
+from ...training.loop import fit
 from ...training.objective import Objective
+from ...training.steps import LoopConfig, Machine
 from ..budget import Plan, evenly, plan
 from .backbones import build_backbone
 from .backbones.weights import load_weights

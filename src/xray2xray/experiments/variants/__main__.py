@@ -31,7 +31,8 @@ from ...projection import STANDARD_ARC
 from ...reporting.tables import heading, interval, table
 from ...training.cache import cached_latents
 from ...training.checkpoint import CHECKPOINT
-from ...training.loop import Machine, fit
+from ...training.loop import fit
+from ...training.steps import Machine
 from ..command import command, parser
 from .recipes import VARIANTS, Data, Trainable, flops_of_a_step, models_and_predictors, seeded
 

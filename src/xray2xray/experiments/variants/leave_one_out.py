@@ -27,8 +27,9 @@ from ...models.world_model import WorldModel
 from ...projection import STANDARD_ARC, render
 from ...reporting.tables import interval, table
 from ...training.cache import encode_all
-from ...training.loop import LoopConfig, Machine, fit
+from ...training.loop import fit
 from ...training.objectives.direct import DirectObjective, DirectTraining
+from ...training.steps import LoopConfig, Machine
 from ..command import command, parser, write_result
 from ..warps.render import render_warps
 
