@@ -28,7 +28,7 @@ def counted(run: Callable[[], object]) -> int:
 def test_forward_flops_are_those_that_torch_counts(size):
     chosen = preset(size)
     with torch.device("meta"), torch.no_grad():  # shapes without memory or time
-        vision, gpt = VisionModel(chosen.vision), AutoregressiveTransition(chosen.autoregressive)
+        vision, gpt = VisionModel(chosen.vision), AutoregressiveTransition(chosen.stages["autoregressive"].network)
         x = torch.empty(1, 1, chosen.vision.size, chosen.vision.size)
         latents = torch.empty(1, chosen.vision.tokens, chosen.vision.latent_dim)
         tokens = torch.empty(1, chosen.vision.tokens, dtype=torch.long)
@@ -40,10 +40,10 @@ def test_forward_flops_are_those_that_torch_counts(size):
 
 @torch.no_grad()
 @pytest.mark.parametrize("targets", [1, 3])
-def test_flops_of_a_jump_are_those_that_torch_counts(targets):
-    model = DirectTransition(preset("tiny").direct)
+def test_flops_of_a_direct_prediction_are_those_that_torch_counts(targets):
+    model = DirectTransition(preset("tiny").stages["direct"].network)
     latents, yaw, target_yaw = torch.zeros(1, 64, 32), torch.zeros(1), torch.zeros(1, targets)
-    found = counted(lambda: model.predict(model.observe(latents, yaw), target_yaw))
+    found = counted(lambda: model.expected(model.look(latents, yaw), target_yaw))
     assert found == flops.direct(model.config, targets)
 
 

@@ -119,7 +119,7 @@ def _parser(name: str, verb: Callable[..., Any]) -> Any:
     helps = {option: text.replace("%", "%%") for option, text in field_help(verb).items()}
     parser.add_argument(
         "--config",
-        action=jsonargparse.ActionConfigFile,
+        action=jsonargparse.ActionConfigFile,  # type: ignore[attr-defined]
         metavar="FILE",
         help="options from a YAML file, such as the config.yaml of an earlier run; the command line overrides it",
     )

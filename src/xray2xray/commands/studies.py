@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.errors import UsageError
-from .options import as_paths
+from .options import as_paths, one_of
 from .run_folder import run_folder
 
 if TYPE_CHECKING:
@@ -28,10 +28,12 @@ def analyse_each(
 ) -> StudiesResult:
     """Analyse every input and write it; a volume of `size` voxels a side if one is wanted."""
     from ..data.inputs import list_inputs
+    from ..models.transitions.registry import forms
     from ..parallel.usable import each
     from ..reporting.report import summary, write_result
     from ..session.session import Session
 
+    one_of(forms(), form=options.form)
     with run_folder(options) as folder:
         inputs = list_inputs(as_paths(options.inputs))
         if not inputs:

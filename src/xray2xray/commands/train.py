@@ -106,8 +106,22 @@ def run(options: Options) -> TrainResult:
             options.start,
             recipe,
         )
+        _keep_input_statistics(stores[0], Path(model), device)
     print(f"the model is in {model}; use it with --source {model}")
     return TrainResult(out, Path(model))
+
+
+def _keep_input_statistics(store: Path, model: Path, device: str) -> None:
+    """Write the statistics of the training frontals into the model's folder, once a form of M is trained."""
+    from ..data.store import ViewStore
+    from ..evaluation.ood import measure_inputs
+    from ..io.model_folder import read_config
+    from ..models.transitions.registry import forms
+    from ..models.world_model import WorldModel
+
+    trained = [form for form in forms() if form in read_config(model)]
+    if trained:
+        measure_inputs(ViewStore.open(store), WorldModel.from_pretrained(model, trained[0], device)).save(model)
 
 
 train = as_function(Options, run)

@@ -189,6 +189,6 @@ def _train(tokens: Tensor, truth: Endpoints, held: NDArray[np.bool_], steps: int
         if step < steps:
             some = train[torch.randint(len(train), (min(BATCH, len(train)),)).numpy()]
             adam.zero_grad()
-            loss_of(torch.from_numpy(some).to(tokens.device)).mean().backward()  # type: ignore[no-untyped-call]
+            loss_of(torch.from_numpy(some).to(tokens.device)).mean().backward()
             adam.step()
     return nn.ModuleList(best).eval(), when

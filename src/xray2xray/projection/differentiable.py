@@ -52,7 +52,7 @@ def project_tensor(
     request, table = Request.of(shape, affine, geometry, [], isocentre_mm, threads), _table(poses, len(mu))
     if _needs_torch(mu, table, backend):
         return project_batch(mu, request, table)
-    return _Linear.apply(mu, *_pair(mu.shape[0] * mu.shape[1], request, table, backend))
+    return _Linear.apply(mu, *_pair(mu.shape[0] * mu.shape[1], request, table, backend))  # type: ignore[no-untyped-call]
 
 
 def backproject_tensor(
@@ -80,7 +80,7 @@ def backproject_tensor(
         )
     if _needs_torch(views, table, backend):
         return backproject_batch(views, request, table)
-    return _Linear.apply(views, *_pair(views.shape[0] * views.shape[1], request, table, backend)[::-1])
+    return _Linear.apply(views, *_pair(views.shape[0] * views.shape[1], request, table, backend)[::-1])  # type: ignore[no-untyped-call]
 
 
 def _table(poses: Poses | torch.Tensor, batch: int) -> torch.Tensor:
@@ -143,4 +143,4 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         apply, transpose = ctx.pair
-        return _Linear.apply(gradient, transpose, apply), None, None
+        return _Linear.apply(gradient, transpose, apply), None, None  # type: ignore[no-untyped-call]

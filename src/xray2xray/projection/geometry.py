@@ -218,4 +218,4 @@ def rays_mm(geometry: Geometry, pose: Pose | float) -> tuple[np.ndarray, np.ndar
         starts[..., 1] = -geometry.sod_mm
     else:
         starts += ends - [0.0, geometry.sdd_mm, 0.0]
-    return tuple(points @ pose.rotation.T + pose.translation_mm for points in (starts, ends))  # type: ignore[return-value]
+    return tuple(points @ pose.rotation.T + pose.translation_mm for points in (starts, ends))

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pydicom
 from PIL import Image, ImageOps, UnidentifiedImageError
-from pydicom.pixels import apply_modality_lut, apply_voi_lut
+from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut, convert_color_space
 
 from ..core.errors import InputError
 from ..volume.dicom import decode
@@ -184,7 +184,7 @@ def _rgb(stored: np.ndarray, image: Any, path: Path) -> np.ndarray:
         raise InputError(f"{path}: pixels of shape {stored.shape}; give a single grey radiograph")
     colour = stored
     if str(image.PhotometricInterpretation).startswith("YBR"):
-        colour = pydicom.pixels.convert_color_space(stored, image.PhotometricInterpretation, "RGB")
+        colour = convert_color_space(stored, image.PhotometricInterpretation, "RGB")
     return colour.astype(np.float32) / (2 ** int(image.BitsStored) - 1)
 
 

@@ -13,8 +13,8 @@ from scipy.ndimage import maximum_filter
 
 from ..core.errors import InputError
 from ..io.files import progress
-from ..projection.forward import Backend, Poses
-from ..projection.geometry import Geometry, as_poses
+from ..projection.forward import Backend
+from ..projection.geometry import Geometry, Poses, as_poses
 from ..projection.request import Request
 from ..volume.attenuation import WATER_MU, hu_to_mu, mu_to_hu
 from ..volume.volume import Volume

@@ -68,7 +68,7 @@ class Preset:
 
     @property
     def vision(self) -> VisionConfig:
-        return self.stages["vision"].network  # type: ignore[no-any-return]
+        return self.stages["vision"].network
 
     def settings(self) -> dict[str, Any]:
         """All settings under their names in a recipe: `direct`, `direct_loop`, `direct_training`, ..."""
@@ -100,7 +100,7 @@ class Preset:
 def objective_of(part: str) -> type[Objective]:
     """The class that trains a part."""
     module, _, name = PARTS[part].objective.rpartition(".")
-    return getattr(import_module(module), name)  # type: ignore[no-any-return]
+    return getattr(import_module(module), name)
 
 
 def preset(name: str = "tiny", dim: int | None = None) -> Preset:

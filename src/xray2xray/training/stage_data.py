@@ -42,7 +42,7 @@ class StageData:
 
     @cached_property
     def vision(self) -> VisionModel:
-        return self.trained("vision")  # type: ignore[no-any-return]
+        return self.trained("vision")
 
     @property
     def latents(self) -> np.ndarray:

@@ -131,7 +131,7 @@ def test_the_verb_writes_views(trained, images, tmp_path, capsys):
     inputs = [images / "0000_0.png", images / "0001_0.png", tmp_path / "broken.png"]
     done = xray2xray.adapt(inputs, tmp_path / "out", trained / "model", device="cpu")
     assert done.studies == ["0000_0", "0001_0"]
-    assert list(done["failed"]) == [str(tmp_path / "broken.png")]
+    assert list(done.failed) == [str(tmp_path / "broken.png")]
     with np.load(tmp_path / "out" / "0000_0.npz") as arrays:
         assert arrays["adapted_p"].shape == arrays["input_p"].shape == (SIZE, SIZE)
     assert Image.open(tmp_path / "out" / "0000_0.png").size == (2 * SIZE, SIZE)

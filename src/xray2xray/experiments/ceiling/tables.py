@@ -51,5 +51,5 @@ def _fit(x: torch.Tensor, truth: torch.Tensor, penalty: float) -> tuple[torch.Te
         loss.backward()
         return loss
 
-    newton.step(closure)  # type: ignore[no-untyped-call, arg-type]
+    newton.step(closure)
     return weights.detach(), intercepts.detach()

@@ -19,8 +19,9 @@ from torch import Tensor
 from ...core.errors import InputError, UsageError
 from ...io.model_folder import folder_of, read_config
 from ...models.transitions import LatentViews, Observation
+from ...models.transitions.base import across
 from ...models.vision.normalise import to_network
-from ...models.world_model import POOL, WorldModel, across, pooled
+from ...models.world_model import POOL, WorldModel, pooled
 from ...probing.endpoints import Endpoints
 from ...probing.head import Array
 from ...probing.probe import fit as fit_probe

@@ -94,7 +94,7 @@ class ImageToImageObjective(Objective):
         self.average = copy.deepcopy(model).requires_grad_(False)
         self._views, self._weight, self._targets = views, weight, targets
 
-    def prepare(self) -> None:
+    def prepare(self, started: bool = False) -> None:
         """Fit the mean views."""
         learned = self._views[: len(self._weight)]
         for angle in range(len(STANDARD_ARC)):

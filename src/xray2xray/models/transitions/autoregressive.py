@@ -142,8 +142,9 @@ class AutoregressiveTransition(Transition):
         reached: dict[int, Tensor] = {0: start}
         for together in self._in_turn(steps):
             moves = [self._move_to(step, reached) for step in together]
-            context, turn_deg = (torch.cat([move[i] for move in moves]) for i in (0, 2))
-            offsets = torch.cat(anchored) if (anchored := [m[1] for m in moves if m[1] is not None]) else None
+            context, turn_deg = torch.cat([move[0] for move in moves]), torch.cat([move[2] for move in moves])
+            anchored = [offsets for _, offsets, _ in moves if offsets is not None]
+            offsets = torch.cat(anchored) if anchored else None
             following = self.write(context, turn_deg, offsets, generator, caches)
             reached.update(zip(together, following.split(len(start)), strict=True))
         return reached

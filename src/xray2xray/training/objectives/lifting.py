@@ -142,7 +142,7 @@ class LiftingObjective(Objective):
         self.average_decay = average_decay
         self._sources, self._held_out = tuple(sources), held_out
 
-    def prepare(self) -> None:
+    def prepare(self, started: bool = False) -> None:
         """The mean of the sources, by their shares (before training; a resumed run restores it)."""
         total = torch.zeros_like(self.model.mean)
         for source in self._sources:

@@ -47,5 +47,5 @@ class ContrastiveObjective(PretrainingObjective):
         loss = info_nce(embeddings, batch["patients"], self.model.config.temperature)
         return loss, {"spread": spread(embeddings)}
 
-    def settings(self) -> dict[str, Any]:
+    def agreed_settings(self) -> dict[str, Any]:
         return {"model": asdict(self.model.config)}

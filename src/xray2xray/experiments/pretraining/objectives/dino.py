@@ -112,7 +112,7 @@ class DINOObjective(PretrainingObjective):
                 f" ({figures['named']:.2g} nats about which is which); lower its temperature or the rate"
             )
 
-    def settings(self) -> dict[str, Any]:
+    def agreed_settings(self) -> dict[str, Any]:
         return {"model": asdict(self.student.config), "training": asdict(self.training_config)}
 
 

@@ -59,7 +59,7 @@ class ImageGPTObjective(PretrainingObjective):
         continued = self.model.complete(tokens, self.model.config.tokens // 2)
         return contact_sheet([x, vision.decode_tokens(tokens), vision.decode_tokens(continued)])
 
-    def settings(self) -> dict[str, Any]:
+    def agreed_settings(self) -> dict[str, Any]:
         return {"model": asdict(self.model.config)}
 
     def _read(self, rows: np.ndarray, generator: torch.Generator) -> Tensor:

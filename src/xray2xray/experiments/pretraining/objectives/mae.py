@@ -58,5 +58,5 @@ class MAEObjective(PretrainingObjective):
         filled = torch.where(hidden[..., None], drawn * sd + mean, patches)
         return contact_sheet([x, *(as_views(each, config.encoder.picture) for each in (seen, filled))])
 
-    def settings(self) -> dict[str, Any]:
+    def agreed_settings(self) -> dict[str, Any]:
         return {"model": asdict(self.model.config)}

@@ -39,14 +39,14 @@ class PretrainingObjective(Objective):
         """A batch of line integrals (patients, `views`, h, w)."""
         raise NotImplementedError
 
-    def settings(self) -> dict[str, Any]:
+    def agreed_settings(self) -> dict[str, Any]:
         """What, beside the data, a checkpoint must agree with: JSON types only."""
         raise NotImplementedError
 
     def configuration(self) -> dict[str, Any]:
         sample = self._views[:: max(1, len(self._views) // 64), ANGLES[0], ::4, ::4]
         digest = hashlib.sha256(np.ascontiguousarray(sample).tobytes()).hexdigest()
-        return {**self.settings(), "stage": self.stage, "patients": self._train, "data": digest}
+        return {**self.agreed_settings(), "stage": self.stage, "patients": self._train, "data": digest}
 
     @property
     def views_of_each(self) -> int:

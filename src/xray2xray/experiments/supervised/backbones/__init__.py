@@ -25,4 +25,4 @@ def build_backbone(method: str, size: str = "paper") -> Backbone:
         sizes = METHODS[method].SIZES if method in METHODS else ()
         known = f"its sizes are {', '.join(sizes)}" if sizes else f"there are {', '.join(METHODS)}"
         raise UsageError(f"there is no {method} of size {size}: {known}")
-    return METHODS[method](METHODS[method].SIZES[size])  # type: ignore[arg-type]
+    return METHODS[method](METHODS[method].SIZES[size])
