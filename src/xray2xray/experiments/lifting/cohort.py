@@ -140,7 +140,7 @@ class Cohort:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cache", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--virtual", type=int, default=0, help="how many virtual patients")
     parser.add_argument("--whole", action="store_true", help="virtual patients that no scan cuts")
     parser.add_argument("--first-seed", type=int, default=0)
