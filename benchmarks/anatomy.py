@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 
 from xray2xray.core.seeds import FIRST_PROBE_SEED
 from xray2xray.evaluation.anatomy import ENDPOINTS
-from xray2xray.io.files import progress
+from xray2xray.parallel.progress import progress
 from xray2xray.phantoms import TISSUES, make_volume, sample_patient
 from xray2xray.projection.forward import project
 from xray2xray.projection.geometry import Geometry, preset

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from xray2xray.core.errors import InputError, UsageError
-from xray2xray.io.files import atomic_path, check_place, prepare_out, progress, write_json, write_npz
-from xray2xray.io.runs import check_inputs, each, run_folder
+from xray2xray.io.files import atomic_path, check_place, prepare_out, write_json, write_npz
 
 
 def leftovers(folder: Path) -> list[str]:
@@ -108,72 +107,6 @@ def test_prepare_out_empties_its_own_folder_when_asked(tmp_path: Path) -> None:
     (tmp_path / "old").mkdir()
     prepare_out(tmp_path, overwrite=True)
     assert leftovers(tmp_path) == []
-
-
-def test_progress_passes_everything_on(capsys: pytest.CaptureFixture[str]) -> None:
-    assert list(progress(range(5), "counting")) == [0, 1, 2, 3, 4]
-    assert list(progress((i for i in "ab"), "unknown length")) == ["a", "b"]
-    assert capsys.readouterr().out == "", "progress goes to stderr"
-
-
-def test_run_folder_keeps_the_settings(tmp_path: Path) -> None:
-    import yaml
-
-    with run_folder(tmp_path / "out", False, "rotate", {"inputs": [], "out": tmp_path / "out", "yaw_deg": (0.0, 5.0)}):
-        pass
-    text = (tmp_path / "out" / "config.yaml").read_text()
-    assert "xray2xray rotate --config" in text
-    assert yaml.safe_load(text) == {"inputs": [], "out": str(tmp_path / "out"), "yaw_deg": [0.0, 5.0]}
-
-
-def test_run_folder_of_a_failed_run_is_gone_unless_it_holds_results(tmp_path: Path) -> None:
-    def run(result: str | None) -> None:
-        with run_folder(tmp_path / "out", False, "rotate", {}) as folder:
-            if result:
-                (folder / result).write_text("x")
-            raise InputError("bad")
-
-    with pytest.raises(InputError):
-        run(None)
-    assert not (tmp_path / "out").exists()
-    with pytest.raises(InputError):
-        run("views.npz")
-    assert leftovers(tmp_path / "out") == ["config.yaml", "views.npz"]
-
-
-def test_run_folder_of_an_interrupted_run_is_gone(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), run_folder(tmp_path / "out", False, "rotate", {}):
-        raise KeyboardInterrupt
-    assert not (tmp_path / "out").exists()
-
-
-def test_inputs_are_checked_before_anything_is_removed(tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    out.mkdir()
-    (out / "config.yaml").write_text("{}\n")
-    (out / "volume.nii.gz").write_text("precious")
-    with (
-        pytest.raises(InputError, match="no such file"),
-        run_folder(out, True, "rotate", {"inputs": [str(tmp_path / "missing.png")]}),
-    ):
-        pass
-    with pytest.raises(UsageError, match="inside the output folder"):
-        check_inputs([out / "volume.nii.gz"], out)
-    assert (out / "volume.nii.gz").exists()
-
-
-def test_each_goes_on_after_a_bad_item(capsys: pytest.CaptureFixture[str]) -> None:
-    def work(item: str) -> str:
-        if item.startswith("bad"):
-            raise InputError(f"{item} is no image")
-        return item.upper()
-
-    assert each(["a", "bad", "b"], work) == (["A", "B"], {"bad": "bad is no image"})
-    assert "left out bad is no image" in capsys.readouterr().err
-    with pytest.raises(InputError, match="none of the 2 inputs"):
-        each(["bad1", "bad2"], work)
-    with pytest.raises(InputError, match="bad1 is no image"):
-        each(["bad1"], work)
 
 
 def test_errors_know_their_exit_codes() -> None:

@@ -111,7 +111,7 @@ def test_same_image_exported_twice_counts_once(tmp_path: Path, scanner: Any, thi
 
 
 def test_of_two_series_the_rule_chooses_and_says_so(
-    tmp_path: Path, scanner: Any, chest: Chest, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, scanner: Any, chest: Chest, caplog: pytest.LogCaptureFixture
 ) -> None:
     thick, fine = chest((4.0, 4.0, 16.0)), chest((4.0, 4.0, 8.0))
     part = Volume(fine.hu[:, :, :10], fine.affine)  # finest of all would lose: a quarter of the range
@@ -119,13 +119,14 @@ def test_of_two_series_the_rule_chooses_and_says_so(
     scanner.series(tmp_path / "b", fine, uid="1.2.2")
     scanner.series(tmp_path / "c", part, uid="1.2.3")
     assert read_dicom_series(tmp_path).shape[2] == 40
-    said = capsys.readouterr().err
+    said = caplog.text
+    caplog.clear()
     assert "3 CT series, reading 1.2.2" in said
     assert "--series" in said
     assert "1.2.1" in said
     assert "1.2.3" in said
     assert read_dicom_series(tmp_path, series="1.2.3").shape[2] == 10
-    assert capsys.readouterr().err == ""
+    assert caplog.text == ""
     with pytest.raises(InputError, match=r"no CT series 9\.9.*1\.2\.1"):
         read_dicom_series(tmp_path, series="9.9")
 

@@ -114,10 +114,10 @@ def test_voxel_size_of_zero_is_refused(tmp_path: Path) -> None:
         read_nifti(_with_header(tmp_path / "bad.nii", zooms=(1, 0, 1)))
 
 
-def test_missing_orientation_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_orientation_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     nib.save(nib.Nifti1Image(np.zeros((4, 5, 6), np.int16), None), tmp_path / "a.nii")
     read_nifti(tmp_path / "a.nii")
-    assert "no orientation" in capsys.readouterr().err
+    assert "no orientation" in caplog.text
 
 
 def test_truncated_and_wrong_files_are_refused(tmp_path: Path, chest: Chest) -> None:

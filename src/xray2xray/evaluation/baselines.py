@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from ..core.errors import InputError
 from ..data.store import SCALE, ViewStore
-from ..io.files import atomic_path, progress
+from ..io.files import atomic_path
 from ..io.model_folder import folder_of
+from ..parallel.progress import progress
 from ..projection.geometry import STANDARD_ARC, Geometry
 from .metrics import Array, unit
 from .predictors import NEIGHBOURS, CopyInput, MeanView, NearestCases, Predictor, Views, shrink, unit_of

@@ -12,7 +12,7 @@ from ..core.errors import InputError
 from ..core.evidence import FROM_CT, VIRTUAL
 from ..core.seeds import FIRST_TEST_SEED
 from ..data.inputs import scans
-from ..io.files import progress
+from ..parallel.progress import progress
 from ..projection.forward import project
 from ..projection.geometry import STANDARD_ARC, Geometry
 from ..projection.render import render

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core.errors import InputError
-from ..io.files import progress
+from ..parallel.progress import progress
 from ..projection.geometry import STANDARD_ARC
 from .actions import AS_IT_IS, CONTROLS, INPUT_YAW_DEG, score_controls
 from .cases import Case, rendered, sources

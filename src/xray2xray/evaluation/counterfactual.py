@@ -17,7 +17,7 @@ import torch
 from scipy.ndimage import distance_transform_edt
 
 from ..core.seeds import FIRST_TEST_SEED
-from ..io.files import progress
+from ..parallel.progress import progress
 from ..phantoms import TISSUES, make_volume, sample_patient
 from ..projection.detector import detect
 from ..projection.forward import project

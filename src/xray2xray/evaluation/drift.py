@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..io.files import progress
+from ..parallel.progress import progress
 from ..projection.geometry import STANDARD_ARC
 from .metrics import Array, unit
 from .predictors import CopyInput, MeanView

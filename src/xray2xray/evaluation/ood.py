@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..core.errors import InputError
 from ..data.store import SCALE, ViewStore
-from ..io.files import progress
 from ..models.input_statistics import InputStatistics
+from ..parallel.progress import progress
 from ..projection.geometry import STANDARD_ARC
 from .metrics import Array, mse, unit
 

@@ -18,8 +18,8 @@ from ..core.errors import UsageError
 from ..core.evidence import VIRTUAL
 from ..core.seeds import FIRST_PROBE_SEED, FIRST_TEST_SEED
 from ..data.store import ViewStore
-from ..io.files import progress
 from ..parallel.executor import executor
+from ..parallel.progress import progress
 from ..probing.probe import Comparison, Difference, Probe, compare_probes, pixel_features
 from ..projection.geometry import Geometry, preset
 from .metrics import Array

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core.errors import InputError
-from ..io.files import progress
+from ..parallel.progress import progress
 from .metrics import Array
 from .predictors import Views, unit_of
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import UsageError
-from ..parallel.progress import progress as progress  # until every caller imports it from there
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.ndimage import maximum_filter
 
 from ..core.errors import InputError
-from ..io.files import progress
+from ..parallel.progress import progress
 from ..projection.forward import Backend
 from ..projection.geometry import Geometry, Poses, as_poses
 from ..projection.request import Request

@@ -41,7 +41,7 @@ def _version(package: str) -> str:
 def _machine() -> dict[str, Any]:
     import torch
 
-    from ..io.runs import pick_device
+    from ..core.device import pick_device
     from ..training.precision import bfloat16_speedup, resolve_precision
 
     device = pick_device("auto")

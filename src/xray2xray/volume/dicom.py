@@ -1,7 +1,7 @@
 """A DICOM CT series, in a folder or a zip, to one `Volume`."""
 
 import io
-import sys
+import logging
 import zipfile
 import zlib
 from collections import defaultdict
@@ -18,6 +18,8 @@ from pydicom.uid import UID, CTImageStorage, EnhancedCTImageStorage
 
 from ..core.errors import InputError
 from .volume import Volume, check_affine
+
+log = logging.getLogger(__name__)
 
 MAX_ZIP_BYTES = 4 * 2**30  # unpacked; a whole-body CT is about 1 GiB, more than this is a mistake or a bomb
 GAP = 1.5  # in median slice distances: more means that a slice is missing
@@ -214,10 +216,13 @@ def _choose(stacks: list[Series], uid: str | None, path: Path) -> Series:
     chosen = min(whole, key=lambda stack: (round(stack.step_mm, 2), stack.uid))
     if len(stacks) > 1:
         others = "; ".join(str(stack) for stack in stacks if stack is not chosen)
-        print(
-            f"{path.name}: {len(stacks)} CT series, reading {chosen}: the largest range, then the thinnest slices. "
-            f"Choose another with --series UID: {others}",
-            file=sys.stderr,
+        log.warning(
+            "%s: %d CT series, reading %s: the largest range, then the thinnest slices. "
+            "Choose another with --series UID: %s",
+            path.name,
+            len(stacks),
+            chosen,
+            others,
         )
     return chosen
 

@@ -1,6 +1,6 @@
 """NIfTI files to `Volume` and back."""
 
-import sys
+import logging
 import zlib
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from nibabel.spatialimages import HeaderDataError
 from ..core.errors import InputError
 from ..io.files import atomic_path
 from .volume import Volume, check_affine
+
+log = logging.getLogger(__name__)
 
 AIR_HU = -1024.0  # what a voxel that was not measured (NaN) is taken for
 VIRTUAL_PATIENT = "virtual patient, not a CT"  # in the header's description
@@ -106,6 +108,6 @@ def _affine_in_mm(image: nib.Nifti1Image, path: Path) -> np.ndarray:
     affine = np.array(image.affine, dtype=np.float64)
     check_affine(affine, str(path))
     if header["sform_code"] == 0 and header["qform_code"] == 0:
-        print(f"{path.name}: no orientation in the header; left and right are NIfTI's default guess", file=sys.stderr)
+        log.warning("%s: no orientation in the header; left and right are NIfTI's default guess", path.name)
     affine[:3] *= _MM_PER_UNIT.get(header.get_xyzt_units()[0], 1.0)
     return affine

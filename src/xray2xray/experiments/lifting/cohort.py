@@ -1,7 +1,7 @@
 """Chests as a lifting network learns them: what each ray measures, and how much of it each plane holds.
 
-    python -m xray2xray.experiments.lifting.cohort CACHE --virtual 400 --scans CT... --warps 30
-    python -m xray2xray.experiments.lifting.cohort CACHE --scans CT... --views
+    python -m xray2xray.experiments.lifting.cohort --out CACHE --virtual 400 --scans CT... --warps 30
+    python -m xray2xray.experiments.lifting.cohort --out CACHE --scans CT... --views
 
 One patient is some memory-mapped arrays in the cache, written whole or not at all, so that an interrupted run goes on:
 
@@ -20,9 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from ...core.errors import InputError
-from ...io.files import atomic_path, progress
-from ...models.transitions.frustum import Frustum
-from ...models.transitions.lifted import true_portions
+from ...io.files import atomic_path
+from ...parallel.progress import progress
 from ...phantoms import make_patient, sample_patient
 from ...projection.forward import project
 from ...projection.geometry import STANDARD_ARC, preset
@@ -33,6 +32,8 @@ from ...volume.couch import remove_couch
 from ...volume.read import read_volume
 from ...volume.volume import Volume
 from ..warps.warp import outline, patient_outline, warp
+from .frustum import Frustum
+from .lifted import true_portions
 
 SIZE = 128  # pixels along the side of a frontal
 CELLS = SIZE // 2  # of the lifted state along the same side
@@ -131,7 +132,7 @@ class Cohort:
         return len(self.names)
 
     def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Portions and line integrals of a patient, as `training.objectives.lifting` takes them."""
+        """Portions and line integrals of a patient, as `objective.py` takes them."""
         return self.load("portions", number), self.load("p", number)
 
     def load(self, part: str, number: int) -> np.ndarray:

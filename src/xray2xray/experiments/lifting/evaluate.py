@@ -1,6 +1,6 @@
 """Judge a lifting network on chests that it has not seen, beside what else answers the same question.
 
-    python -m xray2xray.experiments.lifting.evaluate CACHE MODEL OUT
+    python -m xray2xray.experiments.lifting.evaluate CACHE MODEL --out OUT
 
 CACHE holds `unseen` and `unseen_virtual` (`.lifting.cohort --views`), and what the model has learned from. OUT gets
 figures.json, table.md and a picture. Views as in the design, section 3: PSNR and SSIM of clip(p, 0, 10) / 10, the input
@@ -23,14 +23,14 @@ from PIL import Image
 from ...evaluation.metrics import BEYOND_DEG, mean_interval, psnr, ssim, unit
 from ...io.files import write_json, write_text
 from ...io.model_folder import read_config, read_part, with_tuples
-from ...models.transitions.frustum import march
-from ...models.transitions.lifted import Lifted, extended
-from ...models.transitions.lifting import LiftingConfig, LiftingNetwork, lifted
-from ...models.transitions.residual_bank import ResidualBank, bank_of
 from ...models.world_model import WorldModel
 from ...projection.geometry import STANDARD_ARC, as_poses
 from . import ridge
 from .cohort import CELLS, FRUSTUM, Cohort
+from .frustum import march
+from .lifted import Lifted, extended
+from .network import LiftingConfig, LiftingNetwork, lifted
+from .residual_bank import ResidualBank, bank_of
 from .train import cohorts, shares
 
 FRONTAL = STANDARD_ARC.index(0.0)

@@ -1,7 +1,7 @@
 """Train the lifting network on a cache of chests.
 
-    python -m xray2xray.experiments.lifting.train CACHE OUT --steps 2400 --stop-at 600
-    python -m xray2xray.experiments.lifting.train CACHE OUT --steps 2400 --resume
+    python -m xray2xray.experiments.lifting.train CACHE --out OUT --steps 2400 --stop-at 600
+    python -m xray2xray.experiments.lifting.train CACHE --out OUT --steps 2400 --resume
 
 CACHE holds the folders `virtual` and `ship` of `.lifting.cohort`, with real scans and their warps in the latter. Half
 of each batch is virtual, half real. OUT gets checkpoint.pt, metrics.jsonl, and at the end lifting.safetensors and
@@ -16,11 +16,11 @@ from pathlib import Path
 import torch
 
 from ...io.model_folder import write_part
-from ...models.transitions.lifting import LiftingConfig, LiftingNetwork
 from ...training.loop import fit
-from ...training.objectives.lifting import GENTLE, Augmentation, LiftingObjective, Source
 from ...training.steps import LoopConfig, Machine
 from .cohort import Cohort
+from .network import LiftingConfig, LiftingNetwork
+from .objective import GENTLE, Augmentation, LiftingObjective, Source
 
 FOLDERS = {"virtual": "virtual", "whole": "virtual", "scan": "ship", "warp": "ship"}
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from xray2xray.core.errors import InputError
-from xray2xray.models.transitions.frustum import Frustum
-from xray2xray.models.transitions.lifted import Lifted, extended
-from xray2xray.models.transitions.residual_bank import ResidualBank, bank_of, residual_of
+from xray2xray.experiments.lifting.frustum import Frustum
+from xray2xray.experiments.lifting.lifted import Lifted, extended
+from xray2xray.experiments.lifting.residual_bank import ResidualBank, bank_of, residual_of
 from xray2xray.projection.geometry import preset
 
 SIZE, DEPTH = 64, 8

@@ -1,7 +1,7 @@
 """The lifting network: from one frontal to how each ray's attenuation is distributed along it.
 
 A residual on the cohort's mean: its output is added to the logarithm of the mean depth distribution, and of the mean
-line integrals where the detector ends. Trained by `training.objectives.lifting`, its answer is the conditional mean of
+line integrals where the detector ends. Trained by `objective.py`, its answer is the conditional mean of
 the volume given the view. Convolutions are of two dimensions, planes are channels, with attention at the coarsest grid.
 """
 
