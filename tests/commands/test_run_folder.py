@@ -35,9 +35,13 @@ def test_a_run_that_has_written_nothing_leaves_no_folder(tmp_path: Path, error: 
 
 
 def test_results_of_a_failed_run_are_kept(tmp_path: Path) -> None:
-    with pytest.raises(InputError), run_folder(Options((), tmp_path / "out")) as folder:
-        (folder / "views.npz").write_text("x")
-        raise InputError("bad")
+    def run() -> None:
+        with run_folder(Options((), tmp_path / "out")) as folder:
+            (folder / "views.npz").write_text("x")
+            raise InputError("bad")
+
+    with pytest.raises(InputError):
+        run()
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["config.yaml", "views.npz"]
 
 
