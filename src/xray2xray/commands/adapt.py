@@ -46,7 +46,7 @@ def run(options: Options) -> AdaptResult:
     import numpy as np
 
     from ..core.device import pick_device
-    from ..data.inputs import Input, list_inputs
+    from ..data.inputs import Input, check_file_names, list_inputs
     from ..io.files import write_npz
     from ..models.adaptation import Adapter
     from ..parallel.usable import each
@@ -57,6 +57,7 @@ def run(options: Options) -> AdaptResult:
         inputs = list_inputs(as_paths(options.inputs))
         if not inputs:
             raise UsageError("no input file given")
+        check_file_names(inputs)
         network = Adapter.from_pretrained(options.adapter, pick_device(options.device))
 
         def one(item: Input) -> str:

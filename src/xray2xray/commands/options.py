@@ -1,6 +1,7 @@
 """What the options of all verbs share: types, help that is read from the class docstring, checks of values."""
 
 import inspect
+import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -27,11 +28,16 @@ def as_paths(inputs: Inputs) -> list[Path]:
 
 def as_angles(yaw_deg: Angles | str | float) -> list[float] | None:
     """`all`, one angle or several; None stands for all of the standard arc."""
-    if isinstance(yaw_deg, int | float):
-        return [float(yaw_deg)]
-    if yaw_deg == "all" or "all" in yaw_deg:
+    wanted: Sequence[str | float] = (yaw_deg,) if isinstance(yaw_deg, str | int | float) else yaw_deg
+    if "all" in wanted:
         return None
-    return [float(angle) for angle in yaw_deg]
+    try:
+        angles = [float(angle) for angle in wanted]
+    except (TypeError, ValueError):
+        raise UsageError(f"--yaw-deg {yaw_deg}: expected all, or angles in degrees") from None
+    if not angles or not all(map(math.isfinite, angles)):
+        raise UsageError(f"--yaw-deg {yaw_deg}: expected all, or finite angles in degrees")
+    return angles
 
 
 def at_least(least: int, **numbers: int | None) -> None:

@@ -27,7 +27,7 @@ def analyse_each(
     options: "rotate.Options | reconstruct.Options", yaw_deg: Sequence[float] | None = None, size: int | None = None
 ) -> StudiesResult:
     """Analyse every input and write it; a volume of `size` voxels a side if one is wanted."""
-    from ..data.inputs import list_inputs
+    from ..data.inputs import check_file_names, list_inputs
     from ..models.transitions.registry import forms
     from ..parallel.usable import each
     from ..reporting.report import summary, write_result
@@ -38,6 +38,7 @@ def analyse_each(
         inputs = list_inputs(as_paths(options.inputs))
         if not inputs:
             raise UsageError("no input file given")
+        check_file_names(inputs)
         session = Session.open(options.source, options.form, options.device, options.adapter)
 
         def one(item: "Input") -> tuple[str, Path]:

@@ -60,6 +60,13 @@ def list_inputs(paths: Sequence[Path]) -> list[Input]:
     return items
 
 
+def check_file_names(items: Iterable[Input]) -> None:
+    """Raise InputError for a name that would not lie in the output folder: a table may call a study `../x`."""
+    for item in items:
+        if item.study in (".", "..") or re.search(r"[/\\\0]", item.study):
+            raise InputError(f"{item.path}: study name {item.study!r} is no file name; leave out '/' and '\\'")
+
+
 def scans(paths: Iterable[str | Path]) -> list[Path]:
     """The paths, folders of NIfTI files replaced by their files; a folder of DICOM files is one scan."""
     found: list[Path] = []

@@ -1,5 +1,6 @@
 """Rendering many studies into a view store, on many processes, so that an interrupted run can go on."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from ..volume.volume import Volume
 
 FAILED = "failed.csv"
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,9 @@ def render_jobs(
     done = usable(waiting, work, failed, lambda job: job.study, executor(workers, len(waiting)))
     for _ in progress(done, "rendering", len(waiting)):
         pass
+    if len(waiting) == 1 < len(jobs):  # `usable` says nothing of an only item, and the others are in the store
+        for reason in failed.values():
+            log.warning("left out %s", reason)
     _list_failed(store.folder / FAILED, jobs, failed)
     return failed
 

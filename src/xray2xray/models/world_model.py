@@ -261,6 +261,8 @@ class WorldModel:
         """
         if kind not in KINDS:
             raise UsageError(f"there are no features {kind!r}; choose vision, hidden or volumetric")
+        if pool is not None and pool < 1:
+            raise UsageError(f"--pool {pool}: it must be at least 1")
         if kind == "vision" and depth is not None:
             raise UsageError("a depth is of the transition's hidden states; V's latents (vision) have none")
         if state is not None and views_p is None:
@@ -290,6 +292,8 @@ class WorldModel:
         if kind != "vision":
             default = self.transition.nearby(given.pose) if kind == "hidden" else [across(given.pose)]
             poses = default if yaw_deg is None else as_poses(yaw_deg)
+            if not poses:
+                raise UsageError("no angles are asked for")
             hidden = self.transition.features(state or self.transition.observe([given]), poses, depth)
             found.append(pooled(hidden, pool or POOL))
         return torch.cat(found, dim=1)

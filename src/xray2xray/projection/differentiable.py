@@ -43,9 +43,10 @@ def project_tensor(
         (n, size, size), of a batch (b, c, n, size, size).
 
     Raises:
-        InputError: as `project`; `mu` or a tensor of poses has another shape; a backend other than `torch` is asked for
-            gradients to the poses.
+        InputError: as `project`; `mu` or a tensor of poses has another shape or type; a backend other than `torch` is
+            asked for gradients to the poses.
     """
+    _check_floats(mu)
     if mu.ndim == 3:
         return project_tensor(mu[None, None], affine, geometry, poses, isocentre_mm, backend, threads)[0, 0]
     shape = mu.shape[2:] if mu.ndim == 5 else mu.shape
@@ -69,6 +70,7 @@ def backproject_tensor(
 
     The transpose of `project_tensor`, whose other arguments it takes; its gradient is `project_tensor`.
     """
+    _check_floats(views)
     if views.ndim == 3:
         more = (shape, affine, geometry, poses, isocentre_mm, backend, threads)
         return backproject_tensor(views[None, None], *more)[0, 0]
@@ -83,6 +85,12 @@ def backproject_tensor(
     return _Linear.apply(views, *_pair(views.shape[0] * views.shape[1], request, table, backend)[::-1])  # type: ignore[no-untyped-call]
 
 
+def _check_floats(x: torch.Tensor) -> None:
+    """The result is of the same type, and whole numbers would be cut off."""
+    if not (isinstance(x, torch.Tensor) and x.is_floating_point()):
+        raise InputError(f"a tensor of floating-point numbers is wanted, got {getattr(x, 'dtype', type(x).__name__)}")
+
+
 def _table(poses: Poses | torch.Tensor, batch: int) -> torch.Tensor:
     """(1 or batch, n, 6): the poses as a tensor."""
     table = poses if isinstance(poses, torch.Tensor) else pose_tensor(poses)
@@ -92,6 +100,8 @@ def _table(poses: Poses | torch.Tensor, batch: int) -> torch.Tensor:
             f"a batch of {batch} needs poses of shape (n, 6) or ({batch}, n, 6), got {tuple(table.shape)}: "
             "yaw, pitch, roll in degrees, translation in mm"
         )
+    if not torch.isfinite(table).all():
+        raise InputError("poses hold NaN or infinity")
     return table
 
 

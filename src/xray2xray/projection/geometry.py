@@ -139,6 +139,8 @@ Poses = Sequence[Pose | float] | np.ndarray
 def as_poses(poses: Poses) -> list[Pose]:
     """Every entry as a `Pose`; a bare number is a yaw in degrees. Raises InputError for anything else."""
     try:
+        if isinstance(poses, str):  # whose characters would be angles
+            raise TypeError
         return [pose if isinstance(pose, Pose) else Pose(float(pose)) for pose in poses]
     except (TypeError, ValueError) as error:
         raise InputError(f"poses are a sequence of Pose objects or of yaw angles in degrees, got {poses!r}") from error

@@ -20,7 +20,7 @@ from ..models.input_statistics import FILE, InputStatistics
 from ..models.transitions.base import State
 from ..models.world_model import WorldModel
 from ..probing.probe import Probe, load_probes
-from ..projection.geometry import STANDARD_ARC, Geometry, preset
+from ..projection.geometry import STANDARD_ARC, Geometry, as_poses, preset
 from ..reporting.result import Finding, Result, Views
 from .about import versions
 from .study import Given, Study, View, open_input
@@ -144,7 +144,11 @@ class Session:
         state = self.model.observe([(study.view_p, study.input_yaw_deg)])
         predicted_p = self.model.predict(state, STANDARD_ARC)[0]
         truth_p = study.truth_p(STANDARD_ARC)
-        asked = None if yaw_deg is None else self._asked(study, state, predicted_p, truth_p, tuple(map(float, yaw_deg)))
+        asked = (
+            None
+            if yaw_deg is None
+            else self._asked(study, state, predicted_p, truth_p, tuple(pose.yaw_deg for pose in as_poses(yaw_deg)))
+        )
         return Result(
             name=study.name,
             source=study.source,

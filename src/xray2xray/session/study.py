@@ -4,11 +4,11 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from ..core.errors import InputError
+from ..core.errors import InputError, UsageError
 from ..core.evidence import FROM_CT, RADIOGRAPH, VIRTUAL
 from ..data.inputs import Input, kind_of, study_name
 from ..projection.geometry import STANDARD_ARC, Geometry
@@ -114,15 +114,19 @@ def open_input(
         name, given = name or given.study, given.path
     if isinstance(given, bytes):
         with tempfile.TemporaryDirectory() as folder:  # the readers of CTs want a file
-            path = Path(folder) / f"{name or 'study'}{_ending(given)}"
+            path = Path(folder) / f"study{_ending(given)}"
             path.write_bytes(given)
-            return open_input(
-                path, geometry, series, view, name=name, model=model, adapter=adapter, remove_couch=remove_couch
-            )
+            try:
+                study = open_input(
+                    path, geometry, series, view, name=name, model=model, adapter=adapter, remove_couch=remove_couch
+                )
+            except InputError as error:  # the reader of the message never saw the file
+                raise InputError(str(error).replace(str(path), "the bytes")) from None
+            return replace(study, source="bytes")
     if isinstance(given, Volume):
         return study_of_volume(given, geometry, name or "study", given.source, FROM_CT, remove_couch)
     if not isinstance(given, str | Path):
-        pixels = np.asarray(given, np.float32)
+        pixels = _pixels(given)
         if pixels.ndim != 2 or not np.isfinite(pixels).all():
             raise InputError(f"an array {pixels.shape}: give finite grey values (h, w) of a radiograph, or a Volume")
         return _study_of_radiograph(pixels, geometry, view, name or "study", model, adapter)
@@ -220,9 +224,25 @@ def adapted(given: str | Path | np.ndarray, adapter: "Adapter", view: View = "au
 def _radiograph(given: Path | np.ndarray, size: int, view: View) -> "Radiograph":
     from ..radiograph.read import Radiograph, read_radiograph, square_gray
 
+    if view not in get_args(View):
+        raise UsageError(f"view is {view!r}; choose {', '.join(get_args(View))}")
     if isinstance(given, Path):
         return read_radiograph(given, size, ap=view == "ap")
     return Radiograph(square_gray(given, size, "the array").astype(np.float32), "array", view == "ap")
+
+
+def _pixels(given: Any) -> np.ndarray:
+    """Grey values as float32, of a tensor on any device and of any type too."""
+    if hasattr(given, "detach"):
+        given = given.detach().cpu()
+        given = given if given.is_complex() else given.float()
+    try:
+        pixels = np.asarray(given)
+        if np.iscomplexobj(pixels):
+            raise TypeError
+        return pixels.astype(np.float32)
+    except (TypeError, ValueError):
+        raise InputError(f"{type(given).__name__}: give a path, bytes, or grey values (h, w) of a radiograph") from None
 
 
 def _projection_notes(ap: bool, given: Path | np.ndarray, view: View) -> list[str]:

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from xray2xray.core.errors import InputError
+from xray2xray.core.errors import UsageError
 from xray2xray.models.transitions import (
     AutoregressiveConfig,
     AutoregressiveTransition,
@@ -141,7 +141,7 @@ def test_the_hidden_states_are_those_that_write_the_view():
     ],
 )
 def test_an_angle_that_cannot_be_reached_is_refused(actions, given, wanted, words):
-    with pytest.raises(InputError, match=words):
+    with pytest.raises(UsageError, match=words):
         predicted(model(actions=actions), torch.randint(11, (1, 5)), given, [wanted])
 
 

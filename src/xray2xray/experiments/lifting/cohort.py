@@ -149,11 +149,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--warps", type=int, default=0, help="of each CT, bent to the outlines of virtual patients")
     parser.add_argument("--views", action="store_true", help="the standard arc too, to judge by")
     given = parser.parse_args(arguments)
-    given.cache.mkdir(parents=True, exist_ok=True)
+    given.out.mkdir(parents=True, exist_ok=True)
     seeds = range(given.first_seed, given.first_seed + given.virtual)
     for chest in progress(list(chests(seeds, given.whole, given.scans, given.warps)), "lifting"):
         try:
-            write(given.cache, chest, given.views)
+            write(given.out, chest, given.views)
         except InputError as error:
             print(f"left out {chest.name}: {error}", file=sys.stderr, flush=True)
 

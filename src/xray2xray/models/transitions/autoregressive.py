@@ -160,12 +160,12 @@ class AutoregressiveTransition(Transition):
         steps = [round((yaw - given) / STEP_DEG) for yaw in yaw_deg]
         for step, yaw in zip(steps, yaw_deg, strict=True):
             if abs(step * STEP_DEG - (yaw - given)) > 1e-3:
-                raise InputError(
+                raise UsageError(
                     f"the autoregressive form turns in steps of {STEP_DEG:g} degrees and cannot reach {yaw - given:g};"
                     " ask for other angles or use the direct form"
                 )
         if self.direct and max(map(abs, (given, *yaw_deg))) > FARTHEST_DEG:
-            raise InputError(f"this form was trained within {FARTHEST_DEG:g} degrees of the frontal only")
+            raise UsageError(f"this form was trained within {FARTHEST_DEG:g} degrees of the frontal only")
         return steps
 
     def _in_turn(self, steps: Sequence[int]) -> list[list[int]]:
