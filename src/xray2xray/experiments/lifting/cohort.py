@@ -24,7 +24,9 @@ from ...io.files import atomic_path
 from ...parallel.progress import progress
 from ...phantoms import make_patient, sample_patient
 from ...projection.forward import project
+from ...projection.frustum import Frustum
 from ...projection.geometry import STANDARD_ARC, preset
+from ...projection.lifted import true_portions
 from ...projection.render import render
 from ...volume.attenuation import hu_to_mu
 from ...volume.chest import body_mask, isocentre_mm
@@ -32,8 +34,6 @@ from ...volume.couch import remove_couch
 from ...volume.read import read_volume
 from ...volume.volume import Volume
 from ..warps.warp import outline, patient_outline, warp
-from .frustum import Frustum
-from .lifted import true_portions
 
 SIZE = 128  # pixels along the side of a frontal
 CELLS = SIZE // 2  # of the lifted state along the same side

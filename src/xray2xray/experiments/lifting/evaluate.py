@@ -23,14 +23,14 @@ from PIL import Image
 from ...evaluation.metrics import BEYOND_DEG, mean_interval, psnr, ssim, unit
 from ...io.files import write_json, write_text
 from ...io.model_folder import read_config, read_part, with_tuples
+from ...models.transitions.residual_bank import ResidualBank, bank_of
+from ...models.transitions.volumetric import LiftingConfig, LiftingNetwork, lifted
 from ...models.world_model import WorldModel
+from ...projection.frustum import march
 from ...projection.geometry import STANDARD_ARC, as_poses
+from ...projection.lifted import Lifted, extended
 from . import ridge
 from .cohort import CELLS, FRUSTUM, Cohort
-from .frustum import march
-from .lifted import Lifted, extended
-from .network import LiftingConfig, LiftingNetwork, lifted
-from .residual_bank import ResidualBank, bank_of
 from .train import cohorts, shares
 
 FRONTAL = STANDARD_ARC.index(0.0)

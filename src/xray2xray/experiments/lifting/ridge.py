@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import solve
 
+from ...projection.frustum import Frustum
 from .cohort import CELLS, FRUSTUM, Cohort
-from .frustum import Frustum
 
 PENALTIES = np.logspace(-4, 1, 11)  # relative to the mean inner product of a frontal with itself
 VIRTUAL_FOLDS = 4

@@ -16,11 +16,11 @@ from pathlib import Path
 import torch
 
 from ...io.model_folder import write_part
+from ...models.transitions.volumetric import LiftingConfig, LiftingNetwork
 from ...training.loop import fit
+from ...training.objectives.volumetric import GENTLE, Augmentation, LiftingObjective, Source
 from ...training.steps import LoopConfig, Machine
 from .cohort import Cohort
-from .network import LiftingConfig, LiftingNetwork
-from .objective import GENTLE, Augmentation, LiftingObjective, Source
 
 FOLDERS = {"virtual": "virtual", "whole": "virtual", "scan": "ship", "warp": "ship"}
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from xray2xray.experiments.lifting.network import LiftingConfig, LiftingNetwork
-from xray2xray.experiments.lifting.objective import Augmentation, LiftingObjective, Source, augmented, loss
+from xray2xray.models.transitions.volumetric import LiftingConfig, LiftingNetwork
 from xray2xray.training.loop import fit
+from xray2xray.training.objectives.volumetric import Augmentation, LiftingObjective, Source, augmented, loss
 from xray2xray.training.steps import LoopConfig, Machine
 
 CONFIG = LiftingConfig(size=64, depth=8, widths=(8, 16, 16, 16), heads=2)

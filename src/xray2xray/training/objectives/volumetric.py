@@ -19,8 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...training.objective import Batch, Objective, follow
-from .network import PATCH, LiftingNetwork
+from ...models.transitions.volumetric import PATCH, LiftingNetwork
+from ..objective import Batch, Objective, follow
 
 BATCH = 8  # held-out patients at once
 MEAN_OF = 200  # patients of each source that make the mean

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from xray2xray.core.errors import InputError
-from xray2xray.experiments.lifting.frustum import Frustum
-from xray2xray.experiments.lifting.lifted import Lifted, extended
-from xray2xray.experiments.lifting.residual_bank import ResidualBank, bank_of, residual_of
+from xray2xray.models.transitions.residual_bank import ResidualBank, bank_of, residual_of
+from xray2xray.projection.frustum import Frustum
 from xray2xray.projection.geometry import preset
+from xray2xray.projection.lifted import Lifted, extended
 
 SIZE, DEPTH = 64, 8
 FRUSTUM = Frustum(preset("chest", SIZE), depth=DEPTH)

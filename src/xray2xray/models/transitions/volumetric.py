@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...core.errors import InputError
-from .frustum import Frustum
-from .lifted import Lifted, extended
+from ...projection.frustum import Frustum
+from ...projection.lifted import Lifted, extended
 
 PATCH = 2  # pixels along the side of a cell of the lifted state
 P_SCALE = 3.0  # a middle line integral; network values are p / 3 - 1

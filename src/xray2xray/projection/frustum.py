@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ...core.errors import InputError
-from ...parallel.threads import on_threads
-from ...projection import ray_kernels as kernels
-from ...projection.geometry import Geometry, Pose, rays_mm
+from ..core.errors import InputError
+from ..parallel.threads import on_threads
+from . import ray_kernels as kernels
+from .geometry import Geometry, Pose, rays_mm
 
 REACH_MM = 450.0  # rays are followed this far before and behind the point nearest to the isocentre
 

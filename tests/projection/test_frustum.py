@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from xray2xray.core.errors import InputError
-from xray2xray.experiments.lifting.frustum import Frustum, march
+from xray2xray.projection.frustum import Frustum, march
 from xray2xray.projection.geometry import Geometry, Pose, preset, rays_mm
 
 SIZE = 64

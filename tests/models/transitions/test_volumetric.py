@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from xray2xray.core.errors import InputError
-from xray2xray.experiments.lifting.frustum import Frustum
-from xray2xray.experiments.lifting.network import LiftingConfig, LiftingNetwork, lifted
+from xray2xray.models.transitions.volumetric import LiftingConfig, LiftingNetwork, lifted
+from xray2xray.projection.frustum import Frustum
 from xray2xray.projection.geometry import preset
 
 SMALL = LiftingConfig(size=64, depth=8, widths=(8, 16, 16, 16), heads=2)

@@ -8,12 +8,12 @@ import torch
 import torch.nn.functional as F
 from scipy.ndimage import map_coordinates
 
-from ...core.errors import InputError
-from ...projection.geometry import Geometry, Pose, as_poses
-from ...volume.attenuation import hu_to_mu
-from ...volume.chest import body_mask, isocentre_mm
-from ...volume.volume import Volume
+from ..core.errors import InputError
+from ..volume.attenuation import hu_to_mu
+from ..volume.chest import body_mask, isocentre_mm
+from ..volume.volume import Volume
 from .frustum import Frustum, march
+from .geometry import Geometry, Pose, as_poses
 
 
 @dataclass(frozen=True, eq=False)

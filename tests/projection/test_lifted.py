@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from xray2xray.core.errors import InputError
-from xray2xray.experiments.lifting.frustum import Frustum
-from xray2xray.experiments.lifting.lifted import Lifted, extended, true_portions
+from xray2xray.projection.frustum import Frustum
 from xray2xray.projection.geometry import Pose, preset
+from xray2xray.projection.lifted import Lifted, extended, true_portions
 from xray2xray.projection.render import render
 from xray2xray.volume import Volume, body_mask, isocentre_mm
 from xray2xray.volume.attenuation import hu_to_mu

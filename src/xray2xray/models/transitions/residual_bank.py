@@ -16,8 +16,8 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from ...core.errors import InputError
-from .frustum import Frustum
-from .lifted import Lifted
+from ...projection.frustum import Frustum
+from ...projection.lifted import Lifted
 
 HIGH_PASS_MM = 24.0  # standard deviation of the Gaussian that is taken off: coarser things the mean knows
 LIKENESS_CELLS = 4  # side of the squares over which frontals are averaged to be compared
