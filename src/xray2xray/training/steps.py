@@ -1,18 +1,19 @@
 """One step of training: the batch of its number, each part's loss, gradient and optimizer, on Lightning Fabric.
 
-AdamW, linear warm-up and cosine decay, clipping. Recipes count steps, so the same recipe is the same training on every
-machine.
+AdamW or Muon, linear warm-up and cosine decay, clipping. Recipes count steps, so the same recipe is the same
+training on every machine.
 """
 
 import logging
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from .muon import Muon
 from .objective import Objective, TrainingStopped, require, step_generator
 from .precision import resolve_precision
 
@@ -31,6 +32,7 @@ class LoopConfig:
     clip: float = 1.0
     log_every: int = 50
     check_every: int = 1000
+    optimizer: Literal["adamw", "muon"] = "adamw"
     save_after_s: float = 0.0  # at a look a checkpoint is written only if the last is at least this old
 
     def __post_init__(self) -> None:
@@ -40,6 +42,7 @@ class LoopConfig:
         require(0 <= self.final_rate <= 1, f"final_rate is a share of the rate, got {self.final_rate}")
         require(self.warm_up >= 0 and self.weight_decay >= 0, "warm_up and weight_decay must not be negative")
         require(len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas), "betas are two numbers from 0 to below 1")
+        require(self.optimizer in ("adamw", "muon"), f"optimizer must be adamw or muon, got {self.optimizer!r}")
         require(self.clip > 0, f"clip must be more than 0, got {self.clip}")
 
 
@@ -106,11 +109,14 @@ def _fabric(machine: Machine) -> Fabric:
 def _optimizer(module: nn.Module, config: LoopConfig) -> torch.optim.AdamW:
     """Weight decay for matrices and kernels; none for biases, norms and embeddings of one dimension."""
     learned = [p for p in module.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in learned if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in learned if p.ndim <= 1], "weight_decay": 0.0},
+    matrices, vectors = ([p for p in learned if (p.ndim > 1) == wanted] for wanted in (True, False))
+    orthogonal = config.optimizer == "muon"
+    groups: list[dict[str, Any]] = [
+        {"params": matrices, "weight_decay": config.weight_decay, "orthogonal": orthogonal},
+        {"params": vectors, "weight_decay": 0.0, "orthogonal": False},
     ]
-    return torch.optim.AdamW(groups, lr=config.rate, betas=config.betas)
+    kind = Muon if orthogonal else torch.optim.AdamW
+    return kind(groups, lr=config.rate, betas=config.betas)
 
 
 def _require_finite(loss: Tensor, stage: str, part: str, step: int) -> None:

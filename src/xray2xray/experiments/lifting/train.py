@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from ...io.model_folder import write_part
+from ...io.model_folder import read_part, write_part
 from ...models.transitions.volumetric import LiftingConfig, LiftingNetwork
 from ...training.loop import fit
 from ...training.objectives.volumetric import GENTLE, Augmentation, LiftingObjective, Source
@@ -47,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--real", type=float, default=0.5, help="share of each batch from real scans and their warps")
+    parser.add_argument("--start", type=Path, help="a model that this one goes on from")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--stop-at", type=int, help="leave at this step, to go on with --resume")
@@ -58,12 +59,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     learned_from = {kind: found for kind, found in cohorts(given.cache).items() if shares(given.real)[kind] > 0}
     sources = [Source(found, shares(given.real)[kind], change_of(kind)) for kind, found in learned_from.items()]
     held_out = Cohort(given.cache / "unseen_virtual", ["virtual"])
-    objective = LiftingObjective(LiftingNetwork(LiftingConfig()), sources, held_out)
-    if not given.resume:
+    network = LiftingNetwork(LiftingConfig())
+    if given.start is not None:
+        read_part(given.start, "lifting", network)
+    objective = LiftingObjective(network, sources, held_out)
+    if given.start is None and not given.resume:
         objective.prepare()
-    loop = LoopConfig(steps=given.steps, batch=given.batch, rate=given.rate, warm_up=100, log_every=50, check_every=200)
+    loop = LoopConfig(
+        given.steps, given.batch, given.rate, warm_up=100, log_every=50, check_every=200, optimizer="muon"
+    )
     fit(objective, loop, Machine(seed=given.seed), given.out, given.resume, given.stop_at)
     notes = {
+        "start": None if given.start is None else given.start.name,
         "scans": learned_from["scan"].names if "scan" in learned_from else [],
         "virtual_patients": sum(len(found) for kind, found in learned_from.items() if FOLDERS[kind] == "virtual"),
         "recipe": dataclasses.asdict(loop) | {"shares": shares(given.real), "seed": given.seed},
