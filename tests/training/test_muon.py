@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 
@@ -61,7 +63,7 @@ def test_state_is_kept_in_a_checkpoint():
     step(layer, optimizer)
     other, resumed = fresh()
     other.load_state_dict(layer.state_dict())
-    resumed.load_state_dict(optimizer.state_dict())
+    resumed.load_state_dict(copy.deepcopy(optimizer.state_dict()))  # a state is shared, not copied
     step(layer, optimizer)
     step(other, resumed)
     assert torch.equal(layer.weight, other.weight)
