@@ -8,6 +8,7 @@ import pytest
 from tests.blobs import SIZE, blob_views
 from xray2xray.data.store import ViewStore
 from xray2xray.models.transitions import AutoregressiveConfig, DirectConfig, SamplerConfig
+from xray2xray.models.transitions.volumetric import VolumetricConfig
 from xray2xray.models.vision import VisionConfig
 from xray2xray.projection.geometry import STANDARD_ARC
 from xray2xray.projection.geometry import preset as geometry_preset
@@ -16,6 +17,7 @@ from xray2xray.training.objectives.autoregressive import AutoregressiveTraining
 from xray2xray.training.objectives.direct import DirectTraining
 from xray2xray.training.objectives.sampler import SamplerTraining
 from xray2xray.training.objectives.vision import VisionLosses
+from xray2xray.training.objectives.volumetric import VolumetricTraining
 from xray2xray.training.presets import Preset
 from xray2xray.training.settings import Settings
 from xray2xray.training.train import train
@@ -54,6 +56,11 @@ def recipe() -> Preset:
     losses = VisionLosses(quantise_from=0.25, critic_from=0.5, critic_width=8, revive_every=2)
     stages = {
         "vision": Settings(vision, loop, losses),
+        "volumetric": Settings(
+            VolumetricConfig(size=SIZE, depth=8, widths=(8, 16, 16, 16), heads=2, donors=3),
+            replace(loop, batch=4, optimizer="muon"),
+            VolumetricTraining(validated=1),
+        ),
         "direct": Settings(direct, replace(loop, batch=4), DirectTraining(targets=3, pixel_views=4, pixel_from=0.5)),
         "sampler": Settings(
             sampler,

@@ -26,6 +26,9 @@ class Options:
         yaw_deg: angles in degrees (default: the standard arc, -90 to 90 in steps of 5).
         series: SeriesInstanceUID, where a DICOM folder holds several.
         remove_couch: replace couch, cushions and sheets by air first. The packaged model was trained with couches.
+        uncut: procedural patients as they are built, arms and shoulders and all, not cut to a scan's field of view.
+        lifted: also keep each volume on the grid of the volumetric form, which learns from it (1 MB a study at 128
+            pixels); without, training reconstructs it from the views.
         workers: processes (default: one for each core).
         overwrite: begin anew instead of going on.
     """
@@ -40,6 +43,8 @@ class Options:
     yaw_deg: Sequence[float] | None = None
     series: str | None = None
     remove_couch: bool = False
+    uncut: bool = False
+    lifted: bool = False
     workers: int | None = None
     overwrite: bool = False
 
@@ -54,6 +59,8 @@ class RenderResult:
 
 
 def run(options: Options) -> RenderResult:
+    from functools import partial
+
     from ..data.inputs import study_names
     from ..data.rendering import Job, procedural_study, render_jobs
     from ..data.store import ViewStore
@@ -66,12 +73,12 @@ def run(options: Options) -> RenderResult:
     if not paths and not options.procedural:
         raise UsageError("nothing to render: name chest CTs or ask for --procedural N patients")
     check_inputs(paths, out)
-    couch = options.remove_couch
-    jobs = [
-        Job(study, str(path), series=options.series, remove_couch=couch) for study, path in study_names(paths).items()
-    ]
+    if options.lifted and options.size % 16:
+        raise UsageError(f"--lifted wants --size to be a multiple of 16, got {options.size}")
+    job = partial(Job, remove_couch=options.remove_couch, lifted=options.lifted)
+    jobs = [job(study, str(path), series=options.series) for study, path in study_names(paths).items()]
     names = {seed: procedural_study(seed) for seed in range(options.seed, options.seed + options.procedural)}
-    jobs += [Job(name, name, seed=seed, remove_couch=couch) for seed, name in names.items()]
+    jobs += [job(name, name, seed=seed, uncut=options.uncut) for seed, name in names.items()]
 
     store = ViewStore.create(out, preset(options.geometry, options.size), options.overwrite, not options.overwrite)
     write_config(out / CONFIG, replace(options, overwrite=False))

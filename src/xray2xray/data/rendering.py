@@ -7,13 +7,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..io.files import write_csv
 from ..parallel.executor import executor
 from ..parallel.progress import progress
 from ..parallel.usable import usable
-from .store import ViewStore
+from .store import LiftedStudy, ViewStore
 
 if TYPE_CHECKING:
+    from ..projection.geometry import Geometry
     from ..volume.volume import Volume
 
 FAILED = "failed.csv"
@@ -22,7 +25,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Job:
-    """One study to render: a scan on disk, or a virtual patient by its seed."""
+    """One study to render: a scan on disk, or a virtual patient by its seed.
+
+    `uncut`: a virtual patient as built, whatever its scan would leave out. `lifted`: keep its volume, too, on the grid
+    of the volumetric form.
+    """
 
     study: str
     source: str
@@ -30,6 +37,8 @@ class Job:
     series: str | None = None
     volume_size: int = 128
     remove_couch: bool = False
+    uncut: bool = False
+    lifted: bool = False
 
 
 Load = Callable[[Any], tuple["Volume", dict[str, Any]]]
@@ -52,7 +61,7 @@ def load_job(job: Job) -> tuple["Volume", dict[str, Any]]:
     else:
         from .. import phantoms
 
-        volume = phantoms.patient_volume(job.seed, job.volume_size)
+        volume = phantoms.patient_volume(job.seed, job.volume_size, job.uncut)
         labels = {"seed": job.seed, **phantoms.patient_labels(job.seed)}
     if job.remove_couch:
         from ..volume.couch import remove_couch
@@ -94,7 +103,18 @@ def render_job(store: ViewStore, yaw_deg: tuple[float, ...], load: Load, job: Jo
     from ..projection.render import render
 
     volume, labels = load(job)
-    store.write(job.study, render(volume, store.geometry, yaw_deg, threads=1), yaw_deg, labels)
+    lifted = lift(volume, store.geometry) if job.lifted else None
+    store.write(job.study, render(volume, store.geometry, yaw_deg, threads=1), yaw_deg, labels, lifted)
+
+
+def lift(volume: "Volume", geometry: "Geometry") -> LiftedStudy:
+    """A scan on the grid of the volumetric form."""
+    from ..projection.frustum import Frustum
+    from ..projection.lifted import line_integrals, true_portions
+
+    frustum = Frustum(geometry)
+    portions = true_portions(volume, frustum.at(geometry.size // 2))
+    return LiftedStudy(portions.astype(np.float16), line_integrals(volume, frustum).astype(np.float16))
 
 
 def _list_failed(path: Path, jobs: Sequence[Job], failed: dict[str, str]) -> None:

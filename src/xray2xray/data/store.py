@@ -38,6 +38,19 @@ class StudyViews:
     labels: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, eq=False)
+class LiftedStudy:
+    """What each ray of the frontal has measured, and how much of it is in each plane (see `projection.lifted`).
+
+    Attributes:
+        portions: float16 (depth, rows, columns), in cells of two pixels.
+        lifted_p: float16 (2 rows, 2 columns), line integrals; NaN where the scan does not tell.
+    """
+
+    portions: np.ndarray
+    lifted_p: np.ndarray
+
+
 @dataclass(frozen=True)
 class ViewStore:
     """A folder of studies that were all taken with one geometry. Make one with `create` or `open`."""
@@ -117,6 +130,7 @@ class ViewStore:
         views_p: np.ndarray,
         yaw_deg: Sequence[float] | np.ndarray,
         labels: Mapping[str, Any] | None = None,
+        lifted: LiftedStudy | None = None,
     ) -> None:
         """Keep a study, whole or not at all; p outside 0..16 is clipped. An older study of that name is replaced.
 
@@ -125,6 +139,7 @@ class ViewStore:
             views_p: (n, size, size) line integrals, n >= 1.
             yaw_deg: (n,) degrees.
             labels: what JSON can hold.
+            lifted: its volume on the grid of the volumetric form, which is trained on it.
 
         Raises:
             InputError: shapes that do not fit the store, values that are not finite, or an unsafe name.
@@ -144,7 +159,7 @@ class ViewStore:
         stored = np.clip(np.rint(views_p * SCALE), 0, np.iinfo(np.uint16).max).astype(np.uint16)
         text = json.dumps(dict(labels or {}), allow_nan=False)
         with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, views=stored, yaw_deg=yaw, labels=np.array(text))
+            np.savez(file, views=stored, yaw_deg=yaw, labels=np.array(text), **({} if lifted is None else vars(lifted)))
 
     def read(self, study: str, yaw_deg: Sequence[float] | None = None) -> StudyViews:
         """One study as line integrals.
@@ -177,6 +192,15 @@ class ViewStore:
         """
         with self._opened(study) as arrays:
             return _labels(arrays)
+
+    def read_lifted(self, study: str) -> LiftedStudy | None:
+        """The volume of a study on the grid of the volumetric form, if it was rendered with one.
+
+        Raises:
+            InputError: as `read`.
+        """
+        with self._opened(study) as arrays:
+            return LiftedStudy(arrays["portions"], arrays["lifted_p"]) if "portions" in arrays else None
 
     def read_standard(self, studies: Sequence[str] | None = None, dtype: Any = np.uint16) -> np.ndarray:
         """The 37 views of the standard arc of many studies, (n, 37, size, size).

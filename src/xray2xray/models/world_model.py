@@ -227,6 +227,14 @@ class WorldModel:
             views = self.sample(state, yaw_deg, generator, samples)
         return views[..., 0, :, :, :] if np.ndim(view_p) == 2 else views
 
+    def volume(self, state: State, shape: tuple[int, int, int], affine: np.ndarray) -> np.ndarray | None:
+        """Attenuation per mm of the chests of a state, float32 (b, *shape); None of a form that keeps none.
+
+        Args:
+            affine: (4, 4), voxel index -> RAS mm about the isocentre.
+        """
+        return self.transition.volume(state, shape, affine) if self.transition.renders else None
+
     @torch.no_grad()
     def features(
         self,
@@ -306,8 +314,13 @@ class WorldModel:
         views = np.asarray(views_p, np.float32)
         if views.ndim == 2:
             views = views[None]
-        if views.ndim != 3 or views.shape[1:] != (self.size, self.size) or not len(views):
-            raise InputError(f"this model takes views of {self.size} x {self.size} pixels, got an array {views.shape}")
+        side = views.shape[-1]
+        fits = side == self.size or (self.transition.renders and side and side % self.size == 0)
+        if views.ndim != 3 or views.shape[1] != side or not fits or not len(views):
+            more = ", or a multiple" if self.transition.renders else ""
+            raise InputError(
+                f"this model takes views of {self.size} x {self.size} pixels{more}, got an array {views.shape}"
+            )
         if not np.isfinite(views).all():
             raise InputError("the view holds NaN or infinity; check the image it came from")
         return PixelViews(torch.from_numpy(np.ascontiguousarray(views)).to(self.device))

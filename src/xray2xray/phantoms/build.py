@@ -1,5 +1,7 @@
 """A patient becomes a volume: deform, paint, add tubes and lesions, then scan it the way a CT scanner would."""
 
+import math
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -77,9 +79,13 @@ def make_volume(patient: Patient, size: int = 128) -> tuple[Volume, np.ndarray]:
     return built.volume, built.tissue
 
 
-def patient_volume(seed: int, size: int = 128) -> Volume:
-    """The volume of a seed's patient."""
-    return make_patient(sample_patient(seed), size).volume
+def patient_volume(seed: int, size: int = 128, uncut: bool = False) -> Volume:
+    """The volume of a seed's patient; `uncut`, all that is built of the body, whatever the scan would leave out."""
+    patient = sample_patient(seed)
+    if uncut:
+        scan = replace(patient.scan, field_of_view_mm=math.inf, above_mm=math.inf, below_mm=math.inf)
+        patient = replace(patient, scan=scan)
+    return make_patient(patient, size).volume
 
 
 def _fissures(patient: Patient, s: Shape, table: np.ndarray) -> Fissures:

@@ -151,26 +151,39 @@ def march(
     interpolation between the cells of a plane: the quadrature of `projection.rays`.
     """
     padded = kernels.pad(np.ascontiguousarray(grid.transpose(0, 2, 1), dtype=np.float32))  # rows innermost
-    rows = grid.shape[1]
-    matrix = frustum.matrix[[0, 2, 1, 3]]
     views = np.empty((len(poses), geometry.size, geometry.size), np.float32)
 
     def view(number: int) -> None:
-        begin, end = (points.swapaxes(0, 1) for points in rays_mm(geometry, poses[number]))
-        along = (end - begin) / np.linalg.norm(end - begin, axis=-1, keepdims=True)
-        nearest = begin - (begin * along).sum(-1, keepdims=True) * along
-        a, b = (
-            (nearest + side * REACH_MM * along) @ matrix[:, :3].T + matrix[:, 3] for side in (-1, 1)
-        )  # homogeneous images of two points of each ray
-        run = b[..., :3] * a[..., 3:] - a[..., :3] * b[..., 3:]
-        axes = np.abs(run).argmax(axis=-1)
-        crossed = np.abs(np.take_along_axis(run, axes[..., None], axis=-1)[..., 0])
+        start, run, axes, sample_mm = _paths(frustum, geometry, poses[number])
         sums = np.zeros((geometry.size, geometry.size), np.float32)
-        start = a[..., :3] / a[..., 3:] + kernels.PAD
-        kernels.forward_rays(
-            padded, rows, sums, np.ascontiguousarray(start), np.ascontiguousarray(run), axes.astype(np.int8)
-        )
-        views[number] = (sums * (2 * REACH_MM / crossed)).T
+        kernels.forward_rays(padded, grid.shape[1], sums, start, run, axes)
+        views[number] = (sums * sample_mm).T
 
     on_threads(view, range(len(poses)), threads)
     return views
+
+
+def smear(view: np.ndarray, frustum: Frustum, geometry: Geometry, pose: Pose) -> np.ndarray:
+    """The transpose of `march`: a view (size, size) spread along its rays, float32 (depth, rows, columns)."""
+    depth, rows, columns = frustum.shape
+    start, run, axes, sample_mm = _paths(frustum, geometry, pose)
+    padded = np.zeros(kernels.padded_shape((depth, columns, rows)), np.float32)
+    values = np.ascontiguousarray(view.T * sample_mm, dtype=np.float32)
+    kernels.adjoint_rays(padded, rows, values, start, run, axes)
+    return np.ascontiguousarray(kernels.unpad(padded, (depth, columns, rows)).transpose(0, 2, 1))
+
+
+def _paths(frustum: Frustum, geometry: Geometry, pose: Pose) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Rays of a view in the padded grid, as the kernels take them, and mm that a sample of mu h^2 stands for."""
+    matrix = frustum.matrix[[0, 2, 1, 3]]
+    begin, end = (points.swapaxes(0, 1) for points in rays_mm(geometry, pose))
+    along = (end - begin) / np.linalg.norm(end - begin, axis=-1, keepdims=True)
+    nearest = begin - (begin * along).sum(-1, keepdims=True) * along
+    a, b = (
+        (nearest + side * REACH_MM * along) @ matrix[:, :3].T + matrix[:, 3] for side in (-1, 1)
+    )  # homogeneous images of two points of each ray
+    run = b[..., :3] * a[..., 3:] - a[..., :3] * b[..., 3:]
+    axes = np.abs(run).argmax(axis=-1)
+    crossed = np.abs(np.take_along_axis(run, axes[..., None], axis=-1)[..., 0])
+    start = np.ascontiguousarray(a[..., :3] / a[..., 3:] + kernels.PAD)
+    return start, np.ascontiguousarray(run), axes.astype(np.int8), 2 * REACH_MM / crossed

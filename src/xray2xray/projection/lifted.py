@@ -1,7 +1,7 @@
 """The lifted state of a chest: what each ray of a view has measured, and how it is distributed along the ray."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,8 +12,11 @@ from ..core.errors import InputError
 from ..volume.attenuation import hu_to_mu
 from ..volume.chest import body_mask, isocentre_mm
 from ..volume.volume import Volume
+from .forward import project
 from .frustum import Frustum, march
 from .geometry import Geometry, Pose, as_poses
+
+BODY_MU = 0.01  # per mm: half of water
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,15 +107,20 @@ def extended(view_p: np.ndarray, frustum: Frustum, beyond_p: np.ndarray | None =
     return canvas
 
 
-def true_portions(volume: Volume, frustum: Frustum, oversampling: int = 2) -> np.ndarray:
-    """(depth, rows, columns) float32: the part of each ray's line integral that a scan has in each plane.
+def portions_of(
+    mu: np.ndarray, affine: np.ndarray, centre_mm: np.ndarray, frustum: Frustum, oversampling: int = 2
+) -> np.ndarray:
+    """(depth, rows, columns) float32: the part of each ray's line integral that a volume has in each plane.
 
-    Cells are averages of `oversampling`^3 trilinear samples. The isocentre is the scan's own.
+    Cells are averages of `oversampling`^3 trilinear samples.
+
+    Args:
+        mu: attenuation per mm, on the grid of `affine` (voxel index -> RAS mm).
+        centre_mm: (3,) RAS mm of the isocentre.
     """
     fine = frustum.at(frustum.geometry.size * oversampling, frustum.depth * oversampling)
-    mu = hu_to_mu(volume.hu, body_mask(volume))
-    to_voxels = np.linalg.inv(volume.affine)
-    offset = to_voxels[:3, :3] @ isocentre_mm(volume) + to_voxels[:3, 3]
+    to_voxels = np.linalg.inv(affine)
+    offset = to_voxels[:3, :3] @ centre_mm + to_voxels[:3, 3]
     points = fine.points_mm().reshape(3, -1)
     indices = to_voxels[:3, :3].astype(np.float32) @ points + offset[:, None].astype(np.float32)
     found = map_coordinates(mu, indices, order=1, mode="constant").reshape(fine.shape)
@@ -121,3 +129,33 @@ def true_portions(volume: Volume, frustum: Frustum, oversampling: int = 2) -> np
     n = oversampling
     cells = found.reshape(depth, n, rows, n, columns, n).mean(axis=(1, 3, 5))
     return (cells * frustum.sample_mm).astype(np.float32)
+
+
+def true_portions(volume: Volume, frustum: Frustum, oversampling: int = 2) -> np.ndarray:
+    """`portions_of` a scan about its own isocentre."""
+    mu = hu_to_mu(volume.hu, body_mask(volume))
+    return portions_of(mu, volume.affine, isocentre_mm(volume), frustum, oversampling)
+
+
+def line_integrals(volume: Volume, frustum: Frustum) -> np.ndarray:
+    """(rows, columns) float32 of a scan in the frustum, beyond the detector too; NaN where the scan does not tell.
+
+    A scan that ends in the middle of a body says nothing of what lies beyond. Where it ends within the view, the view
+    shows it; a ray beyond the detector that passes such an end is not known.
+    """
+    _, rows, columns = frustum.shape
+    wide = replace(frustum.geometry, size=columns, detector_mm=frustum.geometry.pixel_mm * columns)
+    mu, centre = hu_to_mu(volume.hu, body_mask(volume)), isocentre_mm(volume)
+    (p,) = project(mu, volume.affine, wide, [frustum.pose], centre, threads=1)
+    p = p[(columns - rows) // 2 : (columns + rows) // 2]
+    x_mm, z_mm = frustum.at(frustum.geometry.size, 1).points_mm()[[0, 2], 0]
+    beyond = np.ones(p.shape, bool)
+    beyond[frustum.detector] = False
+    first = volume.affine[:3, 3] - centre  # canonical axes: the first voxel lies lowest
+    last = first + volume.affine[:3, :3].diagonal() * (np.array(volume.shape) - 1)
+    for axis, at_mm in ((0, x_mm), (2, z_mm)):
+        planes = np.moveaxis(mu, axis, 0)
+        for end, outside in ((planes[1], at_mm < first[axis]), (planes[-2], at_mm > last[axis])):
+            if (end > BODY_MU).mean() > 0.01:
+                p[beyond & outside] = np.nan
+    return p

@@ -58,7 +58,7 @@ class Preset:
             for key in ("tokens", "latent_dim", "codebook_size"):
                 wanted = getattr(self.vision, key)
                 require(given.get(key, wanted) == wanted, f"{name} must have V's {key}, {wanted}")
-            if "heads" in given:
+            if "dim" in given:
                 dim, heads = given["dim"], given["heads"]
                 require(dim % heads == 0, f"a width of {dim} does not divide into {heads} heads")
             if "hidden" in given:

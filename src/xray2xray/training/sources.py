@@ -11,6 +11,7 @@ from torch import Tensor
 from ..core.errors import InputError, UsageError
 from ..data.groups import check_patients, group_of
 from ..data.store import ViewStore
+from ..projection.geometry import Geometry
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,9 @@ class Studies:
         weight: (n - held_out,), how likely each of the others is drawn.
         key: a name for just these views.
         patients: (n,), whose each study is (see `group_of`).
+        virtual: (n,) bool, which studies are of virtual patients.
+        geometry: how the views were taken.
+        places: (n,), the store and the name of each study.
     """
 
     views: np.ndarray
@@ -28,6 +32,9 @@ class Studies:
     weight: Tensor
     key: str
     patients: tuple[str, ...]
+    virtual: np.ndarray
+    geometry: Geometry
+    places: tuple[tuple[ViewStore, str], ...]
 
 
 def read_studies(
@@ -49,7 +56,7 @@ def read_studies(
     if shares is not None and (len(shares) != len(stores) or min(shares) <= 0):
         raise UsageError(f"give a positive share for each of the {len(stores)} view stores, got {list(shares)}")
     read = [_read(store, size, limit) for store in stores]
-    groups = [patients for _, patients, _ in read]
+    groups = [one.patients for one in read]
     kept = _held_out(groups[0], held_out)
     # The first store comes last, so that what is held out are the last studies of all.
     order = [*range(1, len(read)), 0]
@@ -61,12 +68,26 @@ def read_studies(
     parts = ["train"] * len(weight) + ["the held-out studies"] * kept
     named = [f"study {row}" for row in range(len(everyone))]
     check_patients(dict(zip(named, parts, strict=True)), dict(zip(named, everyone, strict=True)))
-    views = np.concatenate([read[i][0] for i in order]) if len(read) > 1 else read[0][0]
-    return Studies(views, kept, weight, " ".join(read[i][2] for i in order), tuple(everyone))
+    views = np.concatenate([read[i].views for i in order]) if len(read) > 1 else read[0].views
+    virtual = np.concatenate([read[i].virtual for i in order])
+    places = tuple((read[i].store, study) for i in order for study in read[i].studies)
+    key = " ".join(read[i].key for i in order)
+    return Studies(views, kept, weight, key, tuple(everyone), virtual, read[0].store.geometry, places)
 
 
-def _read(folder: str | Path, size: int, limit: int | None) -> tuple[np.ndarray, list[str], str]:
-    """Stored views, whose studies they are, and a name for just these. The studies of one patient are neighbours."""
+@dataclass(frozen=True)
+class _Read:
+    """What one store holds. The studies of one patient are neighbours; `key` is a name for just these views."""
+
+    store: ViewStore
+    studies: list[str]
+    views: np.ndarray
+    patients: list[str]
+    virtual: np.ndarray
+    key: str
+
+
+def _read(folder: str | Path, size: int, limit: int | None) -> _Read:
     store = ViewStore.open(folder)
     studies = store.studies()[:limit]
     if not studies:
@@ -76,11 +97,19 @@ def _read(folder: str | Path, size: int, limit: int | None) -> tuple[np.ndarray,
             f"{folder} holds views of {store.geometry.size} px, the networks want {size};"
             " render the store at that size or choose another preset"
         )
-    patient_of = {study: group_of(store.read_labels(study), study) for study in studies}
+    labels = {study: store.read_labels(study) for study in studies}
+    patient_of = {study: group_of(labels[study], study) for study in studies}
     studies.sort(key=lambda study: (patient_of[study], study))
     stored = store.read_standard(studies)
     sample = int(stored[:, :, :: max(1, size // 8), size // 2].astype(np.int64).sum())
-    return stored, [patient_of[study] for study in studies], f"{len(studies)} {studies[0]} {studies[-1]} {sample}"
+    return _Read(
+        store,
+        studies,
+        stored,
+        [patient_of[study] for study in studies],
+        np.array(["seed" in labels[study] for study in studies]),
+        f"{len(studies)} {studies[0]} {studies[-1]} {sample}",
+    )
 
 
 def _held_out(patients: Sequence[str], most: int) -> int:

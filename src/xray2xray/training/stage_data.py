@@ -12,8 +12,10 @@ from ..core.errors import InputError
 from ..io.model_folder import read_part, sha256
 from ..models.transitions.registry import PARTS
 from ..models.vision.vqgan import VisionModel
+from ..projection.frustum import Frustum
 from ..projection.geometry import mirror_arc
 from .cache import cached_latents
+from .lifted_studies import LiftedStudies
 from .presets import Preset
 from .sources import Studies
 
@@ -58,6 +60,10 @@ class StageData:
         """As `latents`, of the patients with left and right exchanged."""
         folder = self.out / "latents" / "mirrored"
         return cached_latents(folder, f"{self._key} mirrored", self.vision, mirror_arc(self.views))[0]
+
+    def lifted(self, frustum: Frustum) -> LiftedStudies:
+        """The volumes of all studies on the grid of the volumetric form, whose cells `frustum` has."""
+        return LiftedStudies(self.studies, frustum, self.out / "lifted")
 
     def trained(self, part: str) -> Any:
         """A part as it will be used: read back from float16, so that what is built on it learns from what it will meet.

@@ -6,12 +6,19 @@ import numpy as np
 import pytest
 import torch
 
-from xray2xray.models.transitions.volumetric import LiftingConfig, LiftingNetwork
+from xray2xray.models.transitions.lifting_network import LiftingNetwork
+from xray2xray.models.transitions.volumetric import VolumetricConfig, VolumetricTransition
 from xray2xray.training.loop import fit
-from xray2xray.training.objectives.volumetric import Augmentation, LiftingObjective, Source, augmented, loss
+from xray2xray.training.objectives.volumetric import (
+    Augmentation,
+    VolumetricObjective,
+    VolumetricTraining,
+    augmented,
+    loss,
+)
 from xray2xray.training.steps import LoopConfig, Machine
 
-CONFIG = LiftingConfig(size=64, depth=8, widths=(8, 16, 16, 16), heads=2)
+CONFIG = VolumetricConfig(size=64, depth=8, widths=(8, 16, 16, 16), heads=2, donors=2)
 STILL = Augmentation((0.0, 0.0), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
@@ -101,16 +108,17 @@ def test_what_is_not_known_is_not_learned_from() -> None:
     torch.testing.assert_close(loss(network, spoiled, hidden)["loss"], loss(network, portions, hidden)["loss"])
 
 
-def objective() -> LiftingObjective:
+def objective() -> VolumetricObjective:
     torch.manual_seed(0)
-    sources = [Source(Boxes(5), 0.5, Augmentation()), Source(Boxes(3), 0.5, STILL)]
-    found = LiftingObjective(LiftingNetwork(CONFIG), sources, Boxes(9))
+    weight = torch.tensor([0.1] * 5 + [0.2] * 3)
+    virtual = np.array([True] * 5 + [False] * 4)
+    found = VolumetricObjective(VolumetricTransition(CONFIG), Boxes(9), weight, virtual, VolumetricTraining())
     found.prepare()
     return found
 
 
 def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(tmp_path: Path) -> None:
-    config = LoopConfig(steps=30, batch=4, rate=3e-3, warm_up=3, log_every=5, check_every=10)
+    config = LoopConfig(steps=30, batch=4, rate=3e-3, warm_up=3, log_every=5, check_every=10, optimizer="muon")
     machine = Machine(precision="32-true")
     whole = objective()
     before = whole.validate()
@@ -122,9 +130,20 @@ def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(tmp_path: Path)
     for name, value in whole.state_dict().items():
         torch.testing.assert_close(resumed.state_dict()[name], value, rtol=0, atol=0, msg=name)
     assert (tmp_path / "whole" / "metrics.jsonl").read_text().count("validation_loss") == 3
+    assert len(list((tmp_path / "whole" / "pictures").glob("*.png"))) == 3
 
 
-def test_a_batch_holds_every_source_by_its_share() -> None:
+def test_donors_are_real_patients_and_leave_residuals_that_the_mean_misses() -> None:
+    trained = objective()
+    trained.finish()
+    bank = trained.result.bank
+    assert bank.residuals.shape == (2, *CONFIG.frustum.shape)
+    assert np.abs(bank.residuals).max() > 0.01
+    for kept, number in zip(bank.p, (5, 7), strict=True):  # first and last of the real ones that are learned from
+        np.testing.assert_allclose(kept, Boxes(9)[number][0].astype(np.float32).sum(axis=0), atol=2e-3)
+
+
+def test_a_batch_holds_patients_as_often_as_their_weight_says() -> None:
     drawn = objective().draw(6, 0.0, torch.Generator().manual_seed(1))
     assert drawn["portions"].shape == (6, 8, *CONFIG.cells)
-    assert torch.isfinite(drawn["p"][3:]).all()  # the second source is not changed
+    assert drawn["p"].shape == (6, 2 * CONFIG.cells[0], 2 * CONFIG.cells[1])

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -69,6 +70,8 @@ class PixelViews(Views):
 
     def latents(self, vision: VisionModel) -> Tensor:
         x = to_network(self.values.flatten(0, -3))[:, None]
+        if x.shape[-1] > vision.config.size:
+            x = F.avg_pool2d(x, x.shape[-1] // vision.config.size)
         return torch.cat([vision.encode(part) for part in x.split(CHUNK)]).unflatten(0, self.values.shape[:-2])
 
     def pixels(self, vision: VisionModel) -> Tensor:
@@ -123,11 +126,14 @@ class Transition(nn.Module, ABC):
 
     Attributes:
         differentiable: whether `features` pass gradients on to V.
+        renders: whether views are rendered from a chest, of which `volume` tells; V is then not on their way, and they
+            may be of a multiple of its size.
         sampler: a trained part of its own (see `with_sampler`), of the forms that need one to be sampled from.
     """
 
     config: Any
     differentiable = True
+    renders = False
     sampler: Any = None
 
     @abstractmethod
@@ -168,6 +174,14 @@ class Transition(nn.Module, ABC):
     @abstractmethod
     def given(self, observation: Observation) -> Views:
         """A given view (b, ...) as this form keeps it: all that is lost before anything is predicted."""
+
+    def volume(self, state: Any, shape: tuple[int, int, int], affine: np.ndarray) -> np.ndarray:
+        """Attenuation per mm of the state, float32 (b, *shape), on a grid: voxel index -> RAS mm about the isocentre.
+
+        Raises:
+            UsageError: this form keeps no chest; reconstruct one from its views.
+        """
+        raise UsageError("this form keeps no chest to be cut into voxels; reconstruct one from its predicted views")
 
     @property
     @abstractmethod

@@ -10,6 +10,7 @@ from .autoregressive import AutoregressiveConfig, AutoregressiveTransition
 from .base import Transition
 from .direct import DirectConfig, DirectTransition
 from .sampler import DirectSampler, SamplerConfig
+from .volumetric import VolumetricConfig, VolumetricTransition
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Part:
 _OBJECTIVES = "xray2xray.training.objectives"
 PARTS = {
     "vision": Part(VisionConfig, VisionModel, f"{_OBJECTIVES}.vision.VisionObjective", None),
+    "volumetric": Part(VolumetricConfig, VolumetricTransition, f"{_OBJECTIVES}.volumetric.VolumetricObjective"),
     "direct": Part(DirectConfig, DirectTransition, f"{_OBJECTIVES}.direct.DirectObjective"),
     "sampler": Part(SamplerConfig, DirectSampler, f"{_OBJECTIVES}.sampler.SamplerObjective", "direct"),
     "autoregressive": Part(

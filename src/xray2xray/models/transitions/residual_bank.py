@@ -30,29 +30,25 @@ class ResidualBank:
     """Residual volumes of donors, and the frontals by which they are chosen.
 
     Attributes:
-        residuals: float16 (n, depth, rows, columns): portions of each ray's line integral, high-passed.
-        p: float16 (n, rows, columns): the donors' line integrals in the same cells.
-        sources: (n,) where each donor came from, for attribution.
+        residuals: (n, depth, rows, columns): portions of each ray's line integral, high-passed.
+        p: (n, rows, columns): the donors' line integrals in the same cells.
     """
 
     residuals: np.ndarray
     p: np.ndarray
-    sources: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        n = len(self.sources)
-        if not n or len(self.residuals) != n or self.p.shape != (n, *self.residuals.shape[2:]):
-            raise InputError(
-                f"a bank of {n} donors cannot have residuals {self.residuals.shape} and line integrals {self.p.shape}"
-            )
+        n = len(self.residuals)
+        if not n or self.p.shape != (n, *self.residuals.shape[2:]):
+            raise InputError(f"a bank cannot have residuals {self.residuals.shape} and line integrals {self.p.shape}")
 
-    def sample(self, state: Lifted, generator: torch.Generator, strength: float = 1.0, spread: float = 0.05) -> Lifted:
+    def sample(self, state: Lifted, generator: torch.Generator, strength: float = 1.0, spread: float = 2.0) -> Lifted:
         """One possible chest of the mean `state`.
 
         Args:
             generator: draws the donor, likelier the more its frontal is like the view (after alignment).
             strength: of the residual, 0 (the mean) to 1: a perception-distortion curve.
-            spread: relative error of the likeness at which a donor's chance falls by e; 0 takes the likest.
+            spread: ranks of likeness over which a donor's chance falls by e; 0 takes the likest.
 
         Raises:
             InputError: the state has other planes or cells than the bank.
@@ -60,7 +56,8 @@ class ResidualBank:
         if state.w.shape != self.residuals.shape[1:]:
             raise InputError(f"the state has {state.w.shape} cells, the bank of residuals {self.residuals.shape[1:]}")
         affine, error = self.aligned(state)
-        odds = torch.softmax(-(error / error.min() - 1) / max(spread, 1e-6), dim=0)
+        rank = error.argsort().argsort()
+        odds = torch.softmax(-rank / max(spread, 1e-6), dim=0)
         chosen = int(torch.multinomial(odds, 1, generator=generator))
         donor, mirrored = divmod(chosen, 2)
         return self.lent(state, donor, bool(mirrored), affine[chosen], strength)
@@ -117,12 +114,11 @@ def residual_of(
     return missed - gaussian_filter(missed, sigma)
 
 
-def bank_of(donors: Sequence[tuple[np.ndarray, np.ndarray]], frustum: Frustum, sources: Sequence[str]) -> ResidualBank:
+def bank_of(donors: Sequence[tuple[np.ndarray, np.ndarray]], frustum: Frustum) -> ResidualBank:
     """The bank of donors given as true and mean portions (depth, rows, columns), in the cells of `frustum`."""
     return ResidualBank(
         np.stack([residual_of(true, mean, frustum) for true, mean in donors]).astype(np.float16),
         np.stack([np.asarray(true, np.float32).sum(axis=0) for true, _ in donors]).astype(np.float16),
-        tuple(sources),
     )
 
 

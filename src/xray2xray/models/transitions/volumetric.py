@@ -1,178 +1,205 @@
-"""The lifting network: from one frontal to how each ray's attenuation is distributed along it.
+"""M, the volumetric form: how the attenuation that each ray of a view has measured is distributed along that ray.
 
-A residual on the cohort's mean: its output is added to the logarithm of the mean depth distribution, and of the mean
-line integrals where the detector ends. Trained by `objective.py`, its answer is the conditional mean of
-the volume given the view. Convolutions are of two dimensions, planes are channels, with attention at the coarsest grid.
+The state is a chest on a grid that follows the rays of the given view (`projection.lifted`). The given view is
+reproduced by construction, all views are of one chest by construction, and turning it is the projector's work.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from ...core.errors import InputError
-from ...projection.frustum import Frustum
+from ...core.errors import InputError, UsageError
+from ...projection.frustum import Frustum, march
+from ...projection.geometry import Pose, preset
 from ...projection.lifted import Lifted, extended
+from ...reconstruction.lifted import agreed
+from .base import Noise, Observation, PixelViews, State, Transition, Views, checked_depth
+from .lifting_network import FLOOR, LiftingConfig, LiftingNetwork, lifted
+from .residual_bank import ResidualBank
 
-PATCH = 2  # pixels along the side of a cell of the lifted state
-P_SCALE = 3.0  # a middle line integral; network values are p / 3 - 1
-FLOOR = 1e-6  # of a mean: what no patient of the cohort has in a cell stays unlikely, not impossible
+FRONTAL_DEG = 15.0  # a view turned by no more than this from PA or AP is lifted as a frontal
+GRID = 8  # cells along the detector's side of the features
+SLABS = 8  # of depth, in the features
 
 
 @dataclass(frozen=True)
-class LiftingConfig:
-    """Sizes of the network.
+class VolumetricConfig(LiftingConfig):
+    """Beside the network's sizes:
 
     Attributes:
-        size: pixels along the side of the view, a multiple of 64.
-        depth: planes of the lifted state.
-        half_depth_mm: see `frustum.Frustum`.
-        widths: channels on the grid of cells and on three coarser ones.
-        heads: of the attention.
+        geometry: preset of the views it is trained on.
+        donors: residual volumes to sample with.
     """
 
-    size: int = 128
-    depth: int = 64
-    half_depth_mm: float = 190.0
-    widths: tuple[int, int, int, int] = (48, 96, 160, 256)
-    heads: int = 4
+    geometry: str = "chest"
+    donors: int = 0
 
     @property
-    def cells(self) -> tuple[int, int]:
-        """Rows and columns of the lifted state, with what lies beyond the detector; see `frustum.Frustum`."""
-        side = self.size // PATCH
-        return side + 2 * (side // 8), side + 2 * (side // 4)
+    def frustum(self) -> Frustum:
+        """Of the network's own cells."""
+        return self.frustum_of(self.size // 2, Pose(0.0))
+
+    def frustum_of(self, size: int, pose: Pose) -> Frustum:
+        """Of a view of `size` pixels a side."""
+        return Frustum(preset(self.geometry, size), pose, self.depth, self.half_depth_mm)
 
 
-class LiftingNetwork(nn.Module):
-    """Views (b, 1, h, w) of line integrals to the logarithm of a state (b, depth, rows, columns); see `portions`.
+@dataclass(frozen=True, eq=False)
+class VolumetricState(State):
+    """`chests`: one for each patient. `tokens`: features (b, n, width)."""
 
-    Attributes:
-        mean: (depth, rows, columns), the cohort's mean line integral in each cell; see `set_mean`.
+    chests: tuple[Lifted, ...]
+    tokens: tuple[Tensor, Tensor]
+
+
+class VolumetricTransition(Transition):
+    """One posed view or several -> a chest -> views from any pose, pitch and roll included.
+
+    Views may have the network's size or a multiple of it; detail that is finer than the network is carried along the
+    rays of the view that shows it.
     """
 
-    mean: Tensor
+    differentiable = False
+    renders = True
+    donor_residuals: Tensor
+    donor_steps: Tensor
+    donor_p: Tensor
 
-    def __init__(self, config: LiftingConfig) -> None:
+    def __init__(self, config: VolumetricConfig) -> None:
         super().__init__()
         self.config = config
+        self.network = LiftingNetwork(config)
         rows, columns = config.cells
-        fine, middle, coarse, last = config.widths
-        self.register_buffer("mean", torch.full((config.depth, rows, columns), 1 / config.depth))
-        self.stem = nn.Conv2d(PATCH**2 + 3, fine, 3, padding=1)
-        self.down = nn.ModuleList([Residual(fine, fine), Down(fine, middle), Down(middle, coarse), Down(coarse, last)])
-        self.bottom = nn.Sequential(Attention(last, config.heads), Residual(last, last), Attention(last, config.heads))
-        self.up = nn.ModuleList(
-            [Residual(last + coarse, coarse), Residual(coarse + middle, middle), Residual(middle + fine, fine)]
+        # float16 would be twice as large, and the files of a model are float16 throughout
+        self.register_buffer(
+            "donor_residuals", torch.zeros(config.donors, config.depth, rows, columns, dtype=torch.int8)
         )
-        self.out = nn.Conv2d(fine, config.depth + 1, 1)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
+        self.register_buffer("donor_steps", torch.ones(config.donors))
+        self.register_buffer("donor_p", torch.zeros(config.donors, rows, columns))
 
-    def set_mean(self, portions: Tensor) -> None:
-        """The cohort's mean of `true_portions`, (depth, rows, columns), which an untrained network answers with."""
-        self.mean.copy_(portions)
+    # ------------------------------------------------ the contract
 
-    def forward(self, view_p: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits of the depth distribution (b, depth, rows, columns), and the logarithm of p (b, rows, columns)."""
-        *skips, x = self.encode(view_p)
-        for stage in self.up:
-            skip = skips.pop()
-            x = stage(torch.cat([F.interpolate(x, size=skip.shape[2:], mode="nearest"), skip], dim=1))
-        x = self.out(x).float()
-        mean = self.mean + FLOOR
-        total = mean.sum(dim=0)
-        return x[:, :-1] + (mean / total).log(), x[:, -1] + total.log()
+    def observe(self, observations: Sequence[Observation]) -> VolumetricState:
+        """The first frontal is lifted; further views correct the chest. Without a frontal the mean chest is corrected.
 
-    def encode(self, view_p: Tensor) -> list[Tensor]:
-        """Hidden states (b, c, rows, columns) on grids of 1, 2, 4 and 8 cells, the last after attention."""
-        found = [self.stem(self.canvas(view_p))]
-        for stage in self.down:
-            found.append(stage(found[-1]))
-        return [*found[1:-1], self.bottom(found[-1])]
+        Raises:
+            InputError: views that are not a multiple of the network's size.
+        """
+        views = [observation.pixels.detach().float().cpu().numpy() for observation in observations]
+        size = views[0].shape[-1]
+        if size % self.config.size:
+            raise InputError(f"the volumetric form takes views of {self.config.size} pixels or a multiple, got {size}")
+        frontals = [i for i, observation in enumerate(observations) if _is_frontal(observation.pose)]
+        chests = []
+        for patient in range(len(views[0])):
+            others = list(range(len(views)))
+            if frontals:
+                others.remove(frontals[0])
+                frustum = self.config.frustum_of(size, observations[frontals[0]].pose)
+                chest = lifted(self.network, views[frontals[0]][patient], frustum)
+            else:
+                chest = self.mean_chest(size)
+            if others:
+                given_p = np.stack([views[i][patient] for i in others])
+                chest = agreed(chest, given_p, [observations[i].pose for i in others])
+            chests.append(chest)
+        first = observations[frontals[0] if frontals else 0]
+        return VolumetricState(tuple(observations), tuple(chests), self._tokens(first.pixels, chests))
 
-    def canvas(self, view_p: Tensor) -> Tensor:
-        """(b, 7, rows, columns): the pixels of each cell, whether the detector measured it, and where it lies."""
-        rows, columns = self.config.cells
-        side = self.config.size // PATCH
-        top, left = (rows - side) // 2, (columns - side) // 2
-        cells = F.pixel_unshuffle(view_p / P_SCALE - 1, PATCH)
-        measured = torch.ones_like(cells[:, :1])
-        given = F.pad(torch.cat([cells, measured], dim=1), (left, left, top, top))
-        down = torch.linspace(-1, 1, rows, device=view_p.device)[:, None].expand(rows, columns)
-        across = torch.linspace(-1, 1, columns, device=view_p.device).expand(rows, columns)
-        place = torch.stack([down, across]).to(given.dtype).expand(len(given), -1, -1, -1)
-        return torch.cat([given, place], dim=1)
+    def predict(self, state: VolumetricState, poses: Sequence[Pose]) -> Views:
+        return self._rendered(state, [chest.views(poses) for chest in state.chests], poses)
+
+    def sample(self, state: VolumetricState, poses: Sequence[Pose], noise: Noise) -> Views:
+        """Each sample is the mean chest with the detail of a real one (`residual_bank`)."""
+        if not self.config.donors:
+            raise UsageError("this volumetric form has no donors of detail, which its sampler draws from")
+        if len(state.observations) > 1 or not _is_frontal(state.observations[0].pose):
+            raise UsageError("the sampler has learned what one frontal leaves open; give one frontal and nothing else")
+        drawn = [
+            self._rendered(state, [self.bank.sample(c, noise.generator).views(poses) for c in state.chests], poses)
+            for _ in range(noise.samples)
+        ]
+        return PixelViews(torch.stack([views.values for views in drawn]))
+
+    def features(self, state: VolumetricState, poses: Sequence[Pose], depth: int | None = None) -> Tensor:
+        """The state in coarse cells (b, 1, 64, width): hidden states of the network, and the chest in eight slabs.
+
+        They are of no pose. Depth 0 is before the network's attention, 1 (by default) after.
+        """
+        return state.tokens[checked_depth(depth, 1)][:, None]
+
+    def given(self, observation: Observation) -> Views:
+        return PixelViews(observation.pixels)
+
+    def volume(self, state: VolumetricState, shape: tuple[int, int, int], affine: np.ndarray) -> np.ndarray:
+        return np.stack([chest.sampled_mu(shape, affine) for chest in state.chests])
+
+    @property
+    def width(self) -> int:
+        return self.config.widths[-1] + SLABS
+
+    # ------------------------------------------------ chests
+
+    def mean_chest(self, size: int) -> Lifted:
+        """The cohort's mean chest, lifted from its own frontal of `size` pixels a side."""
+        mean = self.network.mean.cpu().numpy() + FLOOR
+        total = mean.sum(axis=0)
+        frustum = self.config.frustum_of(size, Pose(0.0))
+        view_p = march(mean / self.config.frustum.sample_mm, self.config.frustum, frustum.geometry, [Pose(0.0)])[0]
+        return Lifted(frustum, extended(view_p, frustum, total), (mean / total).astype(np.float32))
+
+    @cached_property
+    def bank(self) -> ResidualBank:
+        """The donors of detail."""
+        steps = self.donor_steps[:, None, None, None]
+        return ResidualBank((self.donor_residuals * steps).cpu().numpy(), self.donor_p.cpu().numpy())
 
     @torch.no_grad()
-    def lift(self, view_p: Tensor, mirrored: bool = False) -> tuple[Tensor, Tensor]:
-        """Depth distribution (b, depth, rows, columns), sum one, and p (b, rows, columns) of views (b, 1, h, w).
+    def set_bank(self, bank: ResidualBank) -> None:
+        """Keep the donors, rounded to 255 steps each; `config.donors` of them."""
+        residuals = torch.from_numpy(bank.residuals).float()
+        steps = residuals.abs().amax(dim=(1, 2, 3)).clamp(min=1e-6) / 127
+        self.donor_steps.copy_(steps)
+        self.donor_residuals.copy_((residuals / steps[:, None, None, None]).round())
+        self.donor_p.copy_(torch.from_numpy(bank.p))
+        self.__dict__.pop("bank", None)
 
-        `mirrored`: the mean with the answer to the mirror image, mirrored back; twice the time.
-        """
-        logits, log_p = self(view_p)
-        w, p = logits.softmax(dim=1), log_p.exp()
-        if mirrored:
-            w_turned, p_turned = (x.flip(-1) for x in self.lift(view_p.flip(-1)))
-            w, p = (w + w_turned) / 2, (p + p_turned) / 2
-        return w, p
+    def _rendered(self, state: VolumetricState, views: Sequence[np.ndarray], poses: Sequence[Pose]) -> PixelViews:
+        """Rendered views (t, h, w) of each patient as one tensor; those given stand at their own poses."""
+        found = torch.from_numpy(np.stack(views)).to(self.network.mean.device)
+        for observation in state.observations:
+            for number, pose in enumerate(poses):
+                if pose == observation.pose:
+                    found[:, number] = observation.pixels
+        return PixelViews(found)
 
-
-def lifted(network: LiftingNetwork, view_p: np.ndarray, frustum: Frustum, mirrored: bool = True) -> Lifted:
-    """The mean state of one view (size, size), of the network's size or a multiple of it.
-
-    Raises:
-        InputError: a view of another size, or values that are not finite.
-    """
-    size, config = frustum.geometry.size, network.config
-    if view_p.shape != (size, size) or size % config.size or not np.isfinite(view_p).all():
-        raise InputError(
-            f"a view to be lifted is finite and {size} x {size} pixels, a multiple of {config.size}; got {view_p.shape}"
+    @torch.no_grad()
+    def _tokens(self, view_p: Tensor, chests: Sequence[Lifted]) -> tuple[Tensor, Tensor]:
+        """(b, n, width) before and after attention, on the detector's part of the grid."""
+        small = F.avg_pool2d(view_p[:, None].float(), view_p.shape[-1] // self.config.size)
+        before, after = self.network.coarsest(small)
+        slabs = F.adaptive_avg_pool3d(
+            torch.from_numpy(np.stack([chest.portions()[:, *chest.frustum.detector] for chest in chests])),
+            (SLABS, GRID, GRID),
+        ).to(before.device)
+        scale = self.config.depth / SLABS
+        return tuple(  # type: ignore[return-value]
+            torch.cat([self._on_detector(hidden), slabs * scale], dim=1).flatten(2).mT for hidden in (before, after)
         )
-    device = next(network.parameters()).device
-    view = F.avg_pool2d(torch.from_numpy(np.array(view_p, np.float32))[None, None].to(device), size // config.size)
-    w, p = (x[0].cpu().numpy() for x in network.lift(view, mirrored))
-    return Lifted(frustum, extended(view_p, frustum, p), w)
+
+    def _on_detector(self, hidden: Tensor) -> Tensor:
+        """(b, c, GRID, GRID): what lies on the detector, in coarse cells."""
+        rows, columns = hidden.shape[2:]
+        side = round(rows / 1.25)
+        top, left = (rows - side) // 2, (columns - side) // 2
+        return F.adaptive_avg_pool2d(hidden[:, :, top : top + side, left : left + side], GRID)
 
 
-class Residual(nn.Module):
-    """Two convolutions beside a shortcut, each after group norm and SiLU."""
-
-    def __init__(self, inner: int, outer: int) -> None:
-        super().__init__()
-        self.norm1, self.conv1 = nn.GroupNorm(8, inner), nn.Conv2d(inner, outer, 3, padding=1)
-        self.norm2, self.conv2 = nn.GroupNorm(8, outer), nn.Conv2d(outer, outer, 3, padding=1)
-        self.shortcut = nn.Identity() if inner == outer else nn.Conv2d(inner, outer, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        hidden = self.conv1(F.silu(self.norm1(x)))
-        return self.shortcut(x) + self.conv2(F.silu(self.norm2(hidden)))
-
-
-class Down(nn.Sequential):
-    """To a grid of half as many rows and columns."""
-
-    def __init__(self, inner: int, outer: int) -> None:
-        super().__init__(nn.Conv2d(inner, outer, 3, stride=2, padding=1), Residual(outer, outer))
-
-
-class Attention(nn.Module):
-    """Self-attention between the cells of a grid, beside a shortcut."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.norm = nn.GroupNorm(8, width)
-        self.qkv, self.out = nn.Conv2d(width, 3 * width, 1), nn.Conv2d(width, width, 1)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
-
-    def forward(self, x: Tensor) -> Tensor:
-        b, c, h, w = x.shape
-        query, key, value = (
-            self.qkv(self.norm(x)).reshape(b, 3, self.heads, c // self.heads, h * w).transpose(-1, -2).unbind(1)
-        )
-        found = F.scaled_dot_product_attention(query, key, value)
-        return x + self.out(found.transpose(-1, -2).reshape(b, c, h, w))
+def _is_frontal(pose: Pose) -> bool:
+    turned = abs((pose.yaw_deg + 90) % 180 - 90)  # from PA or AP, whichever is nearer
+    return turned <= FRONTAL_DEG and max(abs(pose.pitch_deg), abs(pose.roll_deg)) <= FRONTAL_DEG

@@ -11,19 +11,31 @@ and bend along depth, intensity, and the ends of the scan. Sums along rays stay 
 
 import copy
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...models.transitions.volumetric import PATCH, LiftingNetwork
-from ..objective import Batch, Objective, follow
+from ...models.transitions.lifting_network import PATCH, LiftingNetwork
+from ...models.transitions.residual_bank import bank_of
+from ...models.transitions.volumetric import VolumetricConfig, VolumetricTransition
+from ...models.vision.normalise import to_network
+from ...projection.frustum import march
+from ...projection.geometry import as_poses
+from ...projection.lifted import extended
+from ..objective import Batch, Objective, draw_rows, follow, require, require_shares
+from ..pictures import contact_sheet
+from ..settings import Settings, Size
+from ..steps import LoopConfig
+
+if TYPE_CHECKING:
+    from ..stage_data import StageData
 
 BATCH = 8  # held-out patients at once
-MEAN_OF = 200  # patients of each source that make the mean
+PICTURED_DEG = (-90.0, -45.0, 0.0, 45.0, 90.0)
 
 
 @dataclass(frozen=True)
@@ -120,76 +132,157 @@ class Patients(Protocol):
 
 
 @dataclass(frozen=True)
-class Source:
-    """Patients of one kind, the share of a batch they make, and how they are changed."""
+class VolumetricTraining:
+    """`average_decay`: of the weights' moving average, which is kept. `mean_of`: patients that make the mean chest.
+    `validated`: held-out patients that are looked at while training."""
 
-    patients: Patients
-    share: float
-    change: Augmentation
+    average_decay: float = 0.998
+    mean_of: int = 400
+    validated: int = 24
+
+    def __post_init__(self) -> None:
+        require(self.mean_of >= 1 and self.validated >= 1, "mean_of and validated must be at least 1")
+        require_shares(self, "average_decay")
 
 
-class LiftingObjective(Objective):
-    """Trains a lifting network on sources of patients; a batch counts patients."""
+class VolumetricObjective(Objective):
+    """A batch counts patients, drawn as `weight` says; those beyond its length are held out.
 
-    stage = "lifting"
+    Args:
+        virtual: (n,) bool, which patients are virtual: these are changed gently.
+    """
+
+    stage = "volumetric"
 
     def __init__(
-        self, model: LiftingNetwork, sources: Sequence[Source], held_out: Patients | None, average_decay: float = 0.998
+        self,
+        model: VolumetricTransition,
+        patients: Patients,
+        weight: Tensor,
+        virtual: np.ndarray,
+        training: VolumetricTraining,
     ) -> None:
         super().__init__()
         self.model = model
         self.average = copy.deepcopy(model).requires_grad_(False)
-        self.average_decay = average_decay
-        self._sources, self._held_out = tuple(sources), held_out
+        self.training_config = training
+        self._patients, self._weight, self._virtual = patients, weight, virtual
+
+    @classmethod
+    def settings(cls, size: Size) -> Settings:
+        network = VolumetricConfig(size=size.vision.size)
+        if size.steps is None:
+            loop = LoopConfig(steps=2600, batch=8, rate=1e-3, warm_up=100, check_every=200, optimizer="muon")
+        else:
+            network = replace(network, widths=(96, 192, 320, 512), heads=8)
+            loop = LoopConfig(steps=size.steps // 4, batch=32, rate=1e-3, warm_up=500, optimizer="muon")
+        return Settings(network, loop, VolumetricTraining())
+
+    @classmethod
+    def build(cls, model: VolumetricTransition, data: "StageData", training: VolumetricTraining) -> Self:
+        return cls(model, data.lifted(model.config.frustum), data.weight, data.studies.virtual, training)
+
+    @property
+    def result(self) -> VolumetricTransition:
+        return self.average
 
     def prepare(self, started: bool = False) -> None:
-        """The mean of the sources, by their shares (before training; a resumed run restores it)."""
-        total = torch.zeros_like(self.model.mean)
-        for source in self._sources:
-            chosen = np.linspace(0, len(source.patients) - 1, min(MEAN_OF, len(source.patients))).astype(int)
-            for number in chosen:
-                portions, _ = source.patients[int(number)]
-                total += torch.from_numpy(np.array(portions, np.float32)) * (source.share / len(chosen))
-        self.model.set_mean(total)
-        self.average.set_mean(total)
+        """The mean chest, unless the weights come with one."""
+        if started:
+            return
+        count = min(self.training_config.mean_of, len(self._weight))
+        chosen = torch.multinomial(self._weight, count, replacement=True, generator=torch.Generator().manual_seed(0))
+        total = torch.zeros_like(self.model.network.mean)
+        for number in chosen.tolist():
+            total += torch.from_numpy(np.asarray(self._patients[number][0], np.float32)) / count
+        self.model.network.set_mean(total)
+        self.average.network.set_mean(total)
 
     def learned(self, part: str) -> nn.Module:
-        return self.model
+        return self.model.network
 
     def draw(self, size: int, progress: float, generator: torch.Generator) -> Batch:
-        found = []
-        begin = 0
-        for source, end in zip(self._sources, np.cumsum([source.share for source in self._sources]), strict=True):
-            count, begin = round(end * size) - begin, round(end * size)
-            if not count:
-                continue
-            numbers = torch.randint(len(source.patients), (count,), generator=generator)
-            found.append(augmented(*_stacked(source.patients, numbers.tolist()), source.change, generator))
+        rows = draw_rows(self._weight, size, generator)
+        virtual = torch.from_numpy(self._virtual[rows.numpy()])
+        found = [
+            augmented(*_stacked(self._patients, rows[of_kind].tolist()), change, generator)
+            for of_kind, change in ((virtual, GENTLE), (~virtual, Augmentation()))
+            if of_kind.any()
+        ]
         portions, p = (torch.cat(part) for part in zip(*found, strict=True))
         return {"portions": portions, "p": p}
 
     def forward(self, batch: Batch, part: str, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
-        figures = loss(self.model, batch["portions"], batch["p"])
+        figures = loss(self.model.network, batch["portions"], batch["p"])
         return figures.pop("loss"), figures
 
     def after_step(self, step: int, progress: float, generator: torch.Generator) -> dict[str, float]:
-        follow(self.average, self.model, step, self.average_decay)
+        follow(self.average.network, self.model.network, step, self.training_config.average_decay)
         return {}
 
+    @torch.no_grad()
+    def finish(self) -> None:
+        """The donors of detail: patients who were learned from, real ones where there are any."""
+        count = self.model.config.donors
+        if not count:
+            return
+        known = np.arange(len(self._weight))
+        real = known[~self._virtual[known]]
+        chosen = _spread(real if len(real) >= count else known, count)
+        frustum = self.average.config.frustum
+        pairs = []
+        for number in chosen.tolist():
+            portions, p = _stacked(self._patients, [number])
+            w, _ = self.average.network.lift(self._view(p).to(self.average.network.mean.device), mirrored=True)
+            pairs.append((portions[0].numpy(), (w[0].cpu() * portions[0].sum(dim=0)).numpy()))
+        self.average.set_bank(bank_of(pairs, frustum))
+
     def validate(self) -> dict[str, float]:
-        """The two parts of the loss on the held-out patients, as they are, by the averaged weights."""
-        if self._held_out is None:
-            return {}
+        """The two parts of the loss on held-out patients, as they are, by the averaged weights."""
+        held_out = self._held_out()
         sums: dict[str, float] = {}
-        for first in range(0, len(self._held_out), BATCH):
-            numbers = range(first, min(first + BATCH, len(self._held_out)))
-            for name, value in loss(self.average, *_stacked(self._held_out, numbers)).items():
-                sums[name] = sums.get(name, 0.0) + float(value) * len(numbers) / len(self._held_out)
+        for numbers in torch.tensor(held_out).split(BATCH) if held_out else ():
+            some = _stacked(self._patients, numbers.tolist())
+            device = self.average.network.mean.device
+            for name, value in loss(self.average.network, *(x.to(device) for x in some)).items():
+                sums[name] = sums.get(name, 0.0) + float(value) * len(numbers) / len(held_out)
         return sums
 
+    def picture(self) -> np.ndarray | None:
+        """A held-out patient from five angles: the true volume, and the predicted one."""
+        if not (held_out := self._held_out()):
+            return None
+        portions, p = _stacked(self._patients, held_out[:1])
+        view = self._view(p)
+        w, beyond = (x[0].cpu().numpy() for x in self.average.network.lift(view.to(self.average.network.mean.device)))
+        frustum = self.average.config.frustum
+        predicted = w * extended(F.avg_pool2d(view, PATCH)[0, 0].numpy(), frustum, beyond)
+        rows = [
+            march(volume / frustum.sample_mm, frustum, frustum.geometry, as_poses(PICTURED_DEG))
+            for volume in (portions[0].numpy(), predicted)
+        ]
+        return contact_sheet([to_network(torch.from_numpy(row)[:, None]) for row in rows])
+
     def configuration(self) -> dict[str, Any]:
-        sources = [[len(source.patients), source.share, asdict(source.change)] for source in self._sources]
-        return {"model": asdict(self.model.config), "sources": sources, "average_decay": self.average_decay}
+        return {
+            "model": asdict(self.model.config),
+            "training": asdict(self.training_config),
+            "patients": len(self._weight),
+            "virtual": int(self._virtual.sum()),
+        }
+
+    def _held_out(self) -> list[int]:
+        return list(range(len(self._weight), len(self._patients)))[: self.training_config.validated]
+
+    def _view(self, p: Tensor) -> Tensor:
+        """(b, 1, size, size): the part of p (b, 2 rows, 2 columns) that the detector measures."""
+        side, (rows, columns) = self.model.config.size, p.shape[1:]
+        top, left = (rows - side) // 2, (columns - side) // 2
+        return torch.nan_to_num(p[:, None, top : top + side, left : left + side])
+
+
+def _spread(numbers: np.ndarray, count: int) -> np.ndarray:
+    return numbers[np.linspace(0, len(numbers) - 1, count).astype(int)]
 
 
 def _stacked(patients: Patients, numbers: Sequence[int]) -> tuple[Tensor, Tensor]:

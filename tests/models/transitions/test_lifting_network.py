@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from xray2xray.core.errors import InputError
-from xray2xray.models.transitions.volumetric import LiftingConfig, LiftingNetwork, lifted
+from xray2xray.models.transitions.lifting_network import LiftingConfig, LiftingNetwork, lifted
 from xray2xray.projection.frustum import Frustum
 from xray2xray.projection.geometry import preset
 

@@ -1,1 +1,0 @@
-"""Training and judging the lifting network of the volumetric form."""
