@@ -26,7 +26,8 @@ class Options:
     Attributes:
         out: the output folder.
         seed: which patient; seeds below 1,000,000 may have been used for training.
-        form: the form of M that predicts: direct or autoregressive.
+        form: the form of M that predicts: volumetric, direct, autoregressive, or auto, the first that
+            the model has.
         source: the model: tiny, or a folder that `train` made.
         device: auto, cpu or cuda.
         overwrite: empty the output folder of an earlier run first.
@@ -34,7 +35,7 @@ class Options:
 
     out: str | Path = "xray2xray-demo"
     seed: int = FIRST_TEST_SEED
-    form: Form = "direct"
+    form: Form = "auto"
     source: str | Path = "tiny"
     device: str = "auto"
     overwrite: bool = False

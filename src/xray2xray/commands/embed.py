@@ -26,7 +26,8 @@ class Options:
             `python -m xray2xray.experiments.adaptation.train` made.
         series: SeriesInstanceUID, where a DICOM folder holds several.
         device: auto, cpu or cuda.
-        form: the form of M whose hidden states are read: direct or autoregressive (both directions, slower).
+        form: the form of M whose hidden states are read: volumetric, direct, autoregressive (both directions,
+            slower), or auto, the first that the model has.
         depth: after how many blocks of M they are read (default: all).
         overwrite: replace the file.
     """
@@ -39,7 +40,7 @@ class Options:
     adapter: str | Path | None = None
     series: str | None = None
     device: str = "auto"
-    form: Form = "direct"
+    form: Form = "auto"
     depth: int | None = None
     overwrite: bool = False
 
@@ -72,7 +73,7 @@ def run(options: Options) -> EmbedResult:
     model, depth = session.model, options.depth
     features = [model.features(view_p[None], kind, depth=depth)[0] for _, view_p in progress(views, "embedding")]
     names = [name for name, _ in views]
-    settings = {"kind": kind, "source": str(options.source), "form": options.form, "depth": depth}
+    settings = {"kind": kind, "source": str(options.source), "form": model.config.form, "depth": depth}
     write_features(out, names, features, settings)
     keep_config(out, options)
     print(f"{len(names)} studies, {len(features[0])} {kind} features each, in {out}")

@@ -20,13 +20,15 @@ class Options:
             means each of them), or CSV tables with a column image, path or volume.
         out: the output folder.
         yaw_deg: angles for views.npz and, if given, for a picture each; 0 is PA, 90 left lateral, -90 right lateral.
-        form: the form of M that predicts: direct or autoregressive (multiples of 5 degrees only).
+        form: the form of M that predicts: volumetric, direct, autoregressive (multiples of 5 degrees only), or auto,
+            the first that the model has.
         source: the model: tiny, or a folder that `train` made.
         view: how radiographs were taken: pa, ap, or auto (a DICOM header says, a picture is assumed to be PA).
         adapter: bring radiographs into the simulated domain with it: cyclegan, or a folder that
             `python -m xray2xray.experiments.adaptation.train` made.
         series: SeriesInstanceUID, where a DICOM folder holds several.
         remove_couch: replace a CT's couch, cushions and sheets by air first: no frontal shows where they are.
+        pixels: along each side of a view: the model's, or a multiple (of the volumetric form).
         device: auto, cpu or cuda.
         overwrite: empty the output folder of an earlier run first.
     """
@@ -34,12 +36,13 @@ class Options:
     inputs: Inputs
     out: str | Path
     yaw_deg: Angles = ("all",)
-    form: Form = "direct"
+    form: Form = "auto"
     source: str | Path = "tiny"
     view: View = "auto"
     adapter: str | Path | None = None
     series: str | None = None
     remove_couch: bool = False
+    pixels: int | None = None
     device: str = "auto"
     overwrite: bool = False
 

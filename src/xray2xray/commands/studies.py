@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.errors import UsageError
-from .options import as_paths, one_of
+from .options import as_paths, at_least, one_of
 from .run_folder import run_folder
 
 if TYPE_CHECKING:
@@ -33,13 +33,14 @@ def analyse_each(
     from ..reporting.report import summary, write_result
     from ..session.session import Session
 
-    one_of(forms(), form=options.form)
+    one_of(("auto", *forms()), form=options.form)
+    at_least(1, pixels=options.pixels)
     with run_folder(options) as folder:
         inputs = list_inputs(as_paths(options.inputs))
         if not inputs:
             raise UsageError("no input file given")
         check_file_names(inputs)
-        session = Session.open(options.source, options.form, options.device, options.adapter)
+        session = Session.open(options.source, options.form, options.device, options.adapter, options.pixels)
 
         def one(item: "Input") -> tuple[str, Path]:
             result = session.analyse(

@@ -11,7 +11,7 @@ from .run_folder import CONFIG, check_inputs, removed_if_empty, write_config
 
 @dataclass(frozen=True)
 class Options:
-    """Train a world model from a view store: V, both forms of M, a sampler.
+    """Train a world model from a view store: V, the forms of M, a sampler.
 
     The result is the folder model/ in the output folder, which `--source` of the other verbs takes; beside it every
     stage keeps metrics.jsonl, pictures and a checkpoint. Stages may be trained one by one into the same folder.
@@ -20,7 +20,8 @@ class Options:
         views: view stores made by `render`, with the standard arc of every study; some patients of the first are held
             out and their predictions drawn.
         out: the output folder.
-        stage: all, vision (V), direct or autoregressive (M), or sampler (of what the direct form leaves open).
+        stage: all, vision (V), volumetric, direct or autoregressive (M), or sampler (of what the
+            direct form leaves open).
         preset: the size of the networks and how long they are trained.
         recipe: a YAML file of settings instead, such as configs/tiny-gpu.yaml or an earlier run's recipe.yaml, whose
             seed is not taken (--seed).
@@ -38,7 +39,7 @@ class Options:
 
     views: Inputs
     out: str | Path
-    stage: Literal["all", "vision", "direct", "sampler", "autoregressive"] = "all"
+    stage: Literal["all", "vision", "volumetric", "direct", "sampler", "autoregressive"] = "all"
     preset: Literal["tiny", "small", "base", "large"] = "tiny"
     recipe: str | Path | None = None
     steps: int | None = None

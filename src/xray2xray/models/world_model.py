@@ -63,18 +63,23 @@ class WorldModel:
 
     @classmethod
     def from_pretrained(
-        cls, source: str | Path = "tiny", form: str = "direct", device: str | torch.device = "cpu"
+        cls, source: str | Path = "tiny", form: str = "auto", device: str | torch.device = "cpu"
     ) -> "WorldModel":
         """A trained model: `tiny` ships with the package, any other is a folder written by training.
+
+        Args:
+            form: of M; `auto` takes the first of `registry.forms` that the folder holds.
 
         Raises:
             InputError: there is no such model, or a file is missing, damaged or has the wrong sha256.
             UsageError: an unknown form.
         """
-        if form not in forms():
-            raise UsageError(f"there is no form {form!r}; choose {' or '.join(forms())}")
+        if form not in ("auto", *forms()):
+            raise UsageError(f"there is no form {form!r}; choose auto, {' or '.join(forms())}")
         folder = folder_of(source)
         config = read_config(folder)
+        if form == "auto":
+            form = next((known for known in forms() if known in config), forms()[0])
         absent = [part for part in ("vision", form) if part not in config]
         if absent:
             raise InputError(f"{folder} holds no trained {' and no '.join(absent)}; train that stage first")

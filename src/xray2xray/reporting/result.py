@@ -47,13 +47,14 @@ class Result:
         geometry: how the views are taken.
         form: the form of M that predicted.
         input_p: (h, w), the given view, taken at `input_yaw_deg`.
-        predicted_p: predicted views; at the input's angle V's reconstruction of the input.
+        predicted_p: predicted views; at the input's angle the input, as the form keeps it.
         truth_p: rendered from the scan, where there is one.
-        ceiling_p: V's reconstruction of the truth, which the model cannot be expected to exceed.
+        ceiling_p: V's reconstruction of the truth, which a form that predicts through V cannot be expected to exceed.
         baselines_p: simple predictions by name; where the truth is known `mean_view`, the zero of R2, is one.
         asked: the views at the angles that were asked for by name, if any were.
         scan: the study's scan, where there is one.
-        volume_size: voxels along each edge of the cube of 384 mm that is reconstructed; None for no volume.
+        volume_size: voxels along each edge of the cube of 384 mm about the isocentre; None for no volume.
+        own_volume: the volume that the form of M predicted, of the forms that do; else it is reconstructed from views.
         out_of_distribution: how unlike the training frontals the input is, where their distribution is known.
         findings: what probes read from the input.
         probes: the content of the model's probes.json.
@@ -75,6 +76,7 @@ class Result:
     asked: Views | None = None
     scan: Chest | None = None
     volume_size: int | None = None
+    own_volume: Chest | None = None
     out_of_distribution: OutOfDistribution | None = None
     findings: tuple[Finding, ...] = ()
     probes: Mapping[str, Any] | None = None
@@ -84,12 +86,12 @@ class Result:
 
     @cached_property
     def volume(self) -> Chest | None:
-        """Reconstructed from the predicted views; its RAS origin is the isocentre."""
-        return self._reconstructed(self.predicted_p)
+        """Predicted, or reconstructed from the predicted views; its RAS origin is the isocentre."""
+        return self._reconstructed(self.predicted_p) if self.own_volume is None else self.own_volume
 
     @cached_property
     def ceiling_volume(self) -> Chest | None:
-        """Reconstructed from the true views by the same method: what the method itself can reach."""
+        """Reconstructed from the true views: what 37 of them tell."""
         return self._reconstructed(self.truth_p)
 
     @cached_property

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..core.device import pick_device
-from ..core.errors import InputError
+from ..core.errors import InputError, UsageError
 from ..core.evidence import VIRTUAL
 from ..evaluation.baselines import Baselines, baselines_beside, load_baselines
 from ..evaluation.metrics import Array
@@ -21,11 +22,14 @@ from ..models.transitions.base import State
 from ..models.world_model import WorldModel
 from ..probing.probe import Probe, load_probes
 from ..projection.geometry import STANDARD_ARC, Geometry, as_poses, preset
-from ..reporting.result import Finding, Result, Views
+from ..reconstruction.reconstruct import centred_affine
+from ..reporting.result import VOLUME_MM, Finding, Result, Views
+from ..volume.attenuation import mu_to_hu
+from ..volume.chest import Chest
 from .about import versions
 from .study import Given, Study, View, open_input
 
-PROBED_FORM = "direct"  # the form whose features `evaluate probes` takes
+PROBED_FORM = "direct"  # the form of the tables that older versions of `evaluate probes` wrote, which name none
 
 
 class Session:
@@ -36,9 +40,21 @@ class Session:
     result.predicted_p, result.volume, result.notes
     """
 
-    def __init__(self, model: WorldModel, source: str | Path = "tiny", adapter: Adapter | None = None) -> None:
+    def __init__(
+        self,
+        model: WorldModel,
+        source: str | Path = "tiny",
+        adapter: Adapter | None = None,
+        pixels: int | None = None,
+    ) -> None:
         """`source`: the model's name or folder, where what belongs to it is read from when it is first needed."""
         self.model, self.source, self.adapter = model, str(source), adapter
+        self.pixels = model.size if pixels is None else pixels
+        if self.pixels != model.size and (not model.transition.renders or self.pixels % model.size or self.pixels < 1):
+            what = f"a multiple of {model.size}" if model.transition.renders else f"{model.size} only"
+            raise UsageError(f"--pixels {pixels}: the form {model.config.form} of {source} makes views of {what}")
+        if self.pixels != model.size and adapter is not None:
+            raise UsageError(f"--pixels {pixels}: an adapter makes views of {adapter.size} only")
         if adapter is not None and adapter.size != model.size:
             raise InputError(f"the adapter makes views of {adapter.size} px, the model {source} takes {model.size}")
 
@@ -46,20 +62,25 @@ class Session:
     def open(
         cls,
         source: str | Path = "tiny",
-        form: str = "direct",
+        form: str = "auto",
         device: str = "auto",
         adapter: str | Path | None = None,
+        pixels: int | None = None,
     ) -> "Session":
         """Load a model and, if one is named, an adapter for radiographs.
+
+        Args:
+            form: see `WorldModel.from_pretrained`.
+            pixels: along the side of the views; a multiple of what the model was trained on, of forms that render.
 
         Raises:
             InputError: as `WorldModel.from_pretrained` and `Adapter.from_pretrained`; or an adapter for views of
                 another size.
-            UsageError: an unknown form, or a device that is not there.
+            UsageError: an unknown form, a device that is not there, or so many pixels are not possible.
         """
         device = pick_device(device)
         model = WorldModel.from_pretrained(source, form=form, device=device)
-        return cls(model, source, None if adapter is None else Adapter.from_pretrained(adapter, device))
+        return cls(model, source, None if adapter is None else Adapter.from_pretrained(adapter, device), pixels)
 
     # ------------------------------------------------ what belongs to the model
 
@@ -70,24 +91,28 @@ class Session:
 
     @property
     def geometry(self) -> Geometry:
-        """How the training views were taken; the preset `chest` where that is not known."""
-        return preset("chest", self.model.size) if self.statistics is None else self.statistics.geometry
+        """How the training views were taken, in as many pixels; the preset `chest` where that is not known."""
+        trained = preset("chest", self.model.size) if self.statistics is None else self.statistics.geometry
+        return replace(trained, size=self.pixels)
 
     @cached_property
     def baselines(self) -> Baselines | None:
-        """Those in the model's folder, or the packaged ones, if they are of the same geometry."""
+        """Those in the model's folder, or the packaged ones, if they are of the same geometry but for pixels."""
         found = load_baselines(baselines_beside(self.source))
-        return found if found.geometry == self.geometry else None
+        return found if replace(found.geometry, size=self.pixels) == self.geometry else None
 
     @cached_property
     def probes(self) -> tuple[dict[str, Probe], dict[str, Any] | None]:
         """Probes and their table in the model's folder, as `evaluate probes` wrote them."""
         folder = folder_of(self.source)
         probes, table = folder / "probes.npz", folder / "probes.json"
-        if self.model.config.form != PROBED_FORM or not (probes.is_file() and table.is_file()):
+        if not (probes.is_file() and table.is_file()):
             return {}, None
         try:
-            return load_probes(probes), json.loads(table.read_text(encoding="utf-8"))
+            told = json.loads(table.read_text(encoding="utf-8"))
+            if told.get("form", PROBED_FORM) != self.model.config.form:
+                return {}, None
+            return load_probes(probes), told
         except ValueError as error:
             raise InputError(f"{table} cannot be read ({error}); write it again with evaluate probes") from None
 
@@ -159,11 +184,12 @@ class Session:
             predicted_p=predicted_p,
             input_yaw_deg=study.input_yaw_deg,
             truth_p=truth_p,
-            ceiling_p=None if truth_p is None else self._ceiling(study, predicted_p, truth_p),
+            ceiling_p=self._ceiling(study, predicted_p, truth_p),
             baselines_p=baselines_p,
             asked=asked,
             scan=study.volume,
             volume_size=volume_size,
+            own_volume=None if volume_size is None else self._own_volume(state, volume_size),
             out_of_distribution=self._unlike_training(study, state),
             findings=self._findings(study, state),
             probes=self.probes[1] if study.evidence_level == VIRTUAL else None,
@@ -184,8 +210,17 @@ class Session:
             return Views(yaw_deg, predicted_p[index], None if truth_p is None else truth_p[index])
         return Views(yaw_deg, self.model.predict(state, yaw_deg)[0], study.truth_p(yaw_deg))
 
-    def _ceiling(self, study: Study, predicted_p: Array, truth_p: Array) -> Array:
-        """V's reconstruction of the truth; at the input's angle the prediction is just that."""
+    def _own_volume(self, state: State, size: int) -> Chest | None:
+        """The chest of a state in voxels, of the forms that keep one."""
+        affine = centred_affine(size, VOLUME_MM)
+        mu = self.model.volume(state, (size, size, size), affine)
+        return None if mu is None else Chest(mu_to_hu(mu[0]), affine, f"the {self.model.config.form} form of M")
+
+    def _ceiling(self, study: Study, predicted_p: Array, truth_p: Array | None) -> Array | None:
+        """V's reconstruction of the truth, of the forms that predict through V; at the input's angle the prediction is
+        just that."""
+        if truth_p is None or self.model.transition.renders:
+            return None
         other = np.array(STANDARD_ARC) != study.input_yaw_deg
         ceiling_p = predicted_p.copy()
         ceiling_p[other] = self.model.reconstruct_views(truth_p[other])
@@ -194,7 +229,8 @@ class Session:
     def _unlike_training(self, study: Study, state: State) -> OutOfDistribution | None:
         if self.statistics is None:
             return None
-        error = reconstruction_error(study.view_p, self.model.decode(state.observations[0].latents)[0])
+        view_p = mean_pooled(study.view_p, self.model.size)
+        error = reconstruction_error(view_p, self.model.decode(state.observations[0].latents)[0])
         return out_of_distribution(float(error), self.statistics.error_quantiles)
 
     def _findings(self, study: Study, state: State) -> tuple[Finding, ...]:
@@ -214,10 +250,17 @@ class Session:
 
     def _simple_baselines(self, study: Study) -> dict[str, Array]:
         """What needs no network and no training cohort: the mean patient, and the input itself at every angle."""
-        if self.baselines is None or self.baselines.geometry != study.geometry:
+        if self.baselines is None or self.geometry != study.geometry:
             raise InputError(
                 f"the model {self.source} has no mean views of {study.geometry.size} pixels to be compared with; make "
                 f"them with `xray2xray evaluate baselines --views STORE --source MODEL --out MODEL/baselines.npz`"
             )
-        mean_p = self.baselines.mean_views.astype(np.float32) / 4096
+        finer = self.pixels // self.baselines.geometry.size
+        mean_p = (self.baselines.mean_views.astype(np.float32) / 4096).repeat(finer, axis=1).repeat(finer, axis=2)
         return {"mean_view": mean_p, "copy_input": np.broadcast_to(study.view_p, mean_p.shape)}
+
+
+def mean_pooled(view: Array, size: int) -> Array:
+    """A view (n, n) as the means of size x size squares; `size` divides n."""
+    n = view.shape[-1] // size
+    return view if n == 1 else view.reshape(size, n, size, n).mean(axis=(1, 3))
