@@ -170,7 +170,7 @@ def test_a_form_that_was_not_trained(folder):
     del config["direct"]
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(InputError, match="no trained direct"):
-        WorldModel.from_pretrained(folder)
+        WorldModel.from_pretrained(folder, "direct")
 
 
 def test_views_of_the_wrong_kind_are_refused(folder, view):

@@ -108,10 +108,12 @@ def evaluate_probes(
         raise UsageError(f"--n-train {n_train} with --seed {seed} would reach the test patients (seeds from 1,000,000)")
     from ..phantoms import LABELS, patient_labels
 
+    form = "given"
     if model is None:
         from ..models.world_model import WorldModel
 
-        model = WorldModel.from_pretrained(source, device=device)
+        model = loaded = WorldModel.from_pretrained(source, device=device)
+        form = loaded.config.form
     seeds = {
         "train": range(FIRST_PROBE_SEED + seed, FIRST_PROBE_SEED + seed + n_train),
         "test": range(FIRST_TEST_SEED + seed, FIRST_TEST_SEED + seed + n_test),
@@ -123,6 +125,7 @@ def evaluate_probes(
     comparison = compare_probes(features, by_name["train"], by_name["test"], seed=seed)
     settings: dict[str, str | int | dict[str, int]] = {
         "source": str(source),
+        "form": form,
         "first_train_seed": FIRST_PROBE_SEED + seed,
         "first_test_seed": FIRST_TEST_SEED + seed,
         "dimensions": {name: int(train.shape[1]) for name, (train, _) in features.items()},

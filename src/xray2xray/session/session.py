@@ -110,7 +110,7 @@ class Session:
             return {}, None
         try:
             told = json.loads(table.read_text(encoding="utf-8"))
-            if told.get("form", PROBED_FORM) != self.model.config.form:
+            if told["settings"].get("form", PROBED_FORM) != self.model.config.form:
                 return {}, None
             return load_probes(probes), told
         except ValueError as error:
