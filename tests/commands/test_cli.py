@@ -172,7 +172,7 @@ def test_info_as_json(capsys: pytest.CaptureFixture[str]) -> None:
         (["phantom", "--out", "x", "--count", "0"], "--count is 0; it must be at least 1"),
         (["phantom", "--out", "x", "--colour", "red"], "unrecognized arguments: --colour red"),
         (["rotate", "--out", "x"], "no input file given"),
-        (["rotate", "a.png", "--out", "x", "--form", "magic"], "--form magic: expected auto, volumetric, direct, autoregressive"),
+        (["rotate", "a.png", "--out", "x", "--form", "magic"], "--form magic: expected auto, volumetric, direct, auto"),
         (["rotate", "a.png", "--out", "x", "--yaw-deg", "far"], "--yaw-deg far: expected float or all"),
         (["render", "--out", "x"], "name chest CTs or ask for --procedural"),
         (["phantom", "--config", "missing.yaml", "--out", "x"], "--config missing.yaml: cannot be read as YAML"),

@@ -46,8 +46,10 @@ def test_gif_has_a_frame_for_each_angle(views_p: np.ndarray, tmp_path: Path, pin
 @pytest.mark.parametrize("known", [True, False])
 def test_unfold_picture_with_and_without_truth(views_p: np.ndarray, known: bool) -> None:
     at = [0, 9, 18, 27, 36]
-    truth = views_p[at] if known else None
-    picture = pictures.unfold_picture(views_p[18], views_p[at], truth, [STANDARD_ARC[i] for i in at], side=64)
+    truth = {"truth": views_p[at]} if known else {}
+    picture = pictures.unfold_picture(
+        views_p[18], {"predicted": views_p[at], **truth}, [STANDARD_ARC[i] for i in at], side=64
+    )
     assert picture.width > 5 * 64 + 90
     assert np.asarray(picture).max() > 100
 

@@ -30,6 +30,7 @@ _LEVEL_WORDS = {
     RADIOGRAPH: "This patient’s other views are unknown, so nothing on this page can be checked.",
 }
 _LABELS = {
+    "sample": "one possible chest",
     "v_ceiling": "V on the truth (ceiling)",
     "mean_view": "mean view",
     "copy_input": "copy of the input",
@@ -73,12 +74,12 @@ def _page_file(name: str) -> str:
 
 def _context(result: Result, numbers: Mapping[str, Any]) -> dict[str, Any]:
     views = numbers["views"]
-    shown = {result.form: result.predicted_p, **result.baselines_p}
+    shown = {**result.predictions_p, **result.baselines_p}
     colours = {} if views is None else _colours([*views["models"], *views["baselines"]])
     others = len(STANDARD_ARC) - (result.input_yaw_deg in STANDARD_ARC)
     lead = f"From one view at {_degrees(result.input_yaw_deg)} the model predicted {others} others."
     if result.volume is not None:
-        lead += " The volume is reconstructed from the predictions."
+        lead += " The volume is " + ("reconstructed from the predictions." if result.own_volume is None else "its own.")
     return {
         "title": result.name,
         "headline": result.name,

@@ -84,8 +84,7 @@ def case_picture(
 
 def unfold_picture(
     input_p: Array,
-    predicted_p: Array,
-    truth_p: Array | None,
+    rows_p: Mapping[str, Array],
     yaw_deg: Sequence[float],
     side: int = 150,
     input_label: str = "one radiograph",
@@ -94,13 +93,11 @@ def unfold_picture(
 
     Args:
         input_p: (h, w).
-        predicted_p, truth_p: (angles, h, w); the truth stands below the prediction where it is known.
+        rows_p: views (angles, h, w) by name: what is predicted, and the truth where it is known.
     """
-    rows: list[tuple[str, Sequence[Pixels]]] = [("predicted", list(to_gray(predicted_p)))]
-    if truth_p is not None:
-        rows.append(("truth", list(to_gray(truth_p))))
+    rows = [(name, list(to_gray(views_p))) for name, views_p in rows_p.items()]
     views = contact_sheet(rows, [_degrees(yaw) for yaw in yaw_deg], side)
-    large = max(2 * side + _GAP, views.height - 30 - _GAP) if truth_p is not None else int(1.4 * side)
+    large = max(2 * side + _GAP, views.height - 30 - _GAP) if len(rows) > 1 else int(1.4 * side)
     height = max(views.height, large + 30 + _GAP)
     sheet = Image.new("RGB", (large + 3 * _GAP + 40 + views.width, height), BACKGROUND)
     draw = ImageDraw.Draw(sheet)
@@ -109,7 +106,7 @@ def unfold_picture(
     x, y = large + 3 * _GAP, 30 + large / 2
     draw.line((x, y, x + 22, y), fill=ACCENT, width=3)
     draw.polygon([(x + 20, y - 8), (x + 32, y), (x + 20, y + 8)], fill=ACCENT)
-    sheet.paste(views, (x + 40, (height - views.height) // 2 if truth_p is None else 0))
+    sheet.paste(views, (x + 40, (height - views.height) // 2 if len(rows) == 1 else 0))
     return sheet
 
 

@@ -16,6 +16,7 @@ from ..volume.volume import Volume
 
 VOLUME_VOXELS, VOLUME_MM = 128, 384.0
 V_CEILING = "v_ceiling"
+SAMPLE = "sample"
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class Result:
         form: the form of M that predicted.
         input_p: (h, w), the given view, taken at `input_yaw_deg`.
         predicted_p: predicted views; at the input's angle the input, as the form keeps it.
+        sample_p: views of one possible chest, sharper and less near to the truth than the expected ones, of the forms
+            that render and can sample.
         truth_p: rendered from the scan, where there is one.
         ceiling_p: V's reconstruction of the truth, which a form that predicts through V cannot be expected to exceed.
         baselines_p: simple predictions by name; where the truth is known `mean_view`, the zero of R2, is one.
@@ -70,6 +73,7 @@ class Result:
     input_p: Array
     predicted_p: Array
     input_yaw_deg: float = 0.0
+    sample_p: Array | None = None
     truth_p: Array | None = None
     ceiling_p: Array | None = None
     baselines_p: Mapping[str, Array] = field(default_factory=dict)
@@ -83,6 +87,11 @@ class Result:
     settings: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    @property
+    def predictions_p(self) -> dict[str, Array]:
+        """What the form predicted, by name: its expected views, and those of one possible chest."""
+        return {self.form: self.predicted_p} | ({} if self.sample_p is None else {SAMPLE: self.sample_p})
 
     @cached_property
     def volume(self) -> Chest | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from ..core.device import pick_device
 from ..core.errors import InputError, UsageError
@@ -183,6 +184,7 @@ class Session:
             input_p=study.view_p,
             predicted_p=predicted_p,
             input_yaw_deg=study.input_yaw_deg,
+            sample_p=self._one_possible_chest(study, state),
             truth_p=truth_p,
             ceiling_p=self._ceiling(study, predicted_p, truth_p),
             baselines_p=baselines_p,
@@ -209,6 +211,12 @@ class Session:
             index = [STANDARD_ARC.index(yaw) for yaw in yaw_deg]
             return Views(yaw_deg, predicted_p[index], None if truth_p is None else truth_p[index])
         return Views(yaw_deg, self.model.predict(state, yaw_deg)[0], study.truth_p(yaw_deg))
+
+    def _one_possible_chest(self, study: Study, state: State) -> Array | None:
+        """The views of a sample, of forms that render: those that write each view through V would take too long."""
+        if not (self.model.transition.renders and self.model.transition.has_sampler):
+            return None
+        return self.model.sample(state, STANDARD_ARC, torch.Generator().manual_seed(0))[0]
 
     def _own_volume(self, state: State, size: int) -> Chest | None:
         """The chest of a state in voxels, of the forms that keep one."""

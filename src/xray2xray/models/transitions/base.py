@@ -160,6 +160,11 @@ class Transition(nn.Module, ABC):
             InputError, UsageError: as `predict`, or there is nothing to sample with.
         """
 
+    @property
+    def has_sampler(self) -> bool:
+        """Whether `sample` has something to draw with."""
+        return self.sampler is not None
+
     @abstractmethod
     def features(self, state: Any, poses: Sequence[Pose], depth: int | None = None) -> Tensor:
         """Hidden-state features (b, t or 1, n, width) on the way to t poses; n is a square grid, row by row.

@@ -84,6 +84,10 @@ class VolumetricTransition(Transition):
 
     # ------------------------------------------------ the contract
 
+    @property
+    def has_sampler(self) -> bool:
+        return self.config.donors > 0
+
     def observe(self, observations: Sequence[Observation]) -> VolumetricState:
         """The first frontal is lifted; further views correct the chest. Without a frontal the mean chest is corrected.
 
@@ -116,7 +120,7 @@ class VolumetricTransition(Transition):
 
     def sample(self, state: VolumetricState, poses: Sequence[Pose], noise: Noise) -> Views:
         """Each sample is the mean chest with the detail of a real one (`residual_bank`)."""
-        if not self.config.donors:
+        if not self.has_sampler:
             raise UsageError("this volumetric form has no donors of detail, which its sampler draws from")
         if len(state.observations) > 1 or not _is_frontal(state.observations[0].pose):
             raise UsageError("the sampler has learned what one frontal leaves open; give one frontal and nothing else")
