@@ -35,7 +35,7 @@ from .volume_rows import (
     sampled_volumes,
     training_cohort,
 )
-from .volumes import organ_errors, resample, resample_labels, volume_scores
+from .volumes import organ_errors, resample, resample_labels, volume_scores, x2ct_compat
 
 if TYPE_CHECKING:
     from ..models.world_model import WorldModel
@@ -293,6 +293,9 @@ def scores(predicted: Volume, case: VolumeCase, organs: Sequence[str]) -> Scores
     """The scores of one volume, flat."""
     found = volume_scores(predicted, case.truth)
     tissues = found.pop("mae_hu_by_tissue")
+    reached = case.truth.body.any(axis=(0, 1))  # X2CT's scans fill their cubes; slices of air would count 100 dB
+    if reached.any():
+        found["x2ct_compat_psnr"] = x2ct_compat(predicted.hu[:, :, reached], case.truth.hu[:, :, reached])
     by_organ = organ_errors(predicted, case.truth, case.labels, organs)
     return {
         **found,
