@@ -28,9 +28,9 @@ class Options:
         procedural: how many procedural patients to evaluate besides, from seed 1,000,000.
         train: a view store of training patients, virtual or real, for mean volume and nearest case; by default the
             virtual patients of the baselines file beside the model.
-        labels: a folder of NIfTI label maps, on any grid, called as the scan or NAME_labels; with them the error in HU
-            of each organ is given.
-        organs: names of the labels 1, 2, and so on.
+        labels: a folder of NIfTI label maps, on any grid, called as the scan or NAME_labels; with them the table has
+            the error in HU inside each organ.
+        organs: names of the labels 1, 2, and so on, such as oesophagus heart trachea aorta.
         size: voxels along each edge of the cube of 384 mm.
         samples: how many volumes to draw from each form that can be sampled; 39 and more show 95 % intervals.
         save: write the volume of each form in the coordinates of the scan, and with samples their mean and SD.
@@ -51,7 +51,7 @@ class Options:
     procedural: int = 0
     train: str | Path | None = None
     labels: str | Path | None = None
-    organs: Sequence[str] = ("oesophagus", "heart", "trachea", "aorta")
+    organs: Sequence[str] = ()
     size: int = 128
     samples: int = 0
     save: bool = False

@@ -44,7 +44,6 @@ GIVEN = {"frontal": (0.0,), "frontal+lateral": (0.0, NAMED_VIEWS["left_lateral"]
 """The yaw of the views that are given."""
 CEILING = "true_views"
 SAMPLE = ": a sample"  # behind the name of a form
-ORGANS = ("oesophagus", "heart", "trachea", "aorta")
 
 Scores = dict[str, float]
 """`psnr`, `ssim`, `mae_hu`, `mae_hu_TISSUE`, `lung_dice`, `x2ct_compat_psnr`, `bias_hu_ORGAN` and `mae_hu_ORGAN`."""
@@ -135,7 +134,7 @@ def evaluate_volume(
     size: int = 128,
     samples: int = 0,
     labels: str | Path | None = None,
-    organs: Sequence[str] = ORGANS,
+    organs: Sequence[str] = (),
     source: str | Path = "tiny",
     baselines: str | Path | None = None,
     seed: int = 0,
@@ -157,7 +156,7 @@ def evaluate_volume(
         size: voxels along each edge of the cube of 384 mm.
         samples: volumes to draw from each form.
         labels: folder of NIfTI label maps (see `label_file`), on any grid.
-        organs: names of the labels 1, 2, and so on.
+        organs: names of the labels 1, 2, and so on; see `volumes.organ_errors`.
         keep: gets the volume of each form, or mean and SD of its samples.
 
     Raises:
@@ -269,7 +268,7 @@ def volume_case(source: Source, geometry: Geometry, size: int, label_files: Mapp
     chest, grid = Chest.of(source.volume()), empty_grid(size)
     labels = np.zeros(grid.shape, np.uint8)
     if source.name in label_files:
-        labels = resample_labels(read_nifti(label_files[source.name]), grid, chest.isocentre_mm)
+        labels = resample_labels(read_labels(label_files[source.name]), grid, chest.isocentre_mm)
     return VolumeCase(
         source.name,
         source.evidence_level,
@@ -281,12 +280,25 @@ def volume_case(source: Source, geometry: Geometry, size: int, label_files: Mapp
 
 
 def label_file(folder: Path, name: str) -> Path | None:
-    """The label map of a scan: NAME.nii.gz, with `_labels` or `_tissue` anywhere in the file's name."""
-    for path in sorted([*folder.glob("*.nii"), *folder.glob("*.nii.gz")]):
-        stem = path.name.removesuffix(".gz").removesuffix(".nii")
-        if name in (stem, stem.replace("_labels", ""), stem.replace("_tissue", "")):
-            return path
+    """The label map of a scan: NAME.nii.gz, or rather a file with `_labels` or `_tissue` anywhere in that name."""
+    found = {path.name.removesuffix(".gz").removesuffix(".nii"): path for path in sorted(folder.glob("*.nii*"))}
+    for mark in ("_labels", "_tissue", ""):
+        for stem, path in found.items():
+            if mark in stem and stem.replace(mark, "") == name:
+                return path
     return None
+
+
+def read_labels(path: Path) -> Volume:
+    """A label map, its numbers in place of HU.
+
+    Raises:
+        InputError: values that are no label numbers, or no NIfTI file.
+    """
+    labels = read_nifti(path)
+    if labels.hu.min() < 0 or labels.hu.max() > 255 or (labels.hu % 1).any():
+        raise InputError(f"{path}: label maps hold whole numbers from 0 to 255; this looks like a scan")
+    return labels
 
 
 def scores(predicted: Volume, case: VolumeCase, organs: Sequence[str]) -> Scores:

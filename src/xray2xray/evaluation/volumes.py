@@ -80,23 +80,23 @@ def volume_scores(predicted: Volume, truth: Volume) -> dict[str, Any]:
 
 
 def organ_errors(
-    predicted: Volume, truth: Volume, labels: NDArray[np.uint8], names: Sequence[str]
+    predicted: Volume, truth: Volume, labels: NDArray[np.uint8], names: Sequence[str] = ()
 ) -> dict[str, dict[str, float]]:
-    """Errors inside each labelled organ that has a voxel, by its name.
+    """Errors inside each labelled organ, by its name.
 
     Args:
         labels: label numbers on the same grid (see `resample_labels`); 0 is none.
-        names: of the labels 1, 2, and so on.
+        names: of the labels 1, 2, and so on; one without a name is called `label N`.
 
     Returns:
         `bias_hu`, the mean HU that is predicted minus the true one, and `mae_hu`, of voxels clipped to `HU_RANGE`.
     """
     error = np.clip(predicted.hu, *HU_RANGE) - np.clip(truth.hu, *HU_RANGE)
     found = {}
-    for number, name in enumerate(names, 1):
+    for number in np.unique(labels[labels > 0]).tolist():
         inside = error[labels == number]
-        if inside.size:
-            found[name] = {"bias_hu": float(inside.mean()), "mae_hu": float(np.abs(inside).mean())}
+        name = names[number - 1] if number <= len(names) else f"label {number}"
+        found[name] = {"bias_hu": float(inside.mean()), "mae_hu": float(np.abs(inside).mean())}
     return found
 
 
