@@ -26,8 +26,8 @@ LABELS = {
 }
 PUBLISHED = (
     "Published, by that measure and another protocol (LIDC-IDRI, 916 scans to train and 102 to test, cubes of 320 mm, "
-    "128 voxels a side; Ying et al., arXiv 1905.06902, Table 1): X2CT-GAN 22.30 dB from one view and 26.19 from two, "
-    "X2CT-CNN 23.12 and 27.29."
+    "128 voxels a side; Ying et al., arXiv 1905.06902, as usually cited): X2CT-GAN 22.30 dB from one view and 26.19 "
+    "from two, X2CT-CNN 23.12 and 27.29."
 )
 
 
