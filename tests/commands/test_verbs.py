@@ -244,6 +244,20 @@ def test_reconstruct_a_radiograph(model: Path, radiograph: Path, tmp_path: Path)
     assert nib.load(tmp_path / "out" / "volume.nii.gz").shape == (24, 24, 24)
 
 
+def test_evaluate_volume(model: Path, cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--source", model, "--train", model / "store", "--size", "24", "--save", "--labels", cohort]
+    ct = cohort / "thorax-0000040.nii.gz"
+    assert run("evaluate", "volume", ct, "--out", tmp_path / "out", *words, "--models", "direct", "autoregressive") == 0
+    assert "| **direct** |" in capsys.readouterr().out
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    assert written == {"config.yaml", "volume.json", "volume.md", "case-thorax-0000040.png", "volumes"}
+    found = json.loads((tmp_path / "out" / "volume.json").read_text())
+    assert found["forms"] == ["direct", "autoregressive"]
+    assert "bias_hu_label 6" in found["cases"][0]["rows"]["direct"], "the heart of thorax-0000040_tissue.nii.gz"
+    predicted = nib.load(tmp_path / "out" / "volumes" / "thorax-0000040-direct.nii.gz")
+    assert predicted.shape == (24, 24, 24)
+
+
 def test_demo(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder, out = tmp_path / "model", tmp_path / "out"
     shutil.copytree(model, folder, ignore=shutil.ignore_patterns("store"))

@@ -65,6 +65,31 @@ def test_resampling_puts_the_isocentre_at_the_origin() -> None:
     assert volumes.volume_scores(here, there)["lung_dice"] > 0.95
 
 
+def test_labels_of_another_grid_lie_where_the_organ_lies() -> None:
+    """The spine, labelled on a grid of its own with the first axis reversed, on the grid of a reconstruction."""
+    scan, fine = chest(64, 6.0, (10.0, 20.0, 30.0)), chest(96, 4.0, (10.0, 20.0, 30.0))
+    mirror = np.diag([-1.0, 1.0, 1.0, 1.0])
+    mirror[0, 3] = 95
+    labels = Volume((fine.hu == 600)[::-1] * 3.0, fine.affine @ mirror)
+    grid = Volume(np.zeros((48, 48, 48)), chest(48, 8.0).affine)
+    centre = isocentre_mm(scan)
+    truth, found = volumes.resample(scan, grid, centre), volumes.resample_labels(labels, grid, centre)
+    assert set(np.unique(found)) == {0, 3}
+    assert volumes.dice(found == 3, truth.hu > 300) > 0.85
+
+
+def test_errors_of_organs() -> None:
+    truth = chest(32, 12.0)
+    labels = np.zeros(truth.shape, np.uint8)
+    labels[truth.hu == 600], labels[truth.hu == -850] = 1, 2
+    predicted = np.where(truth.hu == 600, 500, truth.hu)
+    predicted[truth.hu == -850] += np.where(np.arange((truth.hu == -850).sum()) % 2, 30, -10)
+    found = volumes.organ_errors(Volume(predicted, truth.affine), truth, labels, ("spine",))
+    assert set(found) == {"spine", "label 2"}
+    assert found["spine"] == pytest.approx({"bias_hu": -100, "mae_hu": 100}, abs=1e-2)
+    assert found["label 2"] == pytest.approx({"bias_hu": 10, "mae_hu": 20}, abs=0.1)
+
+
 def test_display_planes_are_canonical_and_small() -> None:
     truth = chest(64, 6.0)
     flipped = Volume(truth.hu[::-1], truth.affine @ [[-1, 0, 0, 63], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from .metrics import Array
 from .results import Failure
 
 log = logging.getLogger(__name__)
+C = TypeVar("C")
 
 
 @dataclass(frozen=True)
@@ -84,19 +86,30 @@ def rendered(
     description: str = "evaluating",
     with_lungs: bool = False,
 ) -> Iterator[Case]:
-    """Render one source after the other; one that fails is noted in `failed` and the rest goes on."""
+    """Render one source after the other; see `each`."""
+
+    def case(source: Source) -> Case:
+        chest = Chest.of(source.volume())
+        lung_mm = _lung_mm(chest, geometry, yaw_deg) if with_lungs else None
+        return Case(source.name, source.evidence_level, render(chest, geometry, yaw_deg), lung_mm)
+
+    return each(chosen, case, failed, description)
+
+
+def each(
+    chosen: Sequence[Source], make: Callable[[Source], C], failed: list[Failure], description: str = "evaluating"
+) -> Iterator[C]:
+    """`make` of one source after the other; one that fails is noted in `failed` and the rest goes on."""
     for source in progress(chosen, description):
         try:
-            chest = Chest.of(source.volume())
-            views_p = render(chest, geometry, yaw_deg)
-            lung_mm = _lung_mm(chest, geometry, yaw_deg) if with_lungs else None
+            made = make(source)
         except Exception as error:  # a damaged file can fail in any library, and the cohort must not
             expected = isinstance(error, InputError | OSError)
             reason = " ".join((str(error) if expected else f"{type(error).__name__}: {error}").split())
             failed.append(Failure(source.name, source.evidence_level, reason))
             log.warning("left out %s: %s", source.name, reason)
         else:
-            yield Case(source.name, source.evidence_level, views_p, lung_mm)
+            yield made
 
 
 def _lung_mm(chest: Chest, geometry: Geometry, yaw_deg: Sequence[float]) -> Array:
