@@ -6,7 +6,7 @@ Every volume lies on one grid: a cube of `EXTENT_MM` about the isocentre, which 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -51,18 +51,10 @@ def empty_grid(size: int) -> Volume:
 # ---------------------------------------------------------------- forms of M
 
 
-@runtime_checkable
-class OwnVolume(Protocol):
-    """A world model whose form may keep a volume of its own."""
-
-    def volume(self, state: "State", shape: tuple[int, int, int], affine: Array) -> Array | None:
-        """Attenuation per mm of the one patient of a state, on a grid in RAS mm about the isocentre, or None."""
-
-
 def predicted_volume(model: "WorldModel", state: "State", geometry: Geometry, size: int) -> Volume:
     """The expected volume of one patient: the form's own, or one reconstructed from the views that it predicts."""
     grid = empty_grid(size)
-    mu = model.volume(state, grid.shape, grid.affine) if isinstance(model, OwnVolume) else None
+    mu = model.volume(state, grid.shape, grid.affine)
     if mu is None:
         return from_views(model.predict(state, STANDARD_ARC)[0], STANDARD_ARC, geometry, size)
     return Volume(mu_to_hu(mu.reshape(grid.shape)), grid.affine, "predicted")
@@ -71,11 +63,15 @@ def predicted_volume(model: "WorldModel", state: "State", geometry: Geometry, si
 def sampled_volumes(
     model: "WorldModel", state: "State", geometry: Geometry, size: int, samples: int, generator: torch.Generator
 ) -> list[Volume]:
-    """Volumes of chests that are possible for one patient, each reconstructed from its 37 sampled views.
+    """Volumes of chests that are possible for one patient: the form's own, or each from its 37 sampled views.
 
     Raises:
         UsageError: the form has nothing to sample with.
     """
+    grid = empty_grid(size)
+    mu = model.volume(state, grid.shape, grid.affine, generator, samples)
+    if mu is not None:
+        return [Volume(mu_to_hu(one), grid.affine, "predicted") for one in mu[:, 0]]
     drawn = model.sample(state, STANDARD_ARC, generator, samples)[:, 0]
     return [from_views(views_p, STANDARD_ARC, geometry, size) for views_p in drawn]
 

@@ -232,13 +232,27 @@ class WorldModel:
             views = self.sample(state, yaw_deg, generator, samples)
         return views[..., 0, :, :, :] if np.ndim(view_p) == 2 else views
 
-    def volume(self, state: State, shape: tuple[int, int, int], affine: np.ndarray) -> np.ndarray | None:
+    def volume(
+        self,
+        state: State,
+        shape: tuple[int, int, int],
+        affine: np.ndarray,
+        generator: torch.Generator | None = None,
+        samples: int = 1,
+    ) -> np.ndarray | None:
         """Attenuation per mm of the chests of a state, float32 (b, *shape); None of a form that keeps none.
 
         Args:
             affine: (4, 4), voxel index -> RAS mm about the isocentre.
+            generator: draws possible chests, (samples, b, *shape), those of `sample` with a generator of the same seed.
+
+        Raises:
+            UsageError: as `sample`.
         """
-        return self.transition.volume(state, shape, affine) if self.transition.renders else None
+        if not self.transition.renders:
+            return None
+        noise = None if generator is None else Noise(samples, generator)
+        return self.transition.volume(state, shape, affine, noise)
 
     @torch.no_grad()
     def features(

@@ -104,6 +104,17 @@ def test_samples_keep_the_view_and_add_detail(model: WorldModel) -> None:
     assert np.abs(second[1] - mean).max() > 0.01
 
 
+def test_sampled_volumes_are_of_the_sampled_views(model: WorldModel) -> None:
+    state = model.observe([(view(), 0.0)])
+    affine = centred_affine(96, 384.0)
+    mu = model.volume(state, (96, 96, 96), affine, torch.Generator().manual_seed(3), 2)
+    assert mu is not None
+    assert mu.shape == (2, 1, 96, 96, 96)
+    seen = model.sample(state, [60.0], torch.Generator().manual_seed(3), 2)[:, 0, 0]
+    rendered = np.stack([project(one, affine, preset("chest", SIZE), [60.0])[0] for one in mu[:, 0]])
+    assert np.abs(rendered - seen).mean() < 0.01 * seen.max()
+
+
 def test_donors_are_kept_to_half_a_step(model: WorldModel) -> None:
     form = model.transition
     assert isinstance(form, VolumetricTransition)

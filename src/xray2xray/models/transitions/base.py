@@ -180,8 +180,12 @@ class Transition(nn.Module, ABC):
     def given(self, observation: Observation) -> Views:
         """A given view (b, ...) as this form keeps it: all that is lost before anything is predicted."""
 
-    def volume(self, state: Any, shape: tuple[int, int, int], affine: np.ndarray) -> np.ndarray:
+    def volume(
+        self, state: Any, shape: tuple[int, int, int], affine: np.ndarray, noise: Noise | None = None
+    ) -> np.ndarray:
         """Attenuation per mm of the state, float32 (b, *shape), on a grid: voxel index -> RAS mm about the isocentre.
+
+        With noise of the chests that `sample` draws, (samples, b, *shape).
 
         Raises:
             UsageError: this form keeps no chest; reconstruct one from its views.

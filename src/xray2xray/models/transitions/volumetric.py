@@ -4,7 +4,7 @@ The state is a chest on a grid that follows the rays of the given view (`project
 reproduced by construction, all views are of one chest by construction, and turning it is the projector's work.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -120,13 +120,9 @@ class VolumetricTransition(Transition):
 
     def sample(self, state: VolumetricState, poses: Sequence[Pose], noise: Noise) -> Views:
         """Each sample is the mean chest with the detail of a real one (`residual_bank`)."""
-        if not self.has_sampler:
-            raise UsageError("this volumetric form has no donors of detail, which its sampler draws from")
-        if len(state.observations) > 1 or not _is_frontal(state.observations[0].pose):
-            raise UsageError("the sampler has learned what one frontal leaves open; give one frontal and nothing else")
         drawn = [
-            self._rendered(state, [self.bank.sample(c, noise.generator).views(poses) for c in state.chests], poses)
-            for _ in range(noise.samples)
+            self._rendered(state, [chest.views(poses) for chest in chests], poses)
+            for chests in self._drawn(state, noise)
         ]
         return PixelViews(torch.stack([views.values for views in drawn]))
 
@@ -140,8 +136,13 @@ class VolumetricTransition(Transition):
     def given(self, observation: Observation) -> Views:
         return PixelViews(observation.pixels)
 
-    def volume(self, state: VolumetricState, shape: tuple[int, int, int], affine: np.ndarray) -> np.ndarray:
-        return np.stack([chest.sampled_mu(shape, affine) for chest in state.chests])
+    def volume(
+        self, state: VolumetricState, shape: tuple[int, int, int], affine: np.ndarray, noise: Noise | None = None
+    ) -> np.ndarray:
+        if noise is None:
+            return np.stack([chest.sampled_mu(shape, affine) for chest in state.chests])
+        drawn = self._drawn(state, noise)
+        return np.stack([[chest.sampled_mu(shape, affine) for chest in chests] for chests in drawn])
 
     @property
     def width(self) -> int:
@@ -172,6 +173,14 @@ class VolumetricTransition(Transition):
         self.donor_residuals.copy_((residuals / steps[:, None, None, None]).round())
         self.donor_p.copy_(torch.from_numpy(bank.p))
         self.__dict__.pop("bank", None)
+
+    def _drawn(self, state: VolumetricState, noise: Noise) -> Iterator[list[Lifted]]:
+        """The possible chests of all patients, sample after sample."""
+        if not self.has_sampler:
+            raise UsageError("this volumetric form has no donors of detail, which its sampler draws from")
+        if len(state.observations) > 1 or not _is_frontal(state.observations[0].pose):
+            raise UsageError("the sampler has learned what one frontal leaves open; give one frontal and nothing else")
+        return ([self.bank.sample(c, noise.generator) for c in state.chests] for _ in range(noise.samples))
 
     def _rendered(self, state: VolumetricState, views: Sequence[np.ndarray], poses: Sequence[Pose]) -> PixelViews:
         """Rendered views (t, h, w) of each patient as one tensor; those given stand at their own poses."""
