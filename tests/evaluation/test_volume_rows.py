@@ -13,7 +13,6 @@ from xray2xray.evaluation.baselines import Baselines
 from xray2xray.evaluation.predictors import shrink
 from xray2xray.evaluation.volume_rows import (
     Given,
-    OwnVolume,
     TrainingCohort,
     back_projection,
     empty_grid,
@@ -125,7 +124,6 @@ def test_a_form_without_a_volume_is_reconstructed_from_its_views(direct: WorldMo
 
 def test_a_form_with_a_volume_gives_it_on_the_grid(direct: WorldModel, frontal_p: np.ndarray) -> None:
     ball = Ball(direct.vision, direct.transition)
-    assert isinstance(ball, OwnVolume)
     found = predicted_volume(ball, ball.observe([(frontal_p, 0.0)]), GEOMETRY, SIZE)
     grid = empty_grid(SIZE)
     assert np.array_equal(found.affine, grid.affine)
