@@ -25,7 +25,6 @@ BANDS = {"4-8": (1 / 16, 1 / 8), "8-16": (1 / 8, 1 / 4), "16-32": (1 / 4, 1 / 2)
 DETAIL = (0.12, 0.25)  # of Nyquist: where the horizontal detail is correlated with the truth
 SECTOR_DEG = 15.0  # horizontal detail: |fx| < tan(15 degrees) |fy|, domes, ribs and end plates
 GMS_CONSTANT = 0.0026  # Xue et al.: 170 on the scale of 0 to 255
-BONE_HU = 200.0
 HIGH_PASS_MM = 12.0  # on the detector: what is wider than a rib or the edge of a vertebra is taken off
 BONE_MM = 10.0  # of bone more than around it make a pixel one of a bone
 BODY_UNIT = 0.03  # p of 0.3: beside the body nothing is told apart
