@@ -34,7 +34,9 @@ def test_a_blurred_view_loses_the_power_of_its_transfer_function(window: bool) -
     radius = np.hypot(*np.meshgrid(np.fft.fftfreq(N) * N, np.fft.fftfreq(N) * N))
     for value, (low, high) in zip(found, BANDS.values(), strict=True):
         ring = (radius >= low * 64) & (radius < high * 64)
-        lost = np.mean(np.exp(-4 * (np.pi * sigma * radius[ring] / N) ** 2))  # white noise has the same power everywhere
+        lost = np.mean(
+            np.exp(-4 * (np.pi * sigma * radius[ring] / N) ** 2)
+        )  # white noise has the same power everywhere
         assert value == pytest.approx(10 * np.log10(lost), abs=0.6)
 
 
@@ -65,7 +67,9 @@ def test_ring_correlation_is_one_with_itself_and_zero_with_other_noise() -> None
 
 def test_a_blur_keeps_the_correlation() -> None:
     truth = noise()
-    assert sharpness.ring_correlation(spectra(periodic_blur(truth, 1.0), truth, False)) == pytest.approx(np.ones(4), abs=1e-3)
+    assert sharpness.ring_correlation(spectra(periodic_blur(truth, 1.0), truth, False)) == pytest.approx(
+        np.ones(4), abs=1e-3
+    )
 
 
 def test_horizontal_detail_is_that_of_horizontal_edges_only() -> None:
@@ -111,7 +115,9 @@ def test_gradient_similarity() -> None:
     blurred = [sharpness.gradient_similarity(periodic_blur(truth, sigma), truth).mean() for sigma in (1.0, 2.0, 4.0)]
     assert 1 > blurred[0] > blurred[1] > blurred[2]
     across = np.linspace(0, 3, N, dtype=np.float32)
-    ramp = np.broadcast_to(across, (N, N))  # the same step g everywhere, doubled: (4 g^2 + c) / (5 g^2 + c), but for borders
+    ramp = np.broadcast_to(
+        across, (N, N)
+    )  # the same step g everywhere, doubled: (4 g^2 + c) / (5 g^2 + c), but for borders
     square = (2 * (across[1] - across[0])) ** 2
     expected = (4 * square + sharpness.GMS_CONSTANT) / (5 * square + sharpness.GMS_CONSTANT)
     assert sharpness.gradient_similarity(2 * ramp, ramp) == pytest.approx(expected, abs=2e-3)
@@ -122,7 +128,9 @@ def test_bone_is_found_where_it_is_drawn() -> None:
     bone_mm[:, 20:110:15] = 40.0  # ribs of one pixel
     soft = 0.3 + 0.01 * noise(2)
     ribbed = soft + 0.004 * bone_mm
-    aurocs = {name: sharpness.bone_auroc(view, bone_mm, ribbed, 3.4) for name, view in (("ribs", ribbed), ("none", soft))}
+    aurocs = {
+        name: sharpness.bone_auroc(view, bone_mm, ribbed, 3.4) for name, view in (("ribs", ribbed), ("none", soft))
+    }
     assert aurocs["ribs"] == pytest.approx([1, 1], abs=1e-3)
     assert aurocs["none"] == pytest.approx([0.5, 0.5], abs=0.05)
     assert np.isnan(sharpness.bone_auroc(ribbed, 0 * bone_mm, ribbed, 3.4)).all()

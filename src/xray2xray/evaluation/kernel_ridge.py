@@ -77,7 +77,9 @@ class KernelRidge:
             targets[:, angle] = root * ((target - (share @ target).astype(np.float32)) @ sketch)
         candidates, groups = PENALTIES * values[:-1].mean(), _groups(patients, n)
         along = vectors.T @ targets.reshape(n, -1)
-        errors = np.stack([_by_angle(left_out_residuals(values, vectors, along, groups, p), angles) for p in candidates])
+        errors = np.stack(
+            [_by_angle(left_out_residuals(values, vectors, along, groups, p), angles) for p in candidates]
+        )
         penalty = candidates[errors.argmin(axis=0)]
         return cls(views, share, centre, rows, values, vectors.astype(np.float32), penalty)
 

@@ -9,6 +9,7 @@ of a view leaks into every frequency: truth and prediction share it, and a blurr
 
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,8 @@ from ..statistics.auroc import won_pairs
 from ..statistics.resampling import draw_patients, interval
 from .metrics import Array
 from .results import Estimate
+
+Indices = NDArray[np.intp]
 
 BANDS = {"4-8": (1 / 16, 1 / 8), "8-16": (1 / 8, 1 / 4), "16-32": (1 / 4, 1 / 2), "32-64": (1 / 2, 1.0)}
 """Cycles per picture of 128 pixels -> the band's ends as fractions of the Nyquist frequency, which other sizes use."""
@@ -87,7 +90,7 @@ def spectral_features(power: Array) -> Array:
     """What the two-sample test sees of views: log10 of their power (..., 2, rings) in bands half an octave wide."""
     rings = power.shape[-1]
     ends = np.unique(np.round(2 ** np.arange(1, np.log2(rings) + 0.25, 0.5)).astype(int))
-    bands = [power[..., low:high].sum(axis=-1) for low, high in zip(ends[:-1], ends[1:], strict=True)]
+    bands = [power[..., low:high].sum(axis=-1) for low, high in pairwise(ends)]
     return np.log10(np.concatenate(bands, axis=-1) + _LEAST)
 
 
@@ -117,8 +120,8 @@ def _ring_sums(half_plane: Array) -> Array:
 
 
 @cache
-def _rings(height: int) -> tuple[Array, Array, Array, Array]:
-    """Entries of the half plane sorted by their cell (sector and ring), where each cell begins, which it is, weights."""
+def _rings(height: int) -> tuple[Indices, Indices, Indices, Array]:
+    """Entries of the half plane sorted by their cell (sector and ring), where each cell begins, which; weights."""
     fy = np.fft.fftfreq(height, 1 / height)[:, None]
     fx = np.arange(height // 2 + 1)[None]
     ring = np.floor(np.hypot(fy, fx)).astype(int)
@@ -236,6 +239,8 @@ def two_sample(real: Array, imagined: Array, seed: int = 0) -> Estimate | None:
         tested = both[:, fold == held]
         scores[:, fold == held] = model.decision_function(tested.reshape(-1, both.shape[-1])).reshape(tested.shape[:-1])
     # wins of each imagined over each real patient: a resample of patients then is one small product
-    wins = np.stack([won_pairs(mine, scores[0].ravel()).reshape(-1, *scores[0].shape).mean((0, 2)) for mine in scores[1]])
+    wins = np.stack(
+        [won_pairs(mine, scores[0].ravel()).reshape(-1, *scores[0].shape).mean((0, 2)) for mine in scores[1]]
+    )
     counts = draw_patients(n, seed=seed)
     return Estimate(float(wins.mean()), interval(np.einsum("di,di->d", counts @ wins, counts) / n**2))
