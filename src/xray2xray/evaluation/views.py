@@ -10,7 +10,7 @@ import numpy as np
 
 from ..core.errors import InputError, UsageError
 from ..core.seeds import FIRST_TEST_SEED
-from ..projection.frustum import Frustum
+from ..projection.frustum import FRONTAL, Frustum
 from ..projection.geometry import STANDARD_ARC, Geometry
 from .baselines import fit_on_store, load_baselines, training_set
 from .cases import Case, Source, batches, rendered, sources
@@ -266,11 +266,13 @@ def _stores(train: Stores) -> list[str | Path]:
 
 def mean_depth(models: Mapping[str, ViewModel], geometry: Geometry, input_yaw_deg: float) -> dict[str, Predictor]:
     """The baseline `mean_depth`, where a frontal is given and a model keeps its cohort's mean lifted state of one."""
-    for model in models.values():
-        transition = getattr(_plain(model), "transition", None)
-        mean = getattr(transition, "mean", None)
-        if transition is not None and mean is not None and input_yaw_deg == 0:
-            frustum = Frustum(geometry, depth=len(mean), half_depth_mm=transition.config.half_depth_mm)
+    from ..models.world_model import WorldModel
+
+    for model in map(_plain, models.values()):
+        network = getattr(model.transition, "network", None) if isinstance(model, WorldModel) else None
+        mean = getattr(network, "mean", None)
+        if network is not None and mean is not None and input_yaw_deg == 0:
+            frustum = Frustum(geometry, FRONTAL, len(mean), network.config.half_depth_mm)
             return {"mean_depth": MeanDepth(mean.cpu().numpy(), frustum)}
     return {}
 

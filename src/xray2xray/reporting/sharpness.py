@@ -9,9 +9,9 @@ from .tables import estimate, number, table
 
 DEFINITIONS = (
     "Sharpness is measured on the same scale. Power: spectrum of predicted over true views in dB, in bands of cycles "
-    "per picture of 128 pixels (of other sizes the same fractions of Nyquist), behind a Hann window; 0 is as sharp as the "
-    "truth. FRC: Fourier ring correlation with the truth, mean over the rings of a band; 1 is the right detail, 0 any "
-    "other. GMS: gradient-magnitude similarity. Bone: AUROC of the true scan's bones, as rays pass them, in the "
+    "per picture of 128 pixels (of other sizes the same fractions of Nyquist), behind a Hann window; 0 is as sharp as "
+    "the truth. FRC: Fourier ring correlation with the truth, mean over the rings of a band; 1 is the right detail, 0 "
+    "any other. GMS: gradient-magnitude similarity. Bone: AUROC of the true scan's bones, as rays pass them, in the "
     "high-passed view. Told apart: AUROC with which a linear classifier of spectra tells predicted from true far views "
     "of patients it has not learned from; 0.5 is the goal."
 )
