@@ -61,10 +61,10 @@ def test_every_row_is_measured_and_samples_are_apart(found: dict[str, SharpnessG
     assert len(one.power_db["16-32"].per_angle) == 36
     assert one.power_db["4-8"].far is None, "a view of 16 pixels has no ring there"
     assert set(one.bone_auroc.per_angle) == {f"{yaw:g}" for yaw in BONE_YAW_DEG}
-    assert one.told_apart.mean > 0.9, "an untrained model's views are no chests"
+    assert one.two_sample_auroc.mean > 0.9, "an untrained model's views are no chests"
     assert found[FROM_CT].models["direct"].bone_auroc is None
     assert found[FROM_CT].truth_bone_auroc is None
-    assert found[FROM_CT].models["direct"].told_apart is None, "two patients teach nothing"
+    assert found[FROM_CT].models["direct"].two_sample_auroc is None, "two patients teach nothing"
 
 
 def test_a_copy_of_the_frontal_is_as_sharp_as_the_truth_but_elsewhere(found: dict[str, SharpnessGroup]) -> None:

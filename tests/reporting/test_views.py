@@ -22,7 +22,7 @@ def result(scored: Cohort) -> ViewsResult:
     angle = Measure(Estimate(-6.25, (-7.0, -5.0)), None, {"90": -6.25})
     bands = dict.fromkeys(BANDS, angle)
     one = Sharpness(
-        bands, bands, bands, angle, {"5": Estimate(0.95, None)}, angle, told_apart=Estimate(0.75, (0.7, 0.8))
+        bands, bands, bands, angle, {"5": Estimate(0.95, None)}, angle, two_sample_auroc=Estimate(0.75, (0.7, 0.8))
     )
     names = ("first", "second", "v_ceiling"), ("copy_input", "mean_view")
     models, baselines = (dict.fromkeys(some, one) for some in names)

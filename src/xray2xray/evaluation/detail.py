@@ -136,8 +136,8 @@ class Measure:
 @dataclass(frozen=True)
 class Sharpness:
     """One predictor on a cohort. By band of `sharpness.BANDS`: `power_db` of prediction over truth and `frc` behind a
-    Hann window, `power_db_no_window` without; `horizontal_frc_at` 5, 15 and 60 degrees from the input; `told_apart` is
-    the AUROC of the two-sample test on far views, None for too few patients."""
+    Hann window, `power_db_no_window` without; `horizontal_frc_at` 5, 15 and 60 degrees from the input;
+    `two_sample_auroc` of far views, None for too few patients."""
 
     power_db: dict[str, Measure]
     power_db_no_window: dict[str, Measure]
@@ -146,7 +146,7 @@ class Sharpness:
     horizontal_frc_at: dict[str, Estimate]
     gradient_similarity: Measure
     bone_auroc: Measure | None = None
-    told_apart: Estimate | None = None
+    two_sample_auroc: Estimate | None = None
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ SECTOR_DEG = 15.0  # horizontal detail: |fx| < tan(15 degrees) |fy|, domes, ribs
 GMS_CONSTANT = 0.0026  # Xue et al.: 170 on the scale of 0 to 255
 HIGH_PASS_MM = 12.0  # on the detector: what is wider than a rib or the edge of a vertebra is taken off
 BONE_MM = 10.0  # of bone more than around it make a pixel one of a bone
-BODY_UNIT = 0.03  # p of 0.3: beside the body nothing is told apart
+BODY_UNIT = 0.03  # p of 0.3: beside the body there is nothing to find
 FOLDS = 5
 LEAST_PATIENTS = 10  # fewer do not teach a two-sample test
 
@@ -206,14 +206,14 @@ def _pixel_auroc(labels: np.ndarray, scores: Array) -> float:
     return float((rankdata(scores)[labels].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 
-# ---------------------------------------------------------------- told apart
+# ---------------------------------------------------------------- real or imagined
 
 
 def two_sample(real: Array, imagined: Array, seed: int = 0) -> Estimate | None:
     """AUROC with which a linear classifier tells imagined from real views of patients it has not learned from.
 
     Logistic regression on standardised features, five folds of whole patients (a classifier two-sample test: Lopez-Paz
-    and Oquab, ICLR 2017). 0.5: they cannot be told apart by these features; 1: by any of them.
+    and Oquab, ICLR 2017). 0.5: they look alike to it; 1: each is recognised.
 
     Args:
         real, imagined: (patients, views, features), the same patients and angles.
@@ -221,13 +221,13 @@ def two_sample(real: Array, imagined: Array, seed: int = 0) -> Estimate | None:
     Returns:
         the AUROC with a 95 % bootstrap interval over patients; None for fewer than `LEAST_PATIENTS`.
     """
+    n = len(real)
+    if n < LEAST_PATIENTS:
+        return None
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    n = len(real)
-    if n < LEAST_PATIENTS:
-        return None
     both = np.stack([real, imagined])  # (2, patients, views, features)
     scores = np.empty(both.shape[:-1])
     fold = np.random.default_rng(seed).permutation(n) % FOLDS

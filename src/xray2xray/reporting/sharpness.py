@@ -12,7 +12,7 @@ DEFINITIONS = (
     "per picture of 128 pixels (of other sizes the same fractions of Nyquist), behind a Hann window; 0 is as sharp as "
     "the truth. FRC: Fourier ring correlation with the truth, mean over the rings of a band; 1 is the right detail, 0 "
     "any other. GMS: gradient-magnitude similarity. Bone: AUROC of the true scan's bones, as rays pass them, in the "
-    "high-passed view. Told apart: AUROC with which a linear classifier of spectra tells predicted from true far views "
+    "high-passed view. Two-sample: AUROC with which a linear classifier of spectra tells predicted from true far views "
     "of patients it has not learned from; 0.5 is the goal."
 )
 
@@ -25,7 +25,7 @@ def sharpness_tables(group: SharpnessGroup, labels: dict[str, str]) -> Iterator[
     yield from ["#### Sharpness, at least 30 degrees from the input", ""]
     if group.truth_bone_auroc is not None and group.truth_bone_auroc.far is not None:
         yield from [f"Bone in the true views: {estimate(group.truth_bone_auroc.far, '.3f')}.", ""]
-    head = ["", *(f"power {band}" for band in BANDS), *(f"FRC {band}" for band in BANDS), "GMS", "bone", "told apart"]
+    head = ["", *(f"power {band}" for band in BANDS), *(f"FRC {band}" for band in BANDS), "GMS", "bone", "two-sample"]
     yield from table(head, ([name, *_cells(found, "far")] for name, found in rows.items()))
     yield from ["", "#### Sharpness, nearer than 30 degrees", ""]
     yield from table(head[:-1], ([name, *_cells(found, "near")] for name, found in rows.items()))
@@ -67,7 +67,7 @@ def _cells(found: Found, where: str) -> Iterator[str]:
     yield _mean(found.gradient_similarity, where, ".3f")
     yield _mean(found.bone_auroc, where, ".3f")
     if where == "far":
-        yield estimate(found.told_apart, ".2f")
+        yield estimate(found.two_sample_auroc, ".2f")
 
 
 def _values(bands: dict[str, Measure], where: str, spec: str) -> Iterator[str]:
