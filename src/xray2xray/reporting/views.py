@@ -36,6 +36,8 @@ def views_markdown(result: ViewsResult) -> str:
         + (" Couches were removed." if result.settings.get("remove_couch") else ""),
         "",
     ]
+    if result.sharpness is not None:
+        lines += [DEFINITIONS, ""]
     for level, group in result.by_level.items():
         lines += [f"### {heading(level, group.n)}", "", *_table(group), ""]
         if group.contrast is not None:
@@ -45,7 +47,7 @@ def views_markdown(result: ViewsResult) -> str:
             gains = (f"`{name}` {gain.mean:+.2f}{interval(gain.ci95, '.2f')}" for name, gain in group.over_best.items())
             lines += [f"Minus best, PSNR far: {', '.join(gains)}.", ""]
         if result.sharpness is not None:
-            lines += [DEFINITIONS, "", *sharpness_tables(result.sharpness[level], _labels(group))]
+            lines += [*sharpness_tables(result.sharpness[level], _labels(group))]
     if skipped := result.skipped_baselines | (result.skipped_samples or {}):
         lines += [f"Not run: {name} ({why})." for name, why in skipped.items()] + [""]
     return "\n".join(lines + left_out(result.failed))
