@@ -81,6 +81,19 @@ def test_copies_of_a_patient_do_not_vouch_for_him() -> None:
     assert grouped.penalty[0] > 100 * alone.penalty[0]
 
 
+def test_mirror_images_count_as_further_views_of_the_same_patients() -> None:
+    views = counts(linear_views(30) + np.random.default_rng(4).uniform(0, 0.3, (30, 3, 12, 12)))
+    names, weight = [f"p{i // 2}" for i in range(30)], np.linspace(1, 2, 30)
+    found = KernelRidge.fit(views, 1, names, weight, mirror=True)
+    both = np.concatenate([views, views[:, ::-1, :, ::-1]])
+    expected = KernelRidge.fit(both, 1, names * 2, np.tile(weight, 2))
+    query = metrics.unit(linear_views(4, seed=5)[:, 1])
+    assert found.penalty == pytest.approx(expected.penalty)
+    assert found.predict(query) == pytest.approx(expected.predict(query), abs=1e-4)
+    mirrored = found.predict(query[..., ::-1])[:, ::-1, :, ::-1]
+    assert mirrored == pytest.approx(found.predict(query), abs=1e-4), "it does not know left from right"
+
+
 def test_wants_enough_patients() -> None:
     with pytest.raises(InputError, match="at least 10"):
         KernelRidge.fit(counts(linear_views(5)), 1)

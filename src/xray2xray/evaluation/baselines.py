@@ -52,12 +52,13 @@ def fit_on_store(
 ) -> dict[str, Predictor]:
     """All baselines that views teach, from uint16 counts (n, angles, h, w); `patients` and `weight` are those of
     `KernelRidge.fit`, which alone uses them."""
+    frontal = views.shape[1] == len(STANDARD_ARC) and STANDARD_ARC[input_index] == 0
     return {
         "copy_input": CopyInput(views.shape[1]),
         "mean_view": MeanView(_mean_of(views)),
         "knn10": NearestCases(shrink(unit_of(views[:, input_index])), lambda i: unit_of(views[i])),
         "ridge_pca": RidgePCA.fit(views, input_index),
-        "kernel_ridge": KernelRidge.fit(views, input_index, patients, weight),
+        "kernel_ridge": KernelRidge.fit(views, input_index, patients, weight, mirror=frontal),
     }
 
 
