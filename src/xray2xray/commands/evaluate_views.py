@@ -41,7 +41,7 @@ class Options:
     _: KW_ONLY
     out: str | Path
     procedural: int = 0
-    train: str | Path | Sequence[str | Path] = ()
+    train: str | Path | Sequence[str | Path] | None = None
     source: str | Path = "tiny"
     models: Sequence[str] = ()
     samples: int = 0
