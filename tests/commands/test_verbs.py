@@ -331,7 +331,7 @@ def test_evaluate_views(model: Path, cohort: Path, tmp_path: Path) -> None:
     result = json.loads((tmp_path / "out" / "views.json").read_text())
     assert result["n"] == 2
     assert {"direct", "autoregressive", "v_ceiling"} <= set(result["models"])
-    assert {"copy_input", "mean_view", "knn10", "ridge_pca", "best"} == set(result["baselines"])
+    assert {"copy_input", "mean_view", "knn10", "ridge_pca", "kernel_ridge", "best"} == set(result["baselines"])
 
 
 def test_evaluate_controls(model: Path, cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -46,7 +46,7 @@ def test_every_baseline_keeps_the_contract_and_the_order_is_as_expected(train: n
     choice = scoring.best_at_each_angle(psnr)
     assert len(choice) == 37
     assert choice[FRONTAL] == "copy_input"
-    assert choice[0] in ("knn10", "ridge_pca")
+    assert choice[0] in ("knn10", "ridge_pca", "kernel_ridge")
 
 
 def test_file_round_trip_from_a_store(tmp_path: Path, ellipsoid_views: Cohort) -> None:
@@ -74,6 +74,25 @@ def test_damaged_file_is_named(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(InputError, match=r"baselines\.npz"):
             baselines.Baselines.load(path)
+
+
+def test_training_sets_join_stores_and_know_whose_views_are_whose(tmp_path: Path, ellipsoid_views: Cohort) -> None:
+    views = ellipsoid_views(range(12))
+    virtual, real = (ViewStore.create(tmp_path / name, preset("chest", size=16)) for name in ("virtual", "real"))
+    for number, case in enumerate(views[:9]):
+        virtual.write(f"v{number}", case, STANDARD_ARC)
+    for number, case in enumerate(views[9:]):
+        real.write(f"r{number}", case, STANDARD_ARC, {"source_ct": "one"} if number else None)
+    both = baselines.training_set([virtual.folder, real.folder])
+    assert both.views.shape == (12, 37, 16, 16)
+    assert both.patients == [*(f"v{i}" for i in range(9)), "r0", "one", "one"]
+    assert both.weight[:9].sum() == pytest.approx(both.weight[9:].sum())
+    few = baselines.training_set([virtual.folder, real.folder], limit=8)
+    assert few.patients == ["v0", "v2", "v4", "v6", "v8", "r0", "one", "one"], "the largest store gives way"
+    other = ViewStore.create(tmp_path / "other", preset("chest", size=32))
+    other.write("o", ellipsoid_views([0], size=32)[0], STANDARD_ARC)
+    with pytest.raises(InputError, match="render them alike"):
+        baselines.training_set([virtual.folder, other.folder])
 
 
 def test_training_views_are_thinned_to_the_limit(tmp_path: Path, ellipsoid_views: Cohort) -> None:

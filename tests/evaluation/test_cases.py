@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from xray2xray.core.seeds import FIRST_TEST_SEED
-from xray2xray.evaluation.cases import rendered, sources
+from xray2xray.evaluation.cases import BONE_YAW_DEG, rendered, sources
 from xray2xray.evaluation.results import Failure
 from xray2xray.phantoms import patient_volume
 from xray2xray.projection.geometry import preset
@@ -36,6 +36,18 @@ def test_virtual_patients_have_the_seeds_of_tests():
         f"thorax-{FIRST_TEST_SEED + 3}",
         f"thorax-{FIRST_TEST_SEED + 4}",
     ]
+
+
+def test_bones_are_rendered_where_they_are_asked_for(on_a_couch, tmp_path):
+    write_nifti(tmp_path / "scan.nii.gz", on_a_couch)
+    (plain,), (case,) = (
+        list(rendered(list(sources([tmp_path])), preset("chest", 32), [], [0.0], with_bones=bones))
+        for bones in (False, True)
+    )
+    assert plain.bone_mm is None
+    assert case.bone_mm.shape == (len(BONE_YAW_DEG), 32, 32)
+    assert 20 < case.bone_mm[BONE_YAW_DEG.index(90.0)].max() < 300, "the spine, from the side, in mm"
+    assert (case.bone_mm == 0).mean() > 0.1
 
 
 def test_a_scan_that_cannot_be_read_is_listed_and_the_others_go_on(on_a_couch, tmp_path):

@@ -70,7 +70,7 @@ def summary(scored: scoring.Cohort) -> scoring.Summary:
 def test_every_metric_has_the_promised_fields(summary: scoring.Summary) -> None:
     json.dumps(as_json(summary), allow_nan=False)
     assert set(summary.models) == {"linear", "v_ceiling", "v_ceiling_quantised"}
-    assert set(summary.baselines) == {"copy_input", "mean_view", "knn10", "ridge_pca", "best"}
+    assert set(summary.baselines) == {"copy_input", "mean_view", "knn10", "ridge_pca", "kernel_ridge", "best"}
     for block in [*summary.models.values(), *summary.baselines.values()]:
         for metric in (block.psnr, block.ssim, block.r2):
             assert "0" not in metric.per_angle
@@ -167,7 +167,7 @@ def test_shipped_baselines_render_neighbours_from_their_seeds(store: ViewStore, 
     build_baselines(store).save(tmp_path / "baselines.npz")
     result = evaluate_views([], 1, baselines=tmp_path / "baselines.npz")
     assert set(result.baselines) == {"copy_input", "mean_view", "knn10", "best"}
-    assert set(result.skipped_baselines) == {"ridge_pca"}
+    assert set(result.skipped_baselines) == {"ridge_pca", "kernel_ridge"}
     assert result.models["linear"].r2.ci95 is None  # one patient has no interval
 
 

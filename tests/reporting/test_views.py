@@ -8,8 +8,10 @@ import pytest
 from PIL import Image
 
 from xray2xray.core.evidence import FROM_CT, VIRTUAL
-from xray2xray.evaluation.results import Failure
+from xray2xray.evaluation.detail import Measure, Samples, Sharpness, SharpnessGroup
+from xray2xray.evaluation.results import Estimate, Failure
 from xray2xray.evaluation.scoring import Cohort, case_rows, summarise
+from xray2xray.evaluation.sharpness import BANDS
 from xray2xray.evaluation.views import Example, ViewsResult
 from xray2xray.reporting.views import views_markdown, write_views
 
@@ -17,6 +19,14 @@ from xray2xray.reporting.views import views_markdown, write_views
 @pytest.fixture(scope="module")
 def result(scored: Cohort) -> ViewsResult:
     views_p = np.random.default_rng(0).uniform(0, 8, (37, 16, 16)).astype(np.float32)
+    angle = Measure(Estimate(-6.25, (-7.0, -5.0)), None, {"90": -6.25})
+    bands = dict.fromkeys(BANDS, angle)
+    one = Sharpness(
+        bands, bands, bands, angle, {"5": Estimate(0.95, None)}, angle, two_sample_auroc=Estimate(0.75, (0.7, 0.8))
+    )
+    names = ("first", "second", "v_ceiling"), ("copy_input", "mean_view")
+    models, baselines = (dict.fromkeys(some, one) for some in names)
+    samples = {"first+sample": Samples(4, angle, angle, None, one)}
     return ViewsResult(
         **vars(summarise(scored)),
         input_yaw_deg=0.0,
@@ -27,6 +37,8 @@ def result(scored: Cohort) -> ViewsResult:
         skipped_baselines={"ridge_pca": "needs --train"},
         settings={"seed": 0, "remove_couch": True},
         groups={level: summarise(scored.only(level)) for level in scored.levels},
+        sharpness={level: SharpnessGroup(3, models, baselines, samples) for level in scored.levels},
+        skipped_samples={"second+sample": "no trained sampler"},
         examples=[Example("case-0", VIRTUAL, views_p, {"first": views_p})],
     )
 
@@ -46,7 +58,28 @@ def test_tables(result: ViewsResult) -> None:
     )
     assert "Couches were removed." in text
     assert "Not run: ridge_pca (needs --train)." in text
+    assert "Not run: second+sample (no trained sampler)." in text
     assert "- bad: no NIfTI" in text
+
+
+def test_tables_of_sharpness(result: ViewsResult) -> None:
+    lines = views_markdown(result).splitlines()
+    far = lines[lines.index("#### Sharpness, at least 30 degrees from the input") :]
+    rows = [line for line in far[: far.index("#### Sharpness, nearer than 30 degrees")] if line.startswith("| ")]
+    names = [row.split(" | ")[0] for row in rows[1:]]
+    assert names == [
+        "| *first+sample*",
+        "| **first**",
+        "| **second**",
+        "| V on the truth (ceiling)",
+        "| `copy_input`",
+        "| `mean_view`",
+    ]
+    assert rows[1].endswith("| -6.250 |  | 0.75 [0.70, 0.80] |"), "no bones were rendered"
+    assert "| **first** | 0.950 |  |  |" in far
+    title = "#### Samples: a single one, and the best of 4, which knows the truth"
+    drawn = [line for line in far[far.index(title) :] if line.startswith("| *")]
+    assert drawn[0] == "| *first+sample* | -6.25 [-7.00, -5.00] |  | -6.25 [-7.00, -5.00] |  |  |  |"
 
 
 def test_files(result: ViewsResult, tmp_path: Path) -> None:
@@ -58,4 +91,6 @@ def test_files(result: ViewsResult, tmp_path: Path) -> None:
     assert written["models"]["first"]["psnr"]["mean"] == result.models["first"].psnr.mean
     assert [row["evidence_level"] for row in written["cases"]] == [VIRTUAL] * 4 + [FROM_CT] * 2
     assert "examples" not in written
+    assert written["sharpness"][VIRTUAL]["samples"]["first+sample"]["samples"] == 4
+    assert written["sharpness"][VIRTUAL]["models"]["first"]["power_db"]["4-8"]["far"]["mean"] == -6.25
     assert np.asarray(Image.open(out / "views.png").convert("L")).std() > 10

@@ -16,16 +16,18 @@ class Options:
     """Compare predicted views with the truth and with every baseline, on real CTs and unseen virtual patients.
 
     One view of each is the input and all others are predicted from it. Writes views.json, views.md, the error at each
-    angle (views.png) and pictures of the first cases. The primary contrast is that of the first model.
+    angle (views.png) and pictures of the first cases. The primary contrast is that of the first model. Sharpness
+    (spectra, correlation with the true detail, edges, bones, a two-sample test) stands in tables of its own.
 
     Attributes:
         inputs: chest CTs: NIfTI files, folders or zips of DICOM; a folder of NIfTI files means each of them.
         out: the output folder.
         procedural: how many procedural patients to evaluate besides, from seed 1,000,000.
-        train: the view store the model was trained on; ridge_pca needs it.
+        train: the view stores that teach the baselines: those of the model; ridge_pca and kernel_ridge need them.
         source: the model: tiny, or a folder that `train` made.
         models: forms of M to evaluate (default: all that the model has); with +mirrored behind its name a form predicts
             from the mirror image, too, and takes the mean.
+        samples: how many samples to draw of each case with every form that can; they have rows of their own.
         input_yaw_deg: the angle of the input view.
         seed: offset of the procedural patients' seeds, and seed of the bootstrap.
         device: auto, cpu or cuda.
@@ -39,9 +41,10 @@ class Options:
     _: KW_ONLY
     out: str | Path
     procedural: int = 0
-    train: str | Path | None = None
+    train: str | Path | Sequence[str | Path] | None = None
     source: str | Path = "tiny"
     models: Sequence[str] = ()
+    samples: int = 0
     input_yaw_deg: float = 0.0
     seed: int = 0
     device: str = "auto"
@@ -57,13 +60,14 @@ def run(options: Options) -> "ViewsResult":
     from ..evaluation.views import evaluate_views as evaluate
     from ..reporting.views import write_views
 
-    at_least(0, procedural=options.procedural, seed=options.seed, pictures=options.pictures)
+    at_least(0, procedural=options.procedural, seed=options.seed, pictures=options.pictures, samples=options.samples)
     with run_folder(options) as folder:
         result = evaluate(
             as_paths(options.inputs),
             options.procedural,
             options.train,
             models=options.models,
+            samples=options.samples,
             input_yaw_deg=options.input_yaw_deg,
             source=options.source,
             baselines=baselines_beside(options.source),

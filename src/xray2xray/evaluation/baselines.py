@@ -1,7 +1,7 @@
-"""What a world model has to exceed: four predictors without a network, fitted on the training cohort.
+"""What a world model has to exceed: predictors without a network, fitted on the training cohort.
 
-`Baselines` is the small file that the package ships, so that all but `ridge_pca` work without the training cohort: mean
-views, tiny frontals, and the seeds from which a neighbour's views are rendered again.
+`Baselines` is the small file that the package ships, so that all but the two of ridge regression work without the
+training cohort: mean views, tiny frontals, and the seeds from which a neighbour's views are rendered again.
 """
 
 import json
@@ -15,11 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import InputError
+from ..data.groups import group_of
 from ..data.store import SCALE, ViewStore
 from ..io.files import atomic_path
 from ..io.model_folder import folder_of
 from ..parallel.progress import progress
 from ..projection.geometry import STANDARD_ARC, Geometry
+from .kernel_ridge import KernelRidge
 from .metrics import Array, unit
 from .predictors import NEIGHBOURS, CopyInput, MeanView, NearestCases, Predictor, Views, shrink, unit_of
 from .ridge import RidgePCA
@@ -28,22 +30,76 @@ FORMAT = "xray2xray-baselines"
 MAX_TRAIN = 4000  # patients held in memory, 1.2 MB each at 128 pixels
 
 
-def fit_on_store(views: Views, input_index: int) -> dict[str, Predictor]:
-    """All four baselines from training views, uint16 counts (n, angles, h, w)."""
+@dataclass(frozen=True, eq=False)
+class TrainingSet:
+    """The views of one store or several, from which baselines learn.
+
+    Attributes:
+        geometry: of all of them.
+        views: uint16 counts (n, 37, h, w) of the standard arc.
+        patients: (n,), whose each is: a CT and all its warps are one.
+        weight: (n,), such that every store counts alike: a few real scans beside thousands of virtual patients.
+    """
+
+    geometry: Geometry
+    views: Views
+    patients: list[str]
+    weight: Array
+
+
+def fit_on_store(
+    views: Views, input_index: int, patients: Sequence[str] | None = None, weight: Array | None = None
+) -> dict[str, Predictor]:
+    """All baselines that views teach, from uint16 counts (n, angles, h, w); `patients` and `weight` are those of
+    `KernelRidge.fit`, which alone uses them."""
+    frontal = views.shape[1] == len(STANDARD_ARC) and STANDARD_ARC[input_index] == 0
     return {
         "copy_input": CopyInput(views.shape[1]),
         "mean_view": MeanView(_mean_of(views)),
         "knn10": NearestCases(shrink(unit_of(views[:, input_index])), lambda i: unit_of(views[i])),
         "ridge_pca": RidgePCA.fit(views, input_index),
+        "kernel_ridge": KernelRidge.fit(views, input_index, patients, weight, mirror=frontal),
     }
+
+
+def training_set(folders: Sequence[str | Path], limit: int = MAX_TRAIN) -> TrainingSet:
+    """The standard arc of the studies of some stores; of more than `limit` the largest store gives way first.
+
+    Raises:
+        InputError: a store that is empty or damaged, or of another geometry than the first.
+    """
+    stores = [_opened(folder) for folder in folders]
+    for store in stores[1:]:
+        if store.geometry != stores[0].geometry:
+            raise InputError(
+                f"{store.folder} and {stores[0].folder} hold views of other geometries or sizes; render them alike"
+            )
+    left, taken = limit, [0] * len(stores)
+    for waiting, number in enumerate(sorted(range(len(stores)), key=lambda i: len(stores[i]))):
+        taken[number] = min(len(stores[number]), left // (len(stores) - waiting))
+        left -= taken[number]
+    patients: list[str] = []
+    for store, count in zip(stores, taken, strict=True):
+        patients += [group_of(store.read_labels(study), study) for study in _spaced(store, count)]
+    return TrainingSet(
+        stores[0].geometry,
+        np.concatenate([training_views(store, count) for store, count in zip(stores, taken, strict=True)]),
+        patients,
+        np.repeat([1 / count for count in taken], taken),
+    )
 
 
 def training_views(store: ViewStore | str | Path, limit: int = MAX_TRAIN) -> Views:
     """The standard arc of a store's patients, uint16 (n, 37, h, w); of more than `limit`, evenly spaced ones."""
     store = _opened(store)
+    return store.read_standard(_spaced(store, limit), dtype=np.uint16)
+
+
+def _spaced(store: ViewStore, limit: int) -> list[str]:
+    """At most `limit` studies, evenly spaced."""
     studies = store.studies()
     chosen = np.unique(np.linspace(0, len(studies) - 1, min(limit, len(studies))).round().astype(int))
-    return store.read_standard([studies[i] for i in chosen], dtype=np.uint16)
+    return [studies[i] for i in chosen]
 
 
 def _opened(store: ViewStore | str | Path) -> ViewStore:

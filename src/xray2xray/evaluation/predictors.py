@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.store import SCALE
+from ..projection.frustum import Frustum
 from ..projection.geometry import STANDARD_ARC
-from .metrics import P_MAX, Array
+from ..projection.lifted import Lifted, extended
+from .metrics import P_MAX, Array, unit
 
 SMALL = 32  # neighbours are found on frontals of 32 x 32 pixels: posture and build, not noise
 NEIGHBOURS = 10
@@ -65,6 +67,26 @@ class NearestCases:
 
     def predict(self, inputs: Array) -> Array:
         return np.stack([np.mean([self.views_of(int(i)) for i in row], axis=0) for row in self.nearest(inputs)])
+
+
+@dataclass(frozen=True, eq=False)
+class MeanDepth:
+    """What each ray has measured, spread along it as in the average patient: geometry, and nothing learned of the case.
+
+    Attributes:
+        portions: (depth, rows, columns), the training cohort's mean line integral in each cell of the lifted state.
+        frustum: of the input view, at its own resolution; its cells are as fine as those of `portions` or a whole
+            number of times finer.
+    """
+
+    portions: Array
+    frustum: Frustum
+
+    def predict(self, inputs: Array) -> Array:
+        total = self.portions.sum(axis=0)
+        w = (self.portions / np.maximum(total, 1e-6)).astype(np.float32)
+        states = (Lifted(self.frustum, extended(P_MAX * one, self.frustum, total), w) for one in inputs)
+        return np.stack([unit(state.views(STANDARD_ARC)) for state in states])
 
 
 def shrink(images: Array, size: int = SMALL) -> NDArray[np.uint8]:

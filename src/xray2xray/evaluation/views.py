@@ -2,19 +2,21 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 
 from ..core.errors import InputError, UsageError
 from ..core.seeds import FIRST_TEST_SEED
-from ..data.store import ViewStore
+from ..projection.frustum import FRONTAL, Frustum
 from ..projection.geometry import STANDARD_ARC, Geometry
-from .baselines import fit_on_store, load_baselines, training_views
+from .baselines import fit_on_store, load_baselines, training_set
 from .cases import Case, Source, batches, rendered, sources
-from .metrics import DATA_RANGE, P_MAX, Array, unit
-from .predictors import Predictor
+from .detail import SAMPLE, TRUTH, Collector, Draw, SharpnessGroup, summarise_detail
+from .metrics import BEYOND_DEG, DATA_RANGE, P_MAX, Array, unit
+from .predictors import MeanDepth, Predictor
 from .results import NOT_JSON, Failure
 from .scoring import CEILINGS, CaseRow, Cohort, Scores, Summary, case_rows, score, stack, summarise
 
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
 MIRRORED = "+mirrored"
 UNIT = f"clip(p, 0, {P_MAX:g}) / {P_MAX:g}"
+
+Stores = str | Path | Sequence[str | Path] | None
+"""Training stores: none, one, or several."""
 
 Settings = dict[str, str | int | float | bool | None]
 """What a result was measured with."""
@@ -49,7 +54,7 @@ class Example:
 @dataclass(frozen=True, kw_only=True)
 class ViewsResult(Summary):
     """The content of views.json: the summary of all cases, and of those of each evidence level where there are several;
-    and the examples to draw."""
+    the sharpness of each level; and the examples to draw."""
 
     input_yaw_deg: float
     data_range: float
@@ -59,6 +64,8 @@ class ViewsResult(Summary):
     skipped_baselines: dict[str, str]
     settings: Settings
     groups: dict[str, Summary] | None = None
+    sharpness: dict[str, SharpnessGroup] | None = None
+    skipped_samples: dict[str, str] | None = None
     examples: list[Example] = field(default_factory=list, metadata=NOT_JSON)
 
     @property
@@ -70,9 +77,10 @@ class ViewsResult(Summary):
 def evaluate_views(
     ct: Sequence[str | Path] = (),
     procedural: int = 0,
-    train: str | Path | None = None,
+    train: Stores = None,
     *,
     models: Sequence[str] = (),
+    samples: int = 0,
     input_yaw_deg: float = 0.0,
     source: str | Path = "tiny",
     baselines: str | Path | None = None,
@@ -89,8 +97,10 @@ def evaluate_views(
     Args:
         ct: chest CTs: NIfTI files, DICOM folders or zips; a folder of NIfTI files means each of them.
         procedural: number of virtual patients, seeds from 1,000,000 + `seed`.
-        train: view store of the training cohort; needed for `ridge_pca`, and for `knn10` where the input is no frontal.
+        train: view stores of the training cohort; needed for `ridge_pca` and `kernel_ridge`, and for `knn10` where the
+            input is no frontal.
         models: as in `view_models`; the primary contrast is that of the first.
+        samples: drawn of each case by every form that can; their rows are apart.
         input_yaw_deg: which view is given, one of the standard arc.
         source: weights, as in `WorldModel.from_pretrained`.
         baselines: a baselines.npz; the packaged one by default.
@@ -107,9 +117,12 @@ def evaluate_views(
         raise UsageError(f"--input-yaw-deg {input_yaw_deg:g} is not on the standard arc (-90 to 90 in steps of 5)")
     bench = open_bench(input_yaw_deg, train, baselines)
     loaded = view_models(source, models, device)
+    draws, cannot = view_draws(loaded, samples, input_yaw_deg, seed) if samples else ({}, None)
+    predictors = {**bench.predictors, **mean_depth(loaded, bench.geometry, input_yaw_deg)}
     failed: list[Failure] = []
-    cases = rendered(chosen, bench.geometry, failed)
-    cohort, examples = evaluate_cases(cases, loaded, bench.predictors, input_yaw_deg, pictures=pictures)
+    cases = rendered(chosen, bench.geometry, failed, with_bones=True)
+    collector = Collector(bench.geometry, draws)
+    cohort, examples = evaluate_cases(cases, loaded, predictors, input_yaw_deg, pictures=pictures, collector=collector)
     several = len(cohort.levels) > 1
     return ViewsResult(
         **vars(summarise(cohort, seed)),
@@ -121,6 +134,8 @@ def evaluate_views(
         skipped_baselines=bench.skipped,
         settings={**bench.settings(source, train, seed), "remove_couch": remove_couch},
         groups={level: summarise(cohort.only(level), seed) for level in cohort.levels} if several else None,
+        sharpness=summarise_detail(cohort, collector, samples, seed),
+        skipped_samples=cannot,
         examples=examples,
     )
 
@@ -148,11 +163,13 @@ def evaluate_cases(
     input_yaw_deg: float = 0.0,
     pictures: int = 0,
     batch_size: int = 4,
+    collector: Collector | None = None,
 ) -> tuple[Cohort, list[Example]]:
     """Score models, V's ceiling and baselines on cases that hold the standard arc, and keep the first for pictures.
 
     `v_ceiling` is what V makes of the true views, unquantised; no prediction through V can be expected to exceed it.
-    `v_ceiling_quantised` is the same through the codebook, for forms that predict tokens.
+    `v_ceiling_quantised` is the same through the codebook, for forms that predict tokens. A `collector` also gathers
+    the sharpness of all of them, and draws samples.
 
     Raises:
         InputError: there is no case.
@@ -163,6 +180,7 @@ def evaluate_cases(
     model_scores: dict[str, list[Scores]] = {}
     baseline_scores: dict[str, list[Scores]] = {}
     input_index = STANDARD_ARC.index(input_yaw_deg)
+    far = np.abs(np.array(STANDARD_ARC) - input_yaw_deg) >= BEYOND_DEG
     for batch in batches(cases, batch_size):
         truth_p = np.stack([case.views_p for case in batch])
         truth = unit(truth_p)
@@ -179,10 +197,17 @@ def evaluate_cases(
         if vision is not None:
             for name, quantised in CEILINGS.items():
                 predicted_p[name] = np.stack([vision.reconstruct_views(c.views_p, quantised=quantised) for c in batch])
-        for name, views_p in predicted_p.items():
-            model_scores.setdefault(name, []).append(score(unit(views_p), truth))
-        for name, predictor in predictors.items():
-            baseline_scores.setdefault(name, []).append(score(predictor.predict(truth[:, input_index]), truth))
+        predicted = chain(
+            ((model_scores, name, unit(views_p)) for name, views_p in predicted_p.items()),
+            ((baseline_scores, name, one.predict(truth[:, input_index])) for name, one in predictors.items()),
+        )
+        for scores, name, views in predicted:
+            scores.setdefault(name, []).append(score(views, truth))
+            if collector is not None:
+                collector.add(name, views, truth, batch)
+        if collector is not None:
+            collector.add(TRUTH, truth, truth, batch)
+            collector.draw(truth, batch, input_index, far)
     if not names:
         raise InputError("no case could be evaluated; each is named above with what is wrong")
     cohort = Cohort(
@@ -207,11 +232,11 @@ class Bench:
     predictors: dict[str, Predictor]
     skipped: dict[str, str]
 
-    def settings(self, source: str | Path, train: str | Path | None, seed: int) -> Settings:
+    def settings(self, source: str | Path, train: Stores, seed: int) -> Settings:
         """What a result was measured with, as it stands beside its numbers."""
         return {
             "source": str(source),
-            "train": None if train is None else str(train),
+            "train": " ".join(map(str, _stores(train))) or None,
             "seed": seed,
             "first_test_seed": FIRST_TEST_SEED + seed,
             "geometry": self.geometry.name,
@@ -219,18 +244,37 @@ class Bench:
         }
 
 
-def open_bench(input_yaw_deg: float, train: str | Path | None = None, baselines: str | Path | None = None) -> Bench:
-    """Baselines from the training store if one is given, else from a baselines.npz (by default the packaged one)."""
+def open_bench(input_yaw_deg: float, train: Stores = None, baselines: str | Path | None = None) -> Bench:
+    """Baselines from the training stores if any are given, else from a baselines.npz (by default the packaged one)."""
     index = STANDARD_ARC.index(input_yaw_deg)
-    if train is not None:
-        store = ViewStore.open(train)
-        return Bench(store.geometry, fit_on_store(training_views(store), index), {})
+    if stores := _stores(train):
+        taught = training_set(stores)
+        return Bench(taught.geometry, fit_on_store(taught.views, index, taught.patients, taught.weight), {})
     shipped = load_baselines(baselines)
     predictors = shipped.predictors(index)
-    skipped = {"ridge_pca": "needs the training views: --train STORE"}
+    skipped = dict.fromkeys(("ridge_pca", "kernel_ridge"), "needs the training views: --train STORE")
     if "knn10" not in predictors:
         skipped["knn10"] = "only frontals of the training cohort are packaged: --train STORE"
     return Bench(shipped.geometry, predictors, skipped)
+
+
+def _stores(train: Stores) -> list[str | Path]:
+    if train is None:
+        return []
+    return [train] if isinstance(train, str | Path) else list(train)
+
+
+def mean_depth(models: Mapping[str, ViewModel], geometry: Geometry, input_yaw_deg: float) -> dict[str, Predictor]:
+    """The baseline `mean_depth`, where a frontal is given and a model keeps its cohort's mean lifted state of one."""
+    from ..models.world_model import WorldModel
+
+    for model in map(_plain, models.values()):
+        network = getattr(model.transition, "network", None) if isinstance(model, WorldModel) else None
+        mean = getattr(network, "mean", None)
+        if network is not None and mean is not None and input_yaw_deg == 0:
+            frustum = Frustum(geometry, FRONTAL, len(mean), network.config.half_depth_mm)
+            return {"mean_depth": MeanDepth(mean.cpu().numpy(), frustum)}
+    return {}
 
 
 @dataclass(frozen=True)
@@ -244,6 +288,37 @@ class Mirrored:
 
     def reconstruct_views(self, views_p: Array, quantised: bool = False) -> Array:
         return self.model.reconstruct_views(views_p, quantised)
+
+
+def _plain(model: ViewModel) -> ViewModel:
+    return model.model if isinstance(model, Mirrored) else model
+
+
+def view_draws(
+    models: Mapping[str, ViewModel], samples: int, input_yaw_deg: float, seed: int
+) -> tuple[dict[str, Draw], dict[str, str]]:
+    """What draws that many samples, by the name of its row, `FORM+sample`; and which forms cannot, and why.
+
+    A case has the same noise in every form and run. A form that is evaluated mirrored, too, draws once.
+    """
+    import torch
+
+    def draw_of(model: "WorldModel") -> Draw:
+        def draw(view_p: Array, number: int) -> Array:
+            generator = torch.Generator().manual_seed(1_000 * seed + number)
+            return model.imagine(view_p, input_yaw_deg, STANDARD_ARC, generator, samples)
+
+        return draw
+
+    draws: dict[str, Draw] = {}
+    cannot: dict[str, str] = {}
+    for name, model in models.items():
+        form, plain = name.removesuffix(MIRRORED), cast("WorldModel", _plain(model))
+        if plain.transition.has_sampler:
+            draws[form + SAMPLE] = draw_of(plain)
+        else:
+            cannot[form + SAMPLE] = "this model was not trained to be sampled from"
+    return draws, cannot
 
 
 def forms_of(source: str | Path) -> list[str]:

@@ -11,6 +11,7 @@ from ..evaluation.views import Example, ViewsResult
 from ..projection.geometry import STANDARD_ARC
 from .curves import Panel, curve_axis, save_panels
 from .pictures import PICTURE_YAW_DEG, case_picture, save_picture
+from .sharpness import DEFINITIONS, sharpness_tables
 from .tables import heading, interval, left_out, number, table, write_result
 
 CEILING_LABELS = {False: "V on the truth (ceiling)", True: "V on the truth, quantised"}
@@ -27,7 +28,7 @@ def write_views(out: str | Path, result: ViewsResult) -> str:
 
 
 def views_markdown(result: ViewsResult) -> str:
-    """One table for each evidence level."""
+    """The tables of each evidence level."""
     lines = [
         f"Input view at {result.input_yaw_deg:g} degrees; the input angle is left out. PSNR (dB) and SSIM on "
         f"{result.unit}, data range 1; R2 = 1 - MSE / MSE(mean view) with a 95 % patient-bootstrap interval; "
@@ -35,6 +36,8 @@ def views_markdown(result: ViewsResult) -> str:
         + (" Couches were removed." if result.settings.get("remove_couch") else ""),
         "",
     ]
+    if result.sharpness is not None:
+        lines += [DEFINITIONS, ""]
     for level, group in result.by_level.items():
         lines += [f"### {heading(level, group.n)}", "", *_table(group), ""]
         if group.contrast is not None:
@@ -43,16 +46,22 @@ def views_markdown(result: ViewsResult) -> str:
         if group.over_best:
             gains = (f"`{name}` {gain.mean:+.2f}{interval(gain.ci95, '.2f')}" for name, gain in group.over_best.items())
             lines += [f"Minus best, PSNR far: {', '.join(gains)}.", ""]
-    if result.skipped_baselines:
-        lines += [f"Not run: {name} ({why})." for name, why in result.skipped_baselines.items()] + [""]
+        if result.sharpness is not None:
+            lines += [*sharpness_tables(result.sharpness[level], _labels(group))]
+    if skipped := result.skipped_baselines | (result.skipped_samples or {}):
+        lines += [f"Not run: {name} ({why})." for name, why in skipped.items()] + [""]
     return "\n".join(lines + left_out(result.failed))
 
 
 def _table(group: Summary) -> list[str]:
-    labels = {name: CEILING_LABELS[CEILINGS[name]] if name in CEILINGS else f"**{name}**" for name in group.models}
-    labels |= {name: f"`{name}`" for name in group.baselines}
+    labels = _labels(group)
     rows = [[labels[name], *_cells(block)] for name, block in (group.models | group.baselines).items()]
     return table(["", "PSNR", "PSNR far", "SSIM", "SSIM far", "R2", "R2 far"], rows)
+
+
+def _labels(group: Summary) -> dict[str, str]:
+    labels = {name: CEILING_LABELS[CEILINGS[name]] if name in CEILINGS else f"**{name}**" for name in group.models}
+    return labels | {name: f"`{name}`" for name in group.baselines}
 
 
 def _cells(block: Block) -> Iterator[str]:

@@ -76,7 +76,8 @@ def run(options: argparse.Namespace) -> None:
         )
         case = Case(source.name, source.evidence_level, render(source.volume(), geometry, STANDARD_ARC))
         learned = np.concatenate([*(warped[k] for k in others), virtual])
-        baselines = fit_on_store(learned, STANDARD_ARC.index(0.0))
+        patients = [f"CT {k}" for k in others for _ in warped[k]] + [f"virtual {k}" for k in range(len(virtual))]
+        baselines = fit_on_store(learned, STANDARD_ARC.index(0.0), patients)
         cohort, _ = evaluate_cases([case], {"direct": after, BEFORE: before}, baselines)
         parts.append(cohort)
     cohort = _joined(parts)

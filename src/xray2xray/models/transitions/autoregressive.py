@@ -96,6 +96,10 @@ class AutoregressiveTransition(Transition):
 
     # ------------------------------------------------ the contract
 
+    @property
+    def has_sampler(self) -> bool:
+        return True  # tokens are drawn
+
     def observe(self, observations: Sequence[Observation]) -> State:
         yaw_angles([observation.pose for observation in observations], "autoregressive")
         if len(observations) > 1:
