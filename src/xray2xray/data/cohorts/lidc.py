@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ...core.errors import InputError
 from ...io.files import told_apart
-from ...radiograph.read import view_position
-from .table import Cohort, Sample, View
+from ...radiograph.view import view_in_header
+from .table import Cohort, Sample, View, as_view
 from .tcia import Series, read_header, series_below
 
 
@@ -38,7 +38,8 @@ def _radiographs(series: Series, failed: dict[str, str]) -> dict[Path, tuple[str
     places: dict[Path, tuple[str, str, View]] = {}
     for path in series.files:
         try:
-            places[path] = (series.patient, series.modality, view_position(read_header(path)))
+            said = view_in_header(read_header(path))
+            places[path] = (series.patient, series.modality, "" if said.conflict else as_view(said.view))
         except InputError as error:
             failed[str(path)] = str(error)
     return places

@@ -8,10 +8,10 @@ tables may have been unpacked.
 
 from pathlib import Path
 
-from ...radiograph.read import LATERAL
+from ...radiograph.view import view_of
 from .labels import CHEXPERT_LABELS, Policy, label_name
 from .rows import one_file, read_rows
-from .table import Cohort, Sample, View
+from .table import Cohort, Sample, as_view
 
 _NAN = float("nan")
 
@@ -47,11 +47,7 @@ def read_mimic(folder: str | Path, policy: Policy | None = None) -> Cohort:
             failed[str(path)] = "listed in the metadata, but there is no image"
             continue
         found = labels_of.get(study, unknown)
-        samples.append(Sample(image, patient, path, _view(row["ViewPosition"]), split_of.get(image, ""), found))
+        samples.append(
+            Sample(image, patient, path, as_view(view_of(row["ViewPosition"])), split_of.get(image, ""), found)
+        )
     return Cohort("mimic", tuple(samples), failed)
-
-
-def _view(position: str) -> View:
-    if position in LATERAL:
-        return "lateral"
-    return "AP" if position == "AP" else "PA" if position == "PA" else ""

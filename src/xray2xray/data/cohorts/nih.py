@@ -8,9 +8,10 @@ pictures of the official split; no patient is in both. Copies keep the pictures 
 from pathlib import Path
 
 from ...core.errors import InputError
+from ...radiograph.view import view_of
 from .labels import label_name
 from .rows import one_file, read_rows
-from .table import Cohort, Sample, View
+from .table import Cohort, Sample, as_view
 
 FINDINGS = (
     "Atelectasis", "Cardiomegaly", "Effusion", "Infiltration", "Mass", "Nodule", "Pneumonia", "Pneumothorax",
@@ -48,8 +49,7 @@ def read_nih(folder: str | Path) -> Cohort:
         if not found <= set(FINDINGS):
             raise InputError(f"{table}: {name} has the finding {min(found - set(FINDINGS))!r}, unknown in ChestX-ray14")
         labels = {label_name(finding): float(finding in found) for finding in FINDINGS}
-        position = row["View Position"]
-        view: View = "AP" if position == "AP" else "PA" if position == "PA" else "frontal"  # it has no laterals
+        view = as_view(view_of(row["View Position"]) or "frontal")  # it has no laterals
         split = split_of.get(name, "")
         samples.append(Sample(Path(name).stem, f"{int(row['Patient ID']):08d}", pictures[name], view, split, labels))
     return Cohort("nih", tuple(samples), failed)

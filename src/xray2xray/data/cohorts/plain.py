@@ -8,15 +8,14 @@ former.
 import math
 import os
 from pathlib import Path
-from typing import cast, get_args
+from typing import get_args
 
 from ...core.errors import InputError
+from ...radiograph.view import view_of
 from ...volume.read import is_volume
 from .labels import Policy, as_number, is_blank
 from .rows import PATHS, path_column, read_rows
-from .table import COLUMNS, OUTCOME, Cohort, Sample, View
-
-_VIEWS = {view.upper(): cast(View, view) for view in get_args(View)}
+from .table import COLUMNS, OUTCOME, Cohort, Sample, View, as_view
 
 
 def read_plain(table: str | Path, policy: Policy | None = None) -> Cohort:
@@ -78,6 +77,8 @@ def _is_label(rows: list[dict[str, str]], column: str) -> bool:
 def _view(row: dict[str, str], path: Path, where: str) -> View:
     if "view" not in row:
         return "CT" if is_volume(path) else "frontal"
-    if row["view"].upper() not in _VIEWS:
-        raise InputError(f"{where}: view {row['view']!r}; write {', '.join(filter(None, _VIEWS.values()))} or nothing")
-    return _VIEWS[row["view"].upper()]
+    said = row["view"]
+    view: View = "CT" if said.upper() == "CT" else as_view(view_of(said))
+    if said and not view:
+        raise InputError(f"{where}: view {said!r}; write {', '.join(filter(None, get_args(View)))} or nothing")
+    return view

@@ -12,10 +12,11 @@ from typing import Any
 import pydicom
 
 from ...core.errors import InputError
+from ...radiograph.view import VIEW_TAGS
 from ...volume.dicom import decode
 
 _TAGS = [
-    "Modality", "PatientID", "StudyDate", "StudyInstanceUID", "SeriesInstanceUID", "ViewPosition", "PatientOrientation",
+    "Modality", "PatientID", "StudyDate", "StudyInstanceUID", "SeriesInstanceUID", *VIEW_TAGS,
 ]  # fmt: skip
 
 
