@@ -71,16 +71,21 @@ def read_dicom(path: Path, any_view: bool = False, overrule: bool = False) -> Di
     """
     where, notes = str(path), list[str]()
     image = decode(lambda: pydicom.dcmread(path, force=True), where)
+    if not len(image):  # what pydicom leaves of a file that ends within compressed pixels
+        raise InputError(f"{where}: damaged or cut short (the file ends too early); copy the file again")
     _check_kind(image, where, notes)
     view = view_in_header(image)
+    if view.conflict:
+        notes.append(f"the header names different views ({view.said})")
     if view.view not in ("", *FRONTAL) and not any_view and not (overrule and view.conflict):
-        what = f"{_REFUSED[view.view]} ({view.said})"
         if view.conflict:
             raise InputError(
-                f"{where}: the header contradicts itself ({view.said}); look at it, and say --view pa or ap"
+                f"{where}: {_REFUSED[view.view]} by one tag and not by another ({view.said}); look at it, and say "
+                "--view pa or ap if it is a frontal"
             )
         raise InputError(
-            f"{where}: {what}; give the frontal, PA or AP: laterals, obliques and decubitus views are not taken"
+            f"{where}: {_REFUSED[view.view]} ({view.said}); give the frontal, PA or AP: laterals, obliques and "
+            "decubitus views are not taken"
         )
     if view.unknown:
         notes.append(f"ViewPosition {view.unknown!r} is not known" + ("" if view.view else ": taken for a frontal"))
@@ -122,9 +127,8 @@ def _shown(image: Any, where: str, notes: list[str]) -> tuple[np.ndarray, np.nda
             raise InputError(f"{where}: PALETTE COLOR without whole tables ({error}); export it in grey") from error
         gray = gray_of_colour(colours / (colours.max() or 1.0), where)
     else:
-        stored = stored_bits(decoded, image, notes)
-        gray, sure = presented(stored, image, notes)
-        hidden = hidden_pixels(decoded, stored, image, notes)
+        hidden = hidden_pixels(decoded, image, notes)
+        gray, sure = presented(stored_bits(decoded, hidden, image, notes), image, notes)
     return *square_pixels(gray, hidden, _aspect(image, notes), notes), sure
 
 
@@ -153,7 +157,7 @@ def _decoded(image: Any, where: str, notes: list[str]) -> np.ndarray:
             raise InputError(
                 f"{where}: damaged or cut short (PixelData has {there} of {needed} bytes); copy the file again"
             )
-    return decode(lambda: pixel_array(image), where, image)
+    return decode(lambda: pixel_array(image, correct_unused_bits=False), where, image)
 
 
 def _transfer_syntax(image: Any, where: str, notes: list[str]) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..core.errors import InputError
 from .dicom import is_dicom, read_dicom
-from .picture import Picture, read_picture, resized_square, square
+from .picture import MIN_PIXELS, Picture, middle_square, read_picture, resized_square
 from .polarity import chest_contrast
 from .view import View
 
@@ -84,9 +84,14 @@ def gray_of_array(pixels: np.ndarray, size: int, notes: list[str]) -> np.ndarray
 
 def _shown(picture: Picture, size: int, where: str, notes: list[str], any_polarity: bool) -> np.ndarray:
     """float32 (size, size) in 0..1: the middle square, resampled, dense bright, what is hidden dark as air."""
+    if min(picture.gray.shape) < MIN_PIXELS:
+        size_said = " x ".join(map(str, picture.gray.shape[::-1]))
+        raise InputError(f"{where}: {size_said} pixels; give at least {MIN_PIXELS} each way")
     hidden = np.zeros(picture.gray.shape, bool) if picture.hidden is None else picture.hidden
-    _check_contrast(picture.gray[~hidden], f"{where}: the image is one constant grey value; give a chest radiograph")
-    pixels, hidden = (square(part, where, notes) for part in (picture.gray, hidden))
+    seen = picture.gray[~hidden]
+    _check_contrast(seen, f"{where}: the image is one constant grey value; give a chest radiograph")
+    place = middle_square(np.where(hidden, seen.min(), picture.gray), where, notes)
+    pixels, hidden = picture.gray[place], hidden[place]
     seen = pixels[~hidden]
     _check_contrast(seen, f"{where}: nothing but one grey value in the middle square; give a chest radiograph")
     low, high = seen.min(), seen.max()

@@ -38,8 +38,7 @@ def _radiographs(series: Series, failed: dict[str, str]) -> dict[Path, tuple[str
     places: dict[Path, tuple[str, str, View]] = {}
     for path in series.files:
         try:
-            said = view_in_header(read_header(path))
-            places[path] = (series.patient, series.modality, "" if said.conflict else as_view(said.view))
+            places[path] = (series.patient, series.modality, as_view(view_in_header(read_header(path)).view))
         except InputError as error:
             failed[str(path)] = str(error)
     return places
