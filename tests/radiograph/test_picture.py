@@ -222,8 +222,10 @@ def test_what_the_file_is_instead(tmp_path: Path, content: bytes, says: str) -> 
 
 
 def test_a_bomb_of_pixels(tmp_path: Path) -> None:
-    size = struct.pack(">2I5B", 20000, 20000, 1, 0, 0, 0, 0)
-    chunk = struct.pack(">I", 13) + b"IHDR" + size + struct.pack(">I", zlib.crc32(b"IHDR" + size))
-    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk)
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    size = chunk(b"IHDR", struct.pack(">2I5B", 20000, 20000, 1, 0, 0, 0, 0))
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + size + chunk(b"IDAT", zlib.compress(bytes(100))))
     with pytest.raises(InputError, match="too many pixels"):
         read_radiograph(tmp_path / "a.png")
