@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pydicom
+from pydicom.datadict import keyword_for_tag
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID
 
@@ -73,6 +74,7 @@ def read_dicom(path: Path, any_view: bool = False, overrule: bool = False) -> Di
     image = decode(lambda: pydicom.dcmread(path, force=True), where)
     if not len(image):  # what pydicom leaves of a file that ends within compressed pixels
         raise InputError(f"{where}: damaged or cut short (the file ends too early); copy the file again")
+    _leave_out_unreadable(image, notes)
     _check_kind(image, where, notes)
     view = view_in_header(image)
     if view.conflict:
@@ -92,6 +94,21 @@ def read_dicom(path: Path, any_view: bool = False, overrule: bool = False) -> Di
     gray, hidden, sure = _shown(image, where, notes)
     gray, hidden = _upright(gray, hidden, image, notes)
     return DicomRadiograph(Picture(gray, hidden, sure, tuple(notes)), view)
+
+
+def _leave_out_unreadable(image: Any, notes: list[str]) -> None:
+    """Delete elements whose values pydicom cannot convert; `numbers` looks at decimal strings itself."""
+    for tag in list(image.keys()):
+        try:
+            if image.get_item(tag).VR in ("DS", "IS"):
+                continue
+            element = image[tag]
+        except Exception:  # of nearly every type
+            notes.append(f"{keyword_for_tag(tag) or tag} cannot be read: ignored")
+            del image[tag]
+            continue
+        for item in element.value if element.VR == "SQ" else ():
+            _leave_out_unreadable(item, notes)
 
 
 def _check_kind(image: Any, where: str, notes: list[str]) -> None:
@@ -150,6 +167,8 @@ def _decoded(image: Any, where: str, notes: list[str]) -> np.ndarray:
     image.HighBit = image.get("HighBit") if isinstance(image.get("HighBit"), int) else image.BitsStored - 1
     _transfer_syntax(image, where, notes)
     syntax = UID(image.file_meta.TransferSyntaxUID)
+    if not syntax.is_transfer_syntax:
+        raise InputError(f"{where}: TransferSyntaxUID {syntax} is not known; export it uncompressed")
     if not syntax.is_compressed:
         samples = 2 if image.PhotometricInterpretation == "YBR_FULL_422" else int(image.SamplesPerPixel)
         needed, there = -(-rows * columns * samples * bits // 8), len(image.PixelData)

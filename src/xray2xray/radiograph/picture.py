@@ -61,7 +61,7 @@ def read_picture(path: Path) -> Picture:
         raise InputError(f"{path}: not an image{_instead(path)}; give a PNG, JPEG, TIFF or DICOM radiograph") from error
     except Image.DecompressionBombError as error:
         raise InputError(f"{path}: far too many pixels for a radiograph; make it smaller") from error
-    except (OSError, SyntaxError, EOFError, ValueError) as error:  # of damaged PNG chunks, cut JPEG data, odd TIFF tags
+    except Exception as error:  # Pillow raises nearly every type: of PNG chunks, cut JPEG data, odd TIFF tags
         raise InputError(f"{path}: the image is damaged or cut short; copy it again") from error
     if not np.isfinite(gray).all():
         raise InputError(f"{path}: values that are no numbers (NaN or infinite); export it again")

@@ -68,7 +68,7 @@ def numbers(image: Any, tag: str, notes: list[str]) -> list[float]:
     """The finite numbers of a decimal string, a comma read as a point; empty where there are none, with a note."""
     try:
         value = image.get(tag)
-    except (TypeError, ValueError, OverflowError):  # pydicom converts when a tag is first read
+    except Exception:  # pydicom converts when a tag is first read, and fails in many ways
         value = image.get_item(tag).value
     if isinstance(value, bytes):
         said = value.decode("ascii", "replace")
