@@ -10,7 +10,7 @@ from PIL import Image
 from xray2xray.core.errors import InputError
 from xray2xray.radiograph import read_radiograph
 
-from .films import alike, item, write_dicom
+from .films import alike, colour, item, write_dicom
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def test_messages_name_tag_and_value(
 @pytest.mark.parametrize(
     ("without", "says"),
     [
-        (["PhotometricInterpretation"], "PhotometricInterpretation is missing"),
+        (["PhotometricInterpretation"], "PhotometricInterpretation is missing: taken for MONOCHROME2"),
         (["PixelRepresentation"], "PixelRepresentation is missing"),
         (["SamplesPerPixel"], "SamplesPerPixel is missing"),
         (["Modality"], ""),
@@ -163,6 +163,28 @@ def test_what_can_be_supplied_is(tmp_path: Path, stored: np.ndarray, without: li
     assert alike(read.gray, stored) > 0.999
     assert [says in note for note in read.notes] == [True] * len(read.notes)
     assert bool(read.notes) == bool(says)
+
+
+def test_a_photometric_interpretation_of_another_number_of_samples(tmp_path: Path, stored: np.ndarray) -> None:
+    read = read_radiograph(write_dicom(tmp_path / "a.dcm", stored, PhotometricInterpretation="RGB"), 256)
+    assert alike(read.gray, stored) > 0.999
+    assert read.notes == ["PhotometricInterpretation RGB of 1 samples: taken for MONOCHROME2"]
+    three = colour(PhotometricInterpretation="MONOCHROME2")
+    path = write_dicom(tmp_path / "b.dcm", np.stack([stored // 16] * 3, -1), ["PlanarConfiguration"], **three)
+    read = read_radiograph(path, 256)
+    assert alike(read.gray, stored) > 0.999
+    assert [note.split()[0] for note in read.notes] == ["PhotometricInterpretation", "PlanarConfiguration"]
+
+
+def test_a_tag_that_cannot_be_read_is_left_out(tmp_path: Path, stored: np.ndarray) -> None:
+    path = write_dicom(tmp_path / "a.dcm", stored, PixelPaddingValue=5, SmallestImagePixelValue=0)
+    whole = path.read_bytes()
+    there = b"\x28\x00\x20\x01US\x02\x00\x05\x00"
+    assert there in whole
+    path.write_bytes(whole.replace(there, b"\x28\x00\x20\x01FD\x02\x00\x05\x00"))
+    read = read_radiograph(path, 256)
+    assert alike(read.gray, stored) > 0.999
+    assert read.notes == ["PixelPaddingValue cannot be read: ignored"]
 
 
 @pytest.mark.parametrize("meta", [True, False])

@@ -26,7 +26,8 @@ _CLASSES = {
 }
 _CHEST = ("CHEST", "THORAX", "LUNG", "HEART", "RIB", "STERNUM", "BREAST", "BODY", "CLAVICLE")
 _NEEDED = ("Rows", "Columns", "BitsAllocated")
-_DEFAULTS = {"SamplesPerPixel": 1, "PixelRepresentation": 0, "PhotometricInterpretation": "MONOCHROME2"}
+_USUAL: dict[str, int | str] = {"SamplesPerPixel": 1, "PixelRepresentation": 0}
+_IN_GREY = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
 _REFUSED = {
     "lateral": "a lateral view",
     "oblique": "an oblique view",
@@ -154,10 +155,11 @@ def _decoded(image: Any, where: str, notes: list[str]) -> np.ndarray:
     for tag in _NEEDED:
         if not isinstance(image.get(tag), int):
             raise InputError(f"{where}: {tag} is {'missing' if tag not in image else image.get(tag)}; export it again")
-    for tag, usual in _DEFAULTS.items():
+    for tag, usual in _USUAL.items():
         if image.get(tag) in (None, ""):
             setattr(image, tag, usual)
             notes.append(f"{tag} is missing: taken for {usual}")
+    _photometric(image, notes)
     rows, columns, bits = int(image.Rows), int(image.Columns), int(image.BitsAllocated)
     if rows * columns > MAX_PIXELS:
         raise InputError(f"{where}: Rows {rows} x Columns {columns}: far too many pixels for a radiograph")
@@ -177,6 +179,20 @@ def _decoded(image: Any, where: str, notes: list[str]) -> np.ndarray:
                 f"{where}: damaged or cut short (PixelData has {there} of {needed} bytes); copy the file again"
             )
     return decode(lambda: pixel_array(image, correct_unused_bits=False), where, image)
+
+
+def _photometric(image: Any, notes: list[str]) -> None:
+    """One that fits the number of samples; where the header has none, or another, the usual one."""
+    said = str(image.get("PhotometricInterpretation") or "").strip().upper()
+    gray = int(image.SamplesPerPixel) == 1
+    fits = said in _IN_GREY if gray else said.startswith(("RGB", "YBR"))
+    image.PhotometricInterpretation = said if fits else "MONOCHROME2" if gray else "RGB"
+    if not fits:
+        what = f"{said} of {image.SamplesPerPixel} samples" if said else "is missing"
+        notes.append(f"PhotometricInterpretation {what}: taken for {image.PhotometricInterpretation}")
+    if not gray and image.get("PlanarConfiguration") in (None, ""):
+        image.PlanarConfiguration = 0
+        notes.append("PlanarConfiguration is missing: taken for 0")
 
 
 def _transfer_syntax(image: Any, where: str, notes: list[str]) -> None:
