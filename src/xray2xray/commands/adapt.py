@@ -17,10 +17,11 @@ class Options:
     docs/results/adaptation.md says how often. An input that cannot be used is named and left out.
 
     Attributes:
-        inputs: frontal radiographs (PNG, JPEG, DICOM), or CSV tables with a column image or path.
+        inputs: frontal radiographs (PNG, JPEG, TIFF, WebP, DICOM), folders of them, or CSV tables with a column image
+            or path.
         out: the output folder.
         adapter: cyclegan (packaged), or a folder that `python -m xray2xray.experiments.adaptation.train` made.
-        view: how radiographs were taken: pa, ap, or auto (a DICOM header says, a picture is assumed to be PA).
+        view: how radiographs were taken: pa, ap, or auto (a table or a DICOM header says; else PA is assumed).
         device: auto, cpu or cuda.
         overwrite: empty the output folder of an earlier run first.
     """

@@ -21,7 +21,7 @@ class Options:
         kind: vision (V's latents of the view itself), hidden (the transition's hidden-state features) or volumetric
             (both).
         source: the model: tiny, or a folder that `train` made.
-        view: how radiographs were taken: pa, ap, or auto (a DICOM header says, a picture is assumed to be PA).
+        view: how radiographs were taken: pa, ap, or auto (a table or a DICOM header says; else PA is assumed).
         adapter: bring radiographs into the simulated domain with it: cyclegan, or a folder that
             `python -m xray2xray.experiments.adaptation.train` made.
         series: SeriesInstanceUID, where a DICOM folder holds several.

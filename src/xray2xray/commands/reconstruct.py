@@ -15,13 +15,13 @@ class Options:
     one is that is reconstructed from the true views. An estimate of anatomy, never a CT.
 
     Attributes:
-        inputs: chest radiographs (PNG, JPEG, DICOM), chest CTs (NIfTI, folder or zip of DICOM; a folder of NIfTI files
-            means each of them), or CSV tables with a column image, path or volume.
+        inputs: frontal chest radiographs (PNG, JPEG, TIFF, WebP, DICOM), chest CTs (NIfTI, folder or zip of DICOM), or
+            CSV tables with a column image, path or volume. A folder of NIfTI files or radiographs means each of them.
         out: the output folder.
         size: voxels along each edge of the cube of 384 mm.
         form: the form of M that predicts: direct or autoregressive.
         source: the model: tiny, or a folder that `train` made.
-        view: how radiographs were taken: pa, ap, or auto (a DICOM header says, a picture is assumed to be PA).
+        view: how radiographs were taken: pa, ap, or auto (a table or a DICOM header says; else PA is assumed).
         adapter: bring radiographs into the simulated domain with it: cyclegan, or a folder that
             `python -m xray2xray.experiments.adaptation.train` made.
         series: SeriesInstanceUID, where a DICOM folder holds several.

@@ -16,13 +16,13 @@ class Options:
     several inputs. An input that cannot be used is named and left out; the exit code is 1 only if all fail.
 
     Attributes:
-        inputs: chest radiographs (PNG, JPEG, DICOM), chest CTs (NIfTI, folder or zip of DICOM; a folder of NIfTI files
-            means each of them), or CSV tables with a column image, path or volume.
+        inputs: frontal chest radiographs (PNG, JPEG, TIFF, WebP, DICOM), chest CTs (NIfTI, folder or zip of DICOM), or
+            CSV tables with a column image, path or volume. A folder of NIfTI files or radiographs means each of them.
         out: the output folder.
         yaw_deg: angles for views.npz and, if given, for a picture each; 0 is PA, 90 left lateral, -90 right lateral.
         form: the form of M that predicts: direct or autoregressive (multiples of 5 degrees only).
         source: the model: tiny, or a folder that `train` made.
-        view: how radiographs were taken: pa, ap, or auto (a DICOM header says, a picture is assumed to be PA).
+        view: how radiographs were taken: pa, ap, or auto (a table or a DICOM header says; else PA is assumed).
         adapter: bring radiographs into the simulated domain with it: cyclegan, or a folder that
             `python -m xray2xray.experiments.adaptation.train` made.
         series: SeriesInstanceUID, where a DICOM folder holds several.
