@@ -59,7 +59,7 @@ def test_real_pictures(table: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert (tmp_path / "cohort.csv.config.yaml").exists()
     items = list_inputs([out])
     assert [item.study for item in items] == [row["study"] for row in rows]
-    assert {item.view for item in items} <= {"pa", "ap"}
+    assert {item.view for item in items} <= {"PA", "AP"}
 
     assert run("cohort", table, "--kind", "nih", "--out", out) == 2, "not replaced unasked"
     words = ["--kind", "csv", "--out", tmp_path / "again.csv", "--workers", 1]

@@ -48,7 +48,7 @@ def test_a_view_that_is_known_is_not_assumed(tmp_path: Path, gray: np.ndarray) -
 
 def test_other_views_are_refused(tmp_path: Path, gray: np.ndarray) -> None:
     Image.fromarray(gray).save(tmp_path / "a.png")
-    with pytest.raises(InputError, match=r"a\.png: the table says Lateral"):
+    with pytest.raises(InputError, match=r"a\.png: a lateral view \(the table says Lateral\)"):
         notes(Input("a", tmp_path / "a.png", "Lateral"))
     with pytest.raises(InputError, match=r"b\.dcm: a lateral view"):
         notes(write_dicom(tmp_path / "b.dcm", 16.0 * gray, ViewPosition="LATERAL"))

@@ -46,7 +46,8 @@ class Input:
         if said is None:
             raise InputError(f"{self.path}: unknown view {self.view!r} in the table; write PA, AP, lateral or nothing")
         if said not in ("", *FRONTAL):
-            raise InputError(f"{self.path}: the table says {self.view}; the model takes frontals, no {said} view")
+            what = f"{'an' if said[0] == 'o' else 'a'} {said} view"
+            raise InputError(f"{self.path}: {what} (the table says {self.view}); the model takes frontals")
         return "pa" if view == "auto" and said == "PA" else "ap" if view == "auto" and said == "AP" else view
 
 
