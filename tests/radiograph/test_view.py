@@ -76,7 +76,8 @@ def test_what_is_unknown_and_what_contradicts_is_said() -> None:
     assert view_in_header(header(ViewPosition="XYZ")).unknown == "XYZ"
     mixed = view_in_header(header(ViewPosition="PA", PatientOrientation=["A", "F"]))
     assert (mixed.view, mixed.conflict, mixed.said) == ("lateral", True, "ViewPosition PA, PatientOrientation A/F")
-    assert view_in_header(header(ViewPosition="AP", SeriesDescription="Chest PA")).conflict
+    named = view_in_header(header(ViewPosition="AP", SeriesDescription="Chest PA of Mr Secret"))
+    assert (named.conflict, named.said) == (True, "ViewPosition AP, SeriesDescription PA")
     assert view_in_header(header(ViewPosition="AP", SeriesDescription="Chest PA")).view == "AP"
     both = view_in_header(header(ViewCodeSequence=code("399033003"), ViewPosition="AP"))
     assert (both.view, both.conflict) == ("AP", False)

@@ -124,7 +124,8 @@ def _named(image: Any) -> Iterator[tuple[str, str, View | None]]:
     lateral, oblique = any(one[:1] in "AP" for one in along), any(re.match("[LR][AP]", one) for one in along)
     yield "PatientOrientation", "/".join(along), "lateral" if lateral else "oblique" if oblique else ""
     for tag in _DESCRIPTIONS:
-        yield tag, (words := _text(image, tag)), view_of(words, free_text=True)
+        view = view_of(_text(image, tag), free_text=True)
+        yield tag, view or "", view  # not in its own words: a description may name a person
 
 
 def _text(image: Any, tag: str) -> str:
