@@ -56,7 +56,7 @@ def case(work: Path, number: int, seed: int, only: str | None = None) -> Case:
 
 def good(work: Path) -> list[Case]:
     """Every good input as it is: what the mutated ones start from must work."""
-    cases = []
+    cases: list[Case] = []
     for one in FORMATS.values():
         for original in sorted((work / "seeds" / one.name).iterdir()):
             words = _laid_out(work, one, original, None)
@@ -117,7 +117,9 @@ def main() -> int:
 
 def _show(one: Case) -> None:
     last = "\n    ".join(one.ended.said.strip().splitlines()[-3:])
-    print(f"{one.number} {one.format} {one.seed}: {one.ended.verdict}, {one.ended.seconds:.1f} s\n    {last}", flush=True)
+    print(
+        f"{one.number} {one.format} {one.seed}: {one.ended.verdict}, {one.ended.seconds:.1f} s\n    {last}", flush=True
+    )
 
 
 def summary(cases: list[Case]) -> dict[str, object]:

@@ -93,9 +93,7 @@ def run(words: Sequence[str], folder: Path, seconds: float = SECONDS, memory: in
     _, status, used = os.wait4(child, 0)
     os.close(watch)
     said, printed = ((folder / name).read_text("utf-8", errors="replace") for name in ("stderr", "stdout"))
-    return Ended(
-        os.waitstatus_to_exitcode(status), os.times().elapsed - before, used.ru_maxrss * 1024, said, printed
-    )
+    return Ended(os.waitstatus_to_exitcode(status), os.times().elapsed - before, used.ru_maxrss * 1024, said, printed)
 
 
 def _be_the_child(words: Sequence[str], folder: Path, memory: int) -> None:

@@ -21,6 +21,7 @@ from PIL.PngImagePlugin import PngInfo
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
+    UID,
     CTImageStorage,
     DigitalXRayImageStorageForPresentation,
     ExplicitVRLittleEndian,
@@ -127,9 +128,9 @@ def nifti(folder: Path) -> None:
 
 def _dicom(storage: str, syntax: str, pixels: np.ndarray, **elements: object) -> FileDataset:
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID = storage, syntax
-    meta.MediaStorageSOPInstanceUID = f"1.2.3.{elements.get('InstanceNumber', 0)}"
-    image = FileDataset(None, {}, file_meta=meta, preamble=bytes(128))
+    meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID = UID(storage), UID(syntax)
+    meta.MediaStorageSOPInstanceUID = UID(f"1.2.3.{elements.get('InstanceNumber', 0)}")
+    image = FileDataset("", {}, file_meta=meta, preamble=bytes(128))
     image.SOPClassUID, image.SOPInstanceUID = storage, meta.MediaStorageSOPInstanceUID
     image.PatientName = image.PatientID = image.InstitutionName = image.StudyDescription = f"{PLANTED}^X"
     image.StudyInstanceUID, image.SeriesInstanceUID = "1.2.4", "1.2.5"

@@ -22,7 +22,8 @@ vision_loop: {{steps: 2, batch: 2, rate: 1.0e-3, warm_up: 1, log_every: 1, check
 direct: {{tokens: 16, latent_dim: 8, dim: 32, heads: 2, trunk: 1, head: 1, condition_dim: 16, prior_inputs: 4,
   prior_outputs: 4}}
 autoregressive: {{tokens: 16, codebook_size: 16, dim: 32, heads: 2, layers: 1}}
-sampler: {{tokens: 16, latent_dim: 8, hidden: 32, dim: 16, heads: 2, blocks: 1, condition_dim: 16, noise: 4, outputs: 8}}
+sampler: {{tokens: 16, latent_dim: 8, hidden: 32, dim: 16, heads: 2, blocks: 1, condition_dim: 16, noise: 4,
+  outputs: 8}}
 """
 
 

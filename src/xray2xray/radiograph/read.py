@@ -1,16 +1,16 @@
 """A real chest radiograph, from PNG, JPEG or DICOM, to one square grey image."""
 
-import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import pydicom
 from PIL import Image, ImageOps, UnidentifiedImageError
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut, convert_color_space
 
-from ..core.errors import InputError
+from ..core.errors import InputError, reading
+from ..core.limits import MAX_PIXELS, check_size
+from ..io.dicom import dcmread, pixel_array
 from ..volume.dicom import decode
 from .polarity import looks_inverted
 
@@ -61,6 +61,11 @@ def read_radiograph(path: str | Path, size: int = 128, ap: bool = False, *, late
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file; give a PNG, JPEG or DICOM radiograph")
+    with reading(path, "damaged or cut short", quote=False):  # a value in a DICOM file may be a name
+        return _read(path, size, ap, lateral)
+
+
+def _read(path: Path, size: int, ap: bool, lateral: bool) -> Radiograph:
     with path.open("rb") as stream:
         is_dicom = stream.read(132)[128:] == b"DICM"
     notes: list[str] = []
@@ -103,15 +108,16 @@ def square_gray(pixels: np.ndarray, size: int, where: str) -> np.ndarray:
 def _picture_pixels(path: Path) -> np.ndarray:
     """float32 (h, w) from PNG or JPEG."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # a radiograph may have 90 megapixels
-            with Image.open(path, formats=("PNG", "JPEG")) as opened:
-                image = ImageOps.exif_transpose(opened)
-                if image.mode in ("L", "I", "F", "1") or image.mode.startswith("I;16"):
-                    return np.asarray(image, dtype=np.float32)
-                if image.mode == "LA":
-                    return np.asarray(image.getchannel("L"), dtype=np.float32)
-                return _gray_of_colour(np.asarray(image.convert("RGB"), dtype=np.float32) / 255, path)
+        with Image.open(path, formats=("PNG", "JPEG")) as opened:
+            check_size(
+                opened.width * opened.height, MAX_PIXELS, "pixels", path, "give a radiograph, or make it smaller"
+            )
+            image = ImageOps.exif_transpose(opened)
+            if image.mode in ("L", "I", "F", "1") or image.mode.startswith("I;16"):
+                return np.asarray(image, dtype=np.float32)
+            if image.mode == "LA":
+                return np.asarray(image.getchannel("L"), dtype=np.float32)
+            return _gray_of_colour(np.asarray(image.convert("RGB"), dtype=np.float32) / 255, path)
     except UnidentifiedImageError as error:
         raise InputError(f"{path}: not an image; give a PNG, JPEG or DICOM radiograph") from error
     except Image.DecompressionBombError as error:
@@ -130,7 +136,7 @@ def _gray_of_colour(rgb: np.ndarray, path: Path) -> np.ndarray:
 
 def _dicom_pixels(path: Path, notes: list[str], lateral: bool) -> tuple[np.ndarray, str]:
     """float32 (h, w) for display, dense = bright and upright, and the view position ("" where unknown)."""
-    image = decode(lambda: pydicom.dcmread(path), str(path))
+    image = decode(lambda: dcmread(path), str(path))
     modality = str(image.get("Modality", "")).upper()
     if modality == "CT":
         raise InputError(f"{path}: one image of a CT; give the folder or zip of the whole series")
@@ -141,7 +147,7 @@ def _dicom_pixels(path: Path, notes: list[str], lateral: bool) -> tuple[np.ndarr
     view = view_position(image)
     if view == "lateral" and not lateral:
         raise InputError(f"{path}: a lateral view ({_view_tags(image)}); give the frontal one")
-    stored = decode(lambda: image.pixel_array, str(path), image)
+    stored = decode(lambda: pixel_array(image, path), str(path), image)
     if stored.ndim == 3:
         gray = _gray_of_colour(_rgb(stored, image, path), path)
     else:
