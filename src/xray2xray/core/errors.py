@@ -38,5 +38,6 @@ def reading(where: object, what: str, remedy: str = "copy it again", quote: bool
     except MemoryError as error:
         raise InputError(f"{where}: more than fits into memory; give a smaller file") from error
     except Exception as error:
-        reason = " ".join(str(error).split())[:160] if quote else ""
+        said = (error.strerror or "") if isinstance(error, OSError) and error.errno else str(error)
+        reason = " ".join(said.split())[:160] if quote else ""
         raise InputError(f"{where}: {what} ({reason or type(error).__name__}); {remedy}") from error

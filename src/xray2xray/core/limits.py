@@ -32,7 +32,7 @@ def check_size(count: float, most: int, unit: str, where: object, remedy: str) -
         remedy: what to do.
     """
     if not count <= most:  # also NaN
-        raise InputError(f"{where}: {count:,.0f} {unit} are more than the {most:,} that are read; {remedy}")
+        raise InputError(f"{where}: {count:,.0f} {unit} are too many (at most {most:,}); {remedy}")
     needed = count * (BYTES_PER_VOXEL if unit == "voxels" else BYTES_PER_PIXEL)
     free = free_bytes()
     if needed > free:

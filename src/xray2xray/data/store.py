@@ -221,7 +221,7 @@ class ViewStore:
         path = self.path(study)
         if not path.is_file():
             raise InputError(f"the view store {self.folder} holds no study {study!r}")
-        return read_npz(path, names)
+        return read_npz(path, "is damaged", "delete it and render the study again", names)
 
 
 def _labels(arrays: Mapping[str, np.ndarray], path: Path) -> dict[str, Any]:

@@ -93,8 +93,9 @@ class Baselines:
         Raises:
             InputError: the file is missing, truncated or not one of ours.
         """
-        with reading(path, "is no usable baselines file", "make it again with evaluate baselines"):
-            stored = read_npz(path)
+        what, remedy = "is no usable baselines file", "make it again with evaluate baselines"
+        with reading(path, what, remedy):
+            stored = read_npz(path, what, remedy)
             if str(stored["format"]) != FORMAT:
                 raise ValueError("unknown format")
             arrays = {one.name: stored[one.name] for one in fields(cls) if one.name != "geometry"}

@@ -15,14 +15,38 @@ from ..core.errors import InputError, reading
 from ..core.limits import MAX_MEMBERS, MAX_UNPACKED_BYTES, check_ratio
 
 
+class Archive:
+    """An open zip that was found safe: names of its files, and their bytes."""
+
+    def __init__(self, archive: zipfile.ZipFile, where: object, remedy: str) -> None:
+        self._archive, self._where, self._remedy = archive, where, remedy
+
+    def names(self) -> list[str]:
+        return sorted({item.filename for item in self._archive.infolist() if not item.is_dir()})
+
+    def read(self, name: str) -> bytes:
+        """What the directory promises of a file, or InputError: it is damaged, or unpacks to more."""
+        with reading(f"{self._where}: {name}", "damaged or cut short", self._remedy):
+            item, parts, size = self._archive.getinfo(name), [], 0
+            with self._archive.open(item) as stream:
+                while part := stream.read(2**20):  # in parts: what is unpacked at once is bounded
+                    parts.append(part)
+                    size += len(part)
+            if size != item.file_size:
+                raise ValueError(f"{size} bytes instead of {item.file_size}")
+            return b"".join(parts)
+
+
 @contextmanager
-def opened_zip(path: str | Path) -> Iterator[zipfile.ZipFile]:
-    """An archive that may be read with `read_member`.
+def opened_zip(
+    path: str | Path, what: str = "cannot be read as a zip", remedy: str = "copy it again"
+) -> Iterator[Archive]:
+    """An archive, checked before anything is unpacked; `what` is wrong if it is none, and `remedy` what to do.
 
     Raises:
         InputError: it is no zip, too large when unpacked, or holds a member that leads out of it, a link or a password.
     """
-    with reading(path, "cannot be read as a zip"):
+    with reading(path, what, remedy):
         archive = zipfile.ZipFile(path)
     with archive:
         items = archive.infolist()
@@ -32,25 +56,10 @@ def opened_zip(path: str | Path) -> Iterator[zipfile.ZipFile]:
             _check_member(item, path)
         size = sum(item.file_size for item in items)
         if size > MAX_UNPACKED_BYTES:
-            raise InputError(f"{path}: unpacks to {size / 2**30:,.1f} GiB, more than 4; give a zip with one chest CT")
+            most = MAX_UNPACKED_BYTES / 2**30
+            raise InputError(f"{path}: unpacks to {size / 2**30:,.1f} GiB, more than {most:g}; give one chest CT")
         check_ratio(size, Path(path).stat().st_size, path)
-        yield archive
-
-
-def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
-    """A member's bytes: what the directory promises, or an error.
-
-    Raises:
-        InputError: damaged, or it unpacks to more than the directory says.
-    """
-    with reading(f"{archive.filename}: {name}", "damaged or cut short"):
-        item = archive.getinfo(name)
-        with archive.open(item) as stream:
-            parts = list(iter(lambda: stream.read(2**20), b""))  # in parts: what is unpacked at once is bounded
-        data = b"".join(parts)
-        if len(data) != item.file_size:
-            raise ValueError(f"{len(data)} bytes instead of {item.file_size}")
-        return data
+        yield Archive(archive, path, remedy)
 
 
 def _check_member(item: zipfile.ZipInfo, path: str | Path) -> None:

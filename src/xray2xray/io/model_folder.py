@@ -96,13 +96,14 @@ def build_part(
     Raises:
         InputError: as `read_part`, or config.json does not describe such a network.
     """
-    path = checked_path(folder, part, form)
-    with reading(
-        folder / "config.json", f"does not describe the network of {path.name}", "copy the whole folder again"
-    ):
+    config, remedy = folder / "config.json", "copy the whole model folder again"
+    with reading(config, f"does not describe the network {part}", remedy):
         chosen = settings(**with_tuples(read_config(folder, form)[part]))
-        check_file(path, shapes_of(network, chosen), TRAINING_ONLY)
-        module = network(chosen)
+        shapes = shapes_of(network, chosen)
+    path = checked_path(folder, part, form)
+    with reading(path, "does not fit its config.json", remedy):
+        check_file(path, shapes, TRAINING_ONLY)
+    module = network(chosen)
     read_part(folder, part, module, form)
     return module
 

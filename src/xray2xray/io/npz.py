@@ -9,20 +9,23 @@ import numpy as np
 from numpy.lib import format as npy
 
 from ..core.errors import reading
-from .archive import opened_zip, read_member
+from .archive import opened_zip
 
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
-def read_npz(path: str | Path, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+def read_npz(
+    path: str | Path, what: str = "is damaged", remedy: str = "copy it again", names: Sequence[str] | None = None
+) -> dict[str, np.ndarray]:
     """The arrays of a file, by name; those of `names` only, as far as they are there.
 
     Raises:
-        InputError: it is missing, damaged, a decompression bomb, or holds objects that only pickle could make.
+        InputError: it is missing, damaged, a decompression bomb, or holds objects that only pickle could make; `what`
+            is wrong then, and `remedy` what to do.
     """
-    with reading(path, "is no file of arrays, or damaged"), opened_zip(path) as archive:
-        there = [one.removesuffix(".npy") for one in archive.namelist() if one.endswith(".npy")]
-        return {name: _array(read_member(archive, f"{name}.npy")) for name in there if names is None or name in names}
+    with reading(path, what, remedy), opened_zip(path, what, remedy) as archive:
+        there = [one.removesuffix(".npy") for one in archive.names() if one.endswith(".npy")]
+        return {name: _array(archive.read(f"{name}.npy")) for name in there if names is None or name in names}
 
 
 def _array(data: bytes) -> np.ndarray:

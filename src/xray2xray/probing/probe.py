@@ -321,8 +321,9 @@ def load_probes(path: str | Path) -> dict[str, Probe]:
     Raises:
         InputError: the file is missing, truncated or not one of ours.
     """
-    with reading(path, "is no usable probes file", "write it again with evaluate probes"):
-        stored = read_npz(path)
+    what, remedy = "is no usable probes file", "write it again with evaluate probes"
+    with reading(path, what, remedy):
+        stored = read_npz(path, what, remedy)
         if str(stored["format"]) != FORMAT:
             raise ValueError("unknown format")
         return {

@@ -165,8 +165,9 @@ class CoxHead:
         Raises:
             InputError: the file is missing, truncated, not one of ours, or holds another kind of head.
         """
-        with reading(path, f"is no usable {cls.__name__} file", "save the head again"):
-            stored = read_npz(path)
+        what, remedy = f"is no usable {cls.__name__} file", "save the head again"
+        with reading(path, what, remedy):
+            stored = read_npz(path, what, remedy)
             if str(stored["format"]) != FORMAT or str(stored["kind"]) != cls.__name__:
                 raise ValueError(f"it holds no {cls.__name__}")
             head = cls(str(stored["label"]), str(stored["features"]), str(stored["evidence_level"]))
