@@ -17,6 +17,7 @@ MAX_MEMBERS = 100_000  # of an archive
 MAX_TEXT_BYTES = 2**22  # of a JSON or YAML file
 MAX_SETTING = 2**16  # of a whole number in the settings of a network
 MAX_LAYERS = 256  # of a network, blocks of one kind
+MAX_BATCH = 2**12  # of a training recipe
 MAX_PARAMETERS = 2**31  # of a network
 BYTES_PER_VOXEL = 16  # while a scan is read and projected: stored, HU, a copy in canonical axes, attenuation
 BYTES_PER_PIXEL = 24  # while a radiograph is read: three channels as stored and as numbers, and their mean

@@ -36,9 +36,8 @@ def read_nifti(path: str | Path) -> Volume:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file; give a .nii or .nii.gz file")
-    with reading(path, "not a NIfTI file, or damaged or cut short"):
-        with LoggingOutputSuppressor():  # it logs what it repairs; what matters is refused below, in one line
-            image = nib.load(path)
+    with reading(path, "not a NIfTI file, or damaged or cut short"), LoggingOutputSuppressor():  # it logs its repairs
+        image = nib.load(path)
         if not isinstance(image, nib.Nifti1Image):  # Nifti2Image is one too; Analyze has no orientation
             raise InputError(f"{path}: not a NIfTI file; give a .nii or .nii.gz file")
         shape, kind = _three_axes(image.shape, path), image.get_data_dtype()
