@@ -23,9 +23,11 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import (
     UID,
     CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
     DigitalXRayImageStorageForPresentation,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    JPEG2000Lossless,
     JPEGBaseline8Bit,
     RLELossless,
 )
@@ -172,6 +174,7 @@ def _ct_series(folder: Path, syntax: str) -> None:
 def dicom_ct(folder: Path) -> None:
     _ct_series(folder / "explicit", ExplicitVRLittleEndian)
     _ct_series(folder / "implicit", ImplicitVRLittleEndian)
+    _ct_series(folder / "deflated", DeflatedExplicitVRLittleEndian)
 
 
 @a_format(zip_members, zip_members)
@@ -232,6 +235,8 @@ def dicom_radiograph(folder: Path) -> None:
     packed = _dicom(kind, ExplicitVRLittleEndian, gray, PhotometricInterpretation="MONOCHROME1", **also)
     packed.compress(RLELossless, generate_instance_uid=False)
     pydicom.dcmwrite(folder / "rle.dcm", packed)
+    plain.compress(JPEG2000Lossless, generate_instance_uid=False)
+    pydicom.dcmwrite(folder / "jpeg2000.dcm", plain)
     Image.fromarray(gray8).save(folder / "picture.jpg")
     jpeg = _dicom(kind, JPEGBaseline8Bit, gray8, **also)
     jpeg.PixelData = encapsulate([(folder / "picture.jpg").read_bytes()])

@@ -2,15 +2,12 @@
 
 import logging
 import math
-import zlib
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
 from nibabel.imageglobals import LoggingOutputSuppressor
 from nibabel.openers import ImageOpener
-from nibabel.spatialimages import HeaderDataError
 
 from ..core.errors import InputError, reading
 from ..core.limits import MAX_VOXELS, check_ratio, check_size
@@ -60,7 +57,7 @@ def is_virtual_patient(path: str | Path) -> bool:
         with LoggingOutputSuppressor():
             image = nib.load(path)
             return isinstance(image, nib.Nifti1Image) and VIRTUAL_PATIENT in str(image.header["descrip"])
-    except (OSError, EOFError, ValueError, ImageFileError, HeaderDataError, zlib.error):
+    except Exception:  # what is wrong with it, `read_nifti` says
         return False
 
 
