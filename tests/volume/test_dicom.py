@@ -12,8 +12,8 @@ from PIL import Image
 from pydicom.uid import EnhancedCTImageStorage, JPEG2000Lossless, JPEGLSLossless, MRImageStorage
 
 from xray2xray.core.errors import InputError
+from xray2xray.io import archive as archive_module
 from xray2xray.volume import Volume, canonical, read_dicom_series, read_volume
-from xray2xray.volume import dicom as dicom_module
 
 SCOUT = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
 FRONTAL, LATERAL = [1, 0, 0, 0, 0, -1], [0, 1, 0, 0, 0, -1]
@@ -236,7 +236,7 @@ def test_zip_bomb_damaged_zip_and_no_zip(tmp_path: Path, monkeypatch: pytest.Mon
     bomb.write_bytes(packed.getvalue())
     with pytest.raises(InputError, match="no DICOM CT images"):
         read_volume(bomb)
-    monkeypatch.setattr(dicom_module, "MAX_ZIP_BYTES", 2_000_000)
+    monkeypatch.setattr(archive_module, "MAX_UNPACKED_BYTES", 2_000_000)
     with pytest.raises(InputError, match="unpacks to"):
         read_volume(bomb)
     bomb.write_bytes(packed.getvalue()[:100])

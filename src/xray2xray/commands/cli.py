@@ -194,15 +194,12 @@ def _config_first(arguments: list[str]) -> list[str]:
 
 def _checked_config(path: str) -> str:
     """The path, or UsageError with the file's name and not its content, unless it is YAML of options."""
-    import yaml
+    from ..io.text import read_yaml
 
     try:
-        options = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
-        raise UsageError(f"--config {path}: cannot be read as YAML ({reason})") from None
-    if not isinstance(options, dict):
-        raise UsageError(f"--config {path}: no options in it; give the config.yaml of an earlier run")
+        read_yaml(path, remedy="give the config.yaml of an earlier run")
+    except InputError as error:
+        raise UsageError(f"--config {error}") from None
     return path
 
 
@@ -229,7 +226,7 @@ def _one_line(error: BaseException) -> str:
         return _one_usage_line(str(error))
     if isinstance(error, InputError | UsageError):
         return " ".join(str(error).split())
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):  # numpy's and torch's
         return "out of memory; a smaller --size or fewer inputs at once may help"
     if isinstance(error, PermissionError | FileNotFoundError) and error.filename:
         return f"{error.filename}: {error.strerror}; check the path and its permissions"

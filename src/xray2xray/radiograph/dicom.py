@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import pydicom
 from pydicom.datadict import keyword_for_tag
-from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID
 
 from ..core.errors import InputError
+from ..core.limits import MAX_PIXELS, check_size
+from ..io.dicom import dcmread, pixel_array
 from ..volume.dicom import decode
 from .hidden import hidden_pixels
-from .picture import MAX_PIXELS, Picture, gray_of_colour, square_pixels
+from .picture import TOO_LARGE, Picture, gray_of_colour, square_pixels
 from .presentation import numbers, palette, presented, stored_bits
 from .view import FRONTAL, HeaderView, towards, view_in_header
 
@@ -54,7 +55,7 @@ def is_dicom(path: Path) -> bool:
 def is_radiograph(path: Path) -> bool:
     """Whether a DICOM file names a modality of projection radiographs."""
     try:
-        image = pydicom.dcmread(path, force=True, specific_tags=["Modality"])
+        image = dcmread(path, force=True, specific_tags=["Modality"])
     except Exception:  # of whatever kind: the reader of the file says what is wrong
         return False
     return str(image.get("Modality", "")).upper() in MODALITIES
@@ -72,7 +73,7 @@ def read_dicom(path: Path, any_view: bool = False, overrule: bool = False) -> Di
             compression without a decoder, damaged.
     """
     where, notes = str(path), list[str]()
-    image = decode(lambda: pydicom.dcmread(path, force=True), where)
+    image = decode(lambda: dcmread(path, force=True), where)
     if not len(image):  # what pydicom leaves of a file that ends within compressed pixels
         raise InputError(f"{where}: damaged or cut short (the file ends too early); copy the file again")
     _leave_out_unreadable(image, notes)
@@ -161,8 +162,7 @@ def _decoded(image: Any, where: str, notes: list[str]) -> np.ndarray:
             notes.append(f"{tag} is missing: taken for {usual}")
     _photometric(image, notes)
     rows, columns, bits = int(image.Rows), int(image.Columns), int(image.BitsAllocated)
-    if rows * columns > MAX_PIXELS:
-        raise InputError(f"{where}: Rows {rows} x Columns {columns}: far too many pixels for a radiograph")
+    check_size(rows * columns, MAX_PIXELS, "pixels", where, TOO_LARGE)
     if bits not in (1, 8, 16, 32):
         raise InputError(f"{where}: BitsAllocated {bits} is not read; export it with 16 (`gdcmconv --raw` unpacks it)")
     image.BitsStored = image.get("BitsStored") or bits
@@ -178,7 +178,7 @@ def _decoded(image: Any, where: str, notes: list[str]) -> np.ndarray:
             raise InputError(
                 f"{where}: damaged or cut short (PixelData has {there} of {needed} bytes); copy the file again"
             )
-    return decode(lambda: pixel_array(image, correct_unused_bits=False), where, image)
+    return decode(lambda: pixel_array(image, where, correct_unused_bits=False), where, image)
 
 
 def _photometric(image: Any, notes: list[str]) -> None:

@@ -1,6 +1,5 @@
 """A radiograph from PNG, JPEG, TIFF, WebP, BMP or JPEG 2000, and what all pictures share: grey, hidden, square."""
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,9 +8,10 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..core.errors import InputError
+from ..core.limits import MAX_PIXELS, check_size
 
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "JPEG2000")
-MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 89_478_485)  # what Pillow takes for a decompression bomb
+TOO_LARGE = "give a radiograph, or make it smaller"
 MIN_PIXELS = 64
 COLOUR_MEAN = 0.02  # mean spread of the channels: JPEG's rounding stays below 0.01
 COLOUR_FRACTION = 0.05  # part of the picture that may be tinted by more than 0.12: a coloured mark or arrow
@@ -47,14 +47,13 @@ def read_picture(path: Path) -> Picture:
     """
     notes: list[str] = []
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # a radiograph may have 90 megapixels
-            with Image.open(path, formats=FORMATS) as opened:
-                _check_pages(opened, path)
-                stretch = _stretch(opened)
-                gray, hidden = _gray(ImageOps.exif_transpose(opened), path, notes)
-                if _white_is_zero(opened):
-                    gray = gray.max() - gray
+        with Image.open(path, formats=FORMATS) as opened:
+            check_size(opened.width * opened.height, MAX_PIXELS, "pixels", path, TOO_LARGE)
+            _check_pages(opened, path)
+            stretch = _stretch(opened)
+            gray, hidden = _gray(ImageOps.exif_transpose(opened), path, notes)
+            if _white_is_zero(opened):
+                gray = gray.max() - gray
     except InputError:
         raise
     except UnidentifiedImageError as error:

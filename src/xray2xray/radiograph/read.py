@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..core.errors import InputError
+from ..core.errors import InputError, reading
 from .dicom import is_dicom, read_dicom
 from .picture import MIN_PIXELS, Picture, middle_square, read_picture, resized_square
 from .polarity import chest_contrast
@@ -55,6 +55,11 @@ def read_radiograph(path: str | Path, size: int = 128, ap: bool | None = None, *
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file; give a PNG, JPEG, TIFF or DICOM radiograph")
+    with reading(path, "damaged or cut short", quote=False):  # a value in a DICOM file may be a name
+        return _read(path, size, ap, lateral)
+
+
+def _read(path: Path, size: int, ap: bool | None, lateral: bool) -> Radiograph:
     view: View = ""
     notes: list[str] = []
     if is_dicom(path):

@@ -2,8 +2,7 @@
 
 import io
 import logging
-import zipfile
-import zlib
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -17,11 +16,13 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID, CTImageStorage, EnhancedCTImageStorage
 
 from ..core.errors import InputError
+from ..core.limits import MAX_VOXELS, check_size
+from ..io.archive import Archive, opened_zip
+from ..io.dicom import dcmread, pixel_array
 from .volume import Volume, check_affine
 
 log = logging.getLogger(__name__)
 
-MAX_ZIP_BYTES = 4 * 2**30  # unpacked; a whole-body CT is about 1 GiB, more than this is a mistake or a bomb
 GAP = 1.5  # in median slice distances: more means that a slice is missing
 SAME_RANGE = 0.9  # series that cover at least this part of the largest range count as covering the same
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
@@ -95,15 +96,12 @@ def read_dicom_series(path: str | Path, series: str | None = None) -> Volume:
     try:
         if path.is_dir():
             return _read(_FolderFiles(path), path, series)
-        with zipfile.ZipFile(path) as archive:
-            size = sum(item.file_size for item in archive.infolist())
-            if size > MAX_ZIP_BYTES:
-                raise InputError(f"{path}: unpacks to {size / 2**30:.0f} GiB; give a zip with one chest CT")
+        with opened_zip(path) as archive:
             return _read(_ZipFiles(archive), path, series)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file or folder; give a folder or zip with a DICOM CT series") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, OSError) as error:
-        reason = " ".join(str(error).split())[:120]  # RuntimeError: zipfile wants a password
+    except OSError as error:
+        reason = " ".join(str(error).split())[:120]
         kind = "folder" if path.is_dir() else "zip"
         raise InputError(f"{path}: cannot be read as a {kind} ({reason}); copy it again, check its rights") from error
 
@@ -124,11 +122,11 @@ class _FolderFiles:
 class _ZipFiles:
     """Every file in an open zip."""
 
-    def __init__(self, archive: zipfile.ZipFile) -> None:
+    def __init__(self, archive: Archive) -> None:
         self.archive = archive
 
     def names(self) -> list[str]:
-        return sorted(item.filename for item in self.archive.infolist() if not item.is_dir())
+        return self.archive.names()
 
     def open(self, name: str) -> BinaryIO:
         return io.BytesIO(self.archive.read(name))
@@ -163,7 +161,7 @@ def _ct_headers(files: _Files) -> Iterator[tuple[str, Any]]:
                 continue
             stream.seek(0)
             try:
-                header = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=_HEADER_TAGS)
+                header = dcmread(stream, stop_before_pixels=True, specific_tags=_HEADER_TAGS)
                 wanted = header.get("SOPClassUID") in (CTImageStorage, EnhancedCTImageStorage)
             except (InvalidDicomError, OSError, EOFError, ValueError, KeyError, AttributeError, NotImplementedError):
                 continue
@@ -276,14 +274,15 @@ def _affine(series: Series) -> np.ndarray:
 def _pixels(files: _Files, series: Series, path: Path) -> np.ndarray:
     """float32 (columns, rows, slices), HU."""
     rows, columns = series.slices[0].matrix
+    check_size(rows * columns * len(series.slices), MAX_VOXELS, "voxels", path, "resample it, 1 mm is enough")
     hu = np.empty((len(series.slices), rows, columns), dtype=np.float32)
     for k, s in enumerate(series.slices):
         where = f"{path}: {s.name}"
         with files.open(s.name) as stream:
-            image = decode(partial(pydicom.dcmread, stream), where)
+            image = decode(partial(dcmread, stream), where)
             if "RescaleSlope" not in image or "RescaleIntercept" not in image:
                 raise InputError(f"{where} has no rescale to Hounsfield units; export the original series")
-            stored = decode(partial(getattr, image, "pixel_array"), where, image)
+            stored = decode(partial(pixel_array, image, where), where, image)
         if stored.shape != (rows, columns):
             raise InputError(f"{where} holds pixels of shape {stored.shape}, not {(rows, columns)}; export it again")
         np.multiply(stored, np.float32(image.RescaleSlope), out=hu[k], casting="unsafe")
@@ -300,7 +299,11 @@ def decode(read: Callable[[], Any], where: str, image: Any = None) -> Any:
         image: the data set whose pixels are read, for the name of the compression.
     """
     try:
-        return read()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they quote values, which may name a person
+            return read()
+    except InputError:
+        raise
     except Exception as error:  # pydicom and its plug-ins raise nearly every type there is
         syntax = UID(getattr(getattr(image, "file_meta", None), "TransferSyntaxUID", ""))
         if image is not None and syntax in pydicom.uid.AllTransferSyntaxes and syntax.is_compressed:

@@ -1,17 +1,16 @@
 """NIfTI files to `Volume` and back."""
 
 import logging
-import zlib
+import math
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
 from nibabel.imageglobals import LoggingOutputSuppressor
 from nibabel.openers import ImageOpener
-from nibabel.spatialimages import HeaderDataError
 
-from ..core.errors import InputError
+from ..core.errors import InputError, reading
+from ..core.limits import MAX_VOXELS, check_ratio, check_size
 from ..io.files import atomic_path
 from .volume import Volume, check_affine
 
@@ -19,7 +18,6 @@ log = logging.getLogger(__name__)
 
 AIR_HU = -1024.0  # what a voxel that was not measured (NaN) is taken for
 VIRTUAL_PATIENT = "virtual patient, not a CT"  # in the header's description
-MAX_VOXELS = 2**30  # 4 GiB as float32; a larger header is a mistake or an attack
 _MM_PER_UNIT = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
 
 
@@ -35,21 +33,16 @@ def read_nifti(path: str | Path) -> Volume:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file; give a .nii or .nii.gz file")
-    try:
-        with LoggingOutputSuppressor():  # it logs what it repairs; what matters is refused below, in one line
-            image = nib.load(path)
+    with reading(path, "not a NIfTI file, or damaged or cut short"), LoggingOutputSuppressor():  # it logs its repairs
+        image = nib.load(path)
         if not isinstance(image, nib.Nifti1Image):  # Nifti2Image is one too; Analyze has no orientation
             raise InputError(f"{path}: not a NIfTI file; give a .nii or .nii.gz file")
-        shape = _three_axes(image.shape, path)
-        if image.get_data_dtype().fields is not None or image.get_data_dtype().kind not in "iuf":
-            raise InputError(f"{path}: voxels are {image.get_data_dtype()}, not numbers in HU; give the CT itself")
+        shape, kind = _three_axes(image.shape, path), image.get_data_dtype()
+        if kind.fields is not None or kind.kind not in "iuf":
+            raise InputError(f"{path}: voxels are {kind}, not numbers in HU; give the CT itself")
+        check_ratio(math.prod(shape) * kind.itemsize, path.stat().st_size, path)
         affine = _affine_in_mm(image, path)
         hu = np.asarray(image.dataobj, dtype=np.float32).reshape(shape)
-    except (OSError, EOFError, ImageFileError, HeaderDataError, zlib.error, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        reason = " ".join(str(error).split())[:160] or type(error).__name__
-        raise InputError(f"{path}: not a NIfTI file, or damaged or cut short ({reason}); copy it again") from error
     if np.isinf(hu).any():
         raise InputError(f"{path}: some voxels are infinite; replace them with a value in HU")
     if np.isnan(hu).all():
@@ -64,7 +57,7 @@ def is_virtual_patient(path: str | Path) -> bool:
         with LoggingOutputSuppressor():
             image = nib.load(path)
             return isinstance(image, nib.Nifti1Image) and VIRTUAL_PATIENT in str(image.header["descrip"])
-    except (OSError, EOFError, ValueError, ImageFileError, HeaderDataError, zlib.error):
+    except Exception:  # what is wrong with it, `read_nifti` says
         return False
 
 
@@ -92,8 +85,7 @@ def _three_axes(shape: tuple[int, ...], path: Path) -> tuple[int, ...]:
         raise InputError(f"{path}: holds several images (shape {shape}); give one 3D scan")
     if len(shape) < 3 or 0 in shape:
         raise InputError(f"{path}: has shape {shape}; give one 3D scan")
-    if np.prod(shape[:3], dtype=np.float64) > MAX_VOXELS:
-        raise InputError(f"{path}: {shape[:3]} voxels are too many to hold in memory; resample it, 1 mm is enough")
+    check_size(math.prod(shape), MAX_VOXELS, "voxels", path, "resample it, 1 mm is enough")
     return shape[:3]
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..core.errors import InputError
+from ..core.errors import InputError, reading
 from .chest import Chest
 from .dicom import read_dicom_series
 from .nifti import read_nifti
@@ -34,15 +34,16 @@ def read_volume(path: str | Path, series: str | None = None) -> Chest:
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
-    if path.name.lower().endswith(_NIFTI) and path.is_file():
-        volume = read_nifti(path)
-    elif is_volume(path):
-        volume = read_dicom_series(path, series)
-    else:
-        raise InputError(f"{path}: not a CT; give .nii, .nii.gz, a folder of DICOM files or a .zip of one")
-    chest = Chest.of(canonical(volume))
-    check_chest_ct(chest, str(path))
-    return chest
+    with reading(path, "damaged or cut short", quote=False):  # a value in a DICOM file may be a name
+        if path.name.lower().endswith(_NIFTI) and path.is_file():
+            volume = read_nifti(path)
+        elif is_volume(path):
+            volume = read_dicom_series(path, series)
+        else:
+            raise InputError(f"{path}: not a CT; give .nii, .nii.gz, a folder of DICOM files or a .zip of one")
+        chest = Chest.of(canonical(volume))
+        check_chest_ct(chest, str(path))
+        return chest
 
 
 def check_chest_ct(volume: Volume, where: str) -> None:

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pydicom
-
 from ...core.errors import InputError
+from ...io.dicom import dcmread
 from ...radiograph.view import VIEW_TAGS
 from ...volume.dicom import decode
 
@@ -38,7 +37,14 @@ def read_header(path: Path) -> Any:
     Raises:
         InputError: it is no DICOM file.
     """
-    return decode(lambda: pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS), str(path))
+    return decode(lambda: _converted(dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)), str(path))
+
+
+def _converted(header: Any) -> Any:
+    """The header with every value read: pydicom reads a value, and finds it damaged, when it is asked for."""
+    for _ in header:
+        pass
+    return header
 
 
 def series_below(folder: str | Path) -> tuple[list[Series], dict[str, str]]:
