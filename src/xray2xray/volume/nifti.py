@@ -6,7 +6,6 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from nibabel.imageglobals import LoggingOutputSuppressor
 from nibabel.openers import ImageOpener
 
 from ..core.errors import InputError, reading
@@ -33,7 +32,7 @@ def read_nifti(path: str | Path) -> Volume:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file; give a .nii or .nii.gz file")
-    with reading(path, "not a NIfTI file, or damaged or cut short"), LoggingOutputSuppressor():  # it logs its repairs
+    with reading(path, "not a NIfTI file, or damaged or cut short"):
         image = nib.load(path)
         if not isinstance(image, nib.Nifti1Image):  # Nifti2Image is one too; Analyze has no orientation
             raise InputError(f"{path}: not a NIfTI file; give a .nii or .nii.gz file")
@@ -54,10 +53,10 @@ def read_nifti(path: str | Path) -> Volume:
 def is_virtual_patient(path: str | Path) -> bool:
     """Whether a file says that it is a virtual patient's; not what can be read in it otherwise."""
     try:
-        with LoggingOutputSuppressor():
+        with reading(path, "no NIfTI file"):
             image = nib.load(path)
             return isinstance(image, nib.Nifti1Image) and VIRTUAL_PATIENT in str(image.header["descrip"])
-    except Exception:  # what is wrong with it, `read_nifti` says
+    except InputError:  # `read_nifti` says what is wrong with it
         return False
 
 
