@@ -61,7 +61,7 @@ def run(options: Options) -> AdaptResult:
         network = Adapter.from_pretrained(options.adapter, pick_device(options.device))
 
         def one(item: Input) -> str:
-            made, name = adapted(item.path, network, options.view), item.study
+            made, name = adapted(item, network, options.view), item.study
             write_npz(folder / f"{name}.npz", {"input_p": made.input_p, "adapted_p": made.adapted_p})
             save_png(folder / f"{name}.png", np.concatenate([to_gray(made.input_p), to_gray(made.adapted_p)], axis=1))
             print(f"{name}: {'; '.join(made.notes)}", flush=True)

@@ -8,19 +8,23 @@ from typing import Literal
 
 from ..core.errors import InputError
 from ..io.files import told_apart
+from ..radiograph.dicom import is_dicom, is_radiograph
+from ..radiograph.view import FRONTAL, view_of
 from ..volume.read import is_volume
 from .cohorts.rows import path_column, read_rows
 from .store import MANIFEST
 
 Kind = Literal["CT", "radiograph", "store", "table"]
-_ENDINGS = (".nii.gz", ".nii", ".zip", ".dcm", ".dicom", ".png", ".jpg", ".jpeg")
+Taken = Literal["pa", "ap", "auto"]
+_PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".jp2")
+_ENDINGS = (".nii.gz", ".nii", ".zip", ".dcm", ".dicom", *_PICTURES)
 
 
 @dataclass(frozen=True)
 class Input:
     """One input under the name of its study.
 
-    `view` is what a table says of it: pa, ap, lateral, anything else for unknown.
+    `view` is what a table says of it, in its own words.
     """
 
     study: str
@@ -31,6 +35,19 @@ class Input:
     def kind(self) -> Kind:
         """See `kind_of`."""
         return kind_of(self.path)
+
+    def taken(self, view: Taken) -> Taken:
+        """How a radiograph was taken: as the user says, else as the table does.
+
+        Raises:
+            InputError: the table names a view that is no frontal, or one that is not known.
+        """
+        said = view_of(self.view) if self.view.upper() != "CT" else ""
+        if said is None:
+            raise InputError(f"{self.path}: unknown view {self.view!r} in the table; write PA, AP, lateral or nothing")
+        if said not in ("", *FRONTAL):
+            raise InputError(f"{self.path}: the table says {self.view}; the model takes frontals, no {said} view")
+        return "pa" if view == "auto" and said == "PA" else "ap" if view == "auto" and said == "AP" else view
 
 
 def kind_of(path: str | Path) -> Kind:
@@ -44,7 +61,7 @@ def kind_of(path: str | Path) -> Kind:
 
 
 def list_inputs(paths: Sequence[Path]) -> list[Input]:
-    """Inputs by name. A table stands for what it lists, a folder of NIfTI files for each of them.
+    """Inputs by name. A table stands for what it lists, a folder of NIfTI files or radiographs for each of them.
 
     Raises:
         InputError: a table that cannot be read, has none of the columns, or a study named twice.
@@ -68,12 +85,26 @@ def check_file_names(items: Iterable[Input]) -> None:
 
 
 def scans(paths: Iterable[str | Path]) -> list[Path]:
-    """The paths, folders of NIfTI files replaced by their files; a folder of DICOM files is one scan."""
+    """The paths, folders of NIfTI files or of radiographs replaced by their files; a DICOM CT's folder is one scan."""
     found: list[Path] = []
     for path in map(Path, paths):
         nifti = sorted([*path.glob("*.nii"), *path.glob("*.nii.gz")]) if path.is_dir() else []
-        found += nifti or [path]
+        found += nifti or _radiographs_in(path) or [path]
     return found
+
+
+def _radiographs_in(path: Path) -> list[Path]:
+    """The pictures and DICOM radiographs of a folder without subfolders; none where its first DICOM file is a CT's."""
+    files = sorted(path.iterdir()) if path.is_dir() else []
+    files = [file for file in files if not file.name.startswith(".")]
+    if not all(file.is_file() for file in files):
+        return []
+    pictures = [file for file in files if file.suffix.lower() in _PICTURES]
+    others = [file for file in files if file not in pictures]
+    first = next((file for file in others if is_dicom(file)), None)
+    if first is None:
+        return pictures
+    return [*pictures, *filter(is_dicom, others)] if is_radiograph(first) else []
 
 
 def study_names(paths: Iterable[str | Path]) -> dict[str, Path]:
@@ -104,6 +135,6 @@ def _rows(table: Path) -> list[Input]:
     rows = [row for row in rows if row[column]]
     names = study_names(table.parent / row[column] for row in rows)
     return [
-        Input(row.get("study") or name, path, row.get("view", "").lower())
+        Input(row.get("study") or name, path, row.get("view", ""))
         for row, (name, path) in zip(rows, names.items(), strict=True)
     ]

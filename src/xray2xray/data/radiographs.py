@@ -10,7 +10,7 @@ from ..core.errors import InputError
 from .cohorts.plain import read_plain
 
 Half = Literal["first", "second"]
-ENDINGS = (".png", ".jpg", ".jpeg", ".dcm", ".dicom")
+ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".dcm", ".dicom")
 
 
 @dataclass(frozen=True)

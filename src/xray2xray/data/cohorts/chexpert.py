@@ -11,10 +11,11 @@ import re
 from pathlib import Path, PurePosixPath
 
 from ...core.errors import InputError
+from ...radiograph.view import view_of
 from .labels import CHEXPERT_LABELS, Policy
 from .pictures import Pictures
 from .rows import Row, by_id, one_file, read_rows
-from .table import Cohort, Sample, View
+from .table import Cohort, Sample, View, as_view
 
 _TABLES = {"train": ("train.csv",), "validation": ("valid.csv",), "test": ("test.csv", "test_labels.csv")}
 _PICTURE = re.compile(r"(patient\d+)[/_-](study\d+)[/_-](view\d+_[a-z]+)\.\w+$", re.IGNORECASE)
@@ -58,8 +59,6 @@ def _key(path: str) -> str | None:
 
 
 def _view(row: Row) -> View:
-    side = row.get("Frontal/Lateral") or ("Lateral" if "lateral" in PurePosixPath(row["Path"]).name else "Frontal")
-    if side == "Lateral":
-        return "lateral"
-    direction = row.get("AP/PA", "")
-    return "AP" if direction == "AP" else "PA" if direction == "PA" else "frontal"
+    side = view_of(row.get("Frontal/Lateral", "")) or view_of(PurePosixPath(row["Path"]).stem) or "frontal"
+    direction = view_of(row.get("AP/PA", ""))
+    return as_view(direction if side == "frontal" and direction in ("AP", "PA") else side)

@@ -19,7 +19,7 @@ from ...core.errors import InputError
 from ...io.files import files_below
 from ...radiograph.read import read_radiograph
 from .studies import first_files
-from .table import Sample
+from .table import FRONTAL, Sample
 
 PLACES = 16
 NEAR = 32  # bits of 512: at most this many make a near-duplicate
@@ -39,7 +39,7 @@ def fingerprint(sample: Sample) -> Fingerprint | str:
     try:
         if sample.view == "CT":
             return Fingerprint(_sha256(_first_file(sample)), None)
-        bits = None if sample.view in ("lateral", "") else difference_hash(sample.path)
+        bits = difference_hash(sample.path) if sample.view in FRONTAL else None
         return Fingerprint(_sha256(sample.path), bits)
     except (InputError, OSError) as error:
         return " ".join(str(error).split())

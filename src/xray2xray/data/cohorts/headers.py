@@ -16,14 +16,13 @@ from pydicom.uid import MediaStorageDirectoryStorage
 from ...core.errors import InputError
 from ...io.files import files_below
 from ...parallel.executor import executor
-from ...radiograph.read import view_position
+from ...radiograph.view import VIEW_TAGS, view_in_header
 from ...volume.dicom import decode
-from .table import View
+from .table import View, as_view
 
 _TAGS = [
     "SOPClassUID", "SOPInstanceUID", "ImageType", "Modality", "PatientID", "StudyDate", "StudyInstanceUID",
-    "SeriesInstanceUID", "SeriesDescription", "ViewPosition", "ViewCodeSequence", "PatientOrientation",
-    "ImagePositionPatient",
+    "SeriesInstanceUID", "ImagePositionPatient", *VIEW_TAGS,
 ]  # fmt: skip
 _NEEDED = ("Modality", "PatientID", "StudyInstanceUID")
 _ENDINGS = (".dcm", ".dicom", ".ima")
@@ -137,7 +136,7 @@ def _image(path: Path, header: Any) -> Image:
     )
     kinds = header.get("ImageType") or ()
     kinds = (kinds,) if isinstance(kinds, str) else kinds
-    view = view_position(header)
+    said = view_in_header(header)
     return Image(
         path,
         patient,
@@ -146,7 +145,7 @@ def _image(path: Path, header: Any) -> Image:
         instance,
         modality.upper(),
         date,
-        view,
+        "" if said.conflict else as_view(said.view),
         tuple(str(kind).upper() for kind in kinds),
         _height_mm(header),
     )

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from ...core.errors import InputError
-from ...radiograph.read import LATERAL
+from ...radiograph.view import view_of
 from .labels import CHEXPERT_LABELS, Policy, label_name
 from .pictures import Pictures
 from .rows import Row, as_id, by_id, one_file, read_rows
-from .table import Cohort, Sample, View
+from .table import Cohort, Sample, as_view
 
 _NAN = float("nan")
 _RELEASED = re.compile(r"files/p\d+/p\d+/s\d+/[^/]+")
@@ -54,16 +54,10 @@ def read_mimic(folder: str | Path, policy: Policy | None = None) -> Cohort:
             continue
         part = split[image]["split"].replace("validate", "validation") if image in split else ""
         found = labels_of.get(study, unknown)
-        samples.append(Sample(image, f"p{patient}", path, _view(row["ViewPosition"]), part, found))
+        samples.append(Sample(image, f"p{patient}", path, as_view(view_of(row["ViewPosition"])), part, found))
     return Cohort("mimic", tuple(samples), {**failed, **pictures.without_labels()})
 
 
 def _rows(folder: Path, name: str, key: str, columns: Iterable[str]) -> Mapping[str, Row]:
     table = one_file(folder, f"mimic-cxr-2.*-{name}.csv.gz", f"mimic-cxr-2.*-{name}.csv")
     return by_id(table, read_rows(table, (key, *columns)), key)
-
-
-def _view(position: str) -> View:
-    if position in LATERAL:
-        return "lateral"
-    return "AP" if position == "AP" else "PA" if position == "PA" else ""

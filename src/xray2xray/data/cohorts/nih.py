@@ -9,10 +9,11 @@ import re
 from pathlib import Path, PurePosixPath
 
 from ...core.errors import InputError
+from ...radiograph.view import view_of
 from .labels import label_name
 from .pictures import Pictures
 from .rows import by_id, id_in, one_file, read_rows
-from .table import Cohort, Sample, View
+from .table import Cohort, Sample, as_view
 
 FINDINGS = (
     "Atelectasis", "Cardiomegaly", "Effusion", "Infiltration", "Mass", "Nodule", "Pneumonia", "Pneumothorax",
@@ -57,8 +58,7 @@ def read_nih(folder: str | Path) -> Cohort:
             failed[name] = str(error)
             continue
         labels = {label_name(finding): float(finding in found) for finding in FINDINGS}
-        position = row["View Position"]
-        view: View = "AP" if position == "AP" else "PA" if position == "PA" else "frontal"  # it has no laterals
+        view = as_view(view_of(row["View Position"]) or "frontal")  # it has no laterals
         split = split_of.get(name, "")
         samples.append(Sample(Path(name).stem, f"{int(patient):08d}", path, view, split, labels))
     return Cohort("nih", tuple(samples), {**failed, **pictures.without_labels()})

@@ -10,17 +10,17 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast, get_args
+from typing import get_args
 
 from ...core.errors import InputError
+from ...radiograph.view import view_of
 from ...volume.read import is_volume
 from .labels import Policy, as_label, as_number
 from .rows import PATHS, Row, as_id, no_such_file, path_column, path_of, read_rows
-from .table import COLUMNS, LABEL, OUTCOME, SERIES, Cohort, Sample, View
+from .table import COLUMNS, LABEL, OUTCOME, SERIES, Cohort, Sample, View, as_view
 
 log = logging.getLogger(__name__)
 
-_VIEWS = {view.upper(): cast(View, view) for view in get_args(View)}
 _KNOWN = {*COLUMNS, *OUTCOME, *PATHS, SERIES}
 
 
@@ -109,6 +109,8 @@ def _labels(rows: Sequence[Row], table: Path) -> list[str]:
 def _view(row: Row, path: Path, where: str) -> View:
     if "view" not in row:
         return "CT" if is_volume(path) else "frontal"
-    if row["view"].upper() not in _VIEWS:
-        raise InputError(f"{where}: view {row['view']!r}; write {', '.join(filter(None, _VIEWS.values()))} or nothing")
-    return _VIEWS[row["view"].upper()]
+    said = row["view"]
+    view: View = "CT" if said.upper() == "CT" else as_view(view_of(said))
+    if said and not view:
+        raise InputError(f"{where}: view {said!r}; write {', '.join(filter(None, get_args(View)))} or nothing")
+    return view

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -19,10 +19,16 @@ from ...io.files import atomic_path
 # "frontal": PA or AP, unknown which; "": the files do not say. A CT's frontal is rendered.
 View = Literal["PA", "AP", "frontal", "lateral", "CT", ""]
 FRONTAL: tuple[View, ...] = ("PA", "AP", "frontal", "CT")
+_VIEWS: dict[str | None, View] = {view: view for view in get_args(View)}
 COLUMNS = ("study", "patient", "path", "view", "split")
 OUTCOME = ("event", "time_years")
 SERIES = "series"
 LABEL = "a label is a column of nothing but 1, 0, -1, true, false, yes, no and blanks"
+
+
+def as_view(view: str | None) -> View:
+    """A view as tables have it, of what `radiograph.view` found: an oblique and what is unknown are neither."""
+    return _VIEWS.get(view, "")
 
 
 @dataclass(frozen=True)
