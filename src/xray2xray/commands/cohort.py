@@ -55,7 +55,7 @@ class CohortResult:
 
 def run(options: Options) -> CohortResult:
     from ..data import cohorts
-    from ..io.files import write_csv
+    from ..io.files import write_failed
     from ..parallel.executor import executor
     from ..parallel.progress import progress
 
@@ -79,9 +79,7 @@ def run(options: Options) -> CohortResult:
     if options.labels is not None:
         cohorts.check_classes(found)
     failed_out = out.with_name(f"{out.stem}.failed.csv")
-    failed_out.unlink(missing_ok=True)
-    if found.failed:
-        write_csv(failed_out, [{"what": what, "problem": problem} for what, problem in found.failed.items()])
+    write_failed(failed_out, [{"what": what, "problem": problem} for what, problem in found.failed.items()])
     cohorts.write_table(out, found)
     keep_config(out, options)
     lines = [cohorts.summary(found), cohorts.paper_sizes(found)]

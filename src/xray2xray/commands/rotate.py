@@ -13,7 +13,8 @@ class Options:
     Of a CT the frontal is rendered, all other angles are predicted from that one view and compared with the truth. Of a
     radiograph nothing else is known: its grey values are uncalibrated, and a score says how unlike the training views
     it is. Writes views.npz (line integrals), views.png, views.gif, report.html and report.json; a subfolder for each of
-    several inputs. An input that cannot be used is named and left out; the exit code is 1 only if all fail.
+    several inputs. An input that cannot be used is named, listed in failed.csv and left out; the exit
+    code is 1 only if all fail.
 
     Attributes:
         inputs: chest radiographs (PNG, JPEG, DICOM), chest CTs (NIfTI, folder or zip of DICOM; a folder of NIfTI files

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..core.errors import UsageError
 from .options import as_paths, one_of
-from .run_folder import run_folder
+from .run_folder import list_failed, run_folder
 
 if TYPE_CHECKING:
     from ..data.inputs import Input
@@ -28,6 +28,7 @@ def analyse_each(
 ) -> StudiesResult:
     """Analyse every input and write it; a volume of `size` voxels a side if one is wanted."""
     from ..data.inputs import check_file_names, list_inputs
+    from ..io.files import FAILED
     from ..models.transitions.registry import forms
     from ..parallel.usable import each
     from ..reporting.report import summary, write_result
@@ -57,4 +58,5 @@ def analyse_each(
             return item.study, into
 
         done, failed = each(inputs, one, lambda item: str(item.path))
+        list_failed(folder / FAILED, inputs, failed)
     return StudiesResult(folder, dict(done), failed)

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..core.errors import UsageError
 
+FAILED = "failed.csv"  # in an output folder: what was left out and why
 _ADDED = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information")
 
 
@@ -55,6 +56,14 @@ def write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
         table = csv.DictWriter(file, list(rows[0]))
         table.writeheader()
         table.writerows(rows)
+
+
+def write_failed(path: str | Path, failed: Sequence[Mapping[str, str]]) -> None:
+    """List what was left out and why as CSV; where nothing was, the list of an earlier run goes."""
+    if failed:
+        write_csv(path, failed)
+    else:
+        Path(path).unlink(missing_ok=True)
 
 
 def write_npz(path: str | Path, arrays: Mapping[str, Any]) -> None:

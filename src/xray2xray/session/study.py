@@ -107,7 +107,7 @@ def open_input(
     if isinstance(given, Study):
         return given
     if isinstance(given, Input):
-        view, name, given = given.taken(view), name or given.study, given.path
+        view, name, series, given = given.taken(view), name or given.study, given.series or series, given.path
     if isinstance(given, bytes):
         with tempfile.TemporaryDirectory() as folder:  # the readers of CTs want a file
             path = Path(folder) / f"study{_ending(given)}"
