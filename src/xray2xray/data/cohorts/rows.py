@@ -23,6 +23,8 @@ PATHS = ("image", "path", "volume")
 _ENDINGS = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 _DELIMITERS = ",;\t|"
 _MAX_BYTES = 2**29  # unpacked; the largest table of a public cohort has 60 MB
+# those still met; a guess among all that Python has names odd ones
+_ENCODINGS = [*(f"cp125{i}" for i in (2, 0, 1, 3, 4)), "koi8_r", "gb18030", "big5", "cp932", "euc_jp", "cp949"]
 _SAMPLE = 2**16  # bytes that a guess of the encoding looks at
 # written by R, pandas, SQL, Excel in some languages, SAS and Stata (. and .a to .z), and by people; in small letters
 _MISSING = {
@@ -125,7 +127,7 @@ def _guess(data: bytes) -> str | None:
 
     lines = [line for line in data.splitlines() if not line.isascii()]  # the others say nothing
     sample = b"\n".join(lines)[:_SAMPLE]
-    best = from_bytes(sample).best()
+    best = from_bytes(sample, cp_isolation=_ENCODINGS).best()
     likeliest = None if best is None else best.encoding
     try:
         western = sample.decode("cp1252")
@@ -202,7 +204,7 @@ def path_of(folder: Path, cell: str) -> Path:
 def no_such_file(cell: str) -> str:
     """Why a cell's path leads nowhere, and what to do."""
     if PureWindowsPath(cell).drive:
-        return f"no such file {cell!r}: a drive of Windows; write paths relative to the table"
+        return f"no such file {cell!r}; a drive of Windows: write paths relative to the table"
     hint = "paths are relative to the table" if not os.path.isabs(cell) else "is it of another machine?"
     return f"no such file {cell!r}; {hint}"
 
