@@ -12,6 +12,7 @@ import os
 import re
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache, partial
 from pathlib import Path, PureWindowsPath
 
 from ...core.errors import InputError
@@ -25,7 +26,7 @@ _DELIMITERS = ",;\t|"
 _MAX_BYTES = 2**29  # unpacked; the largest table of a public cohort has 60 MB
 # those still met; a guess among all that Python has names odd ones
 _ENCODINGS = [*(f"cp125{i}" for i in (2, 0, 1, 3, 4)), "koi8_r", "gb18030", "big5", "cp932", "euc_jp", "cp949"]
-_SAMPLE = 2**16  # bytes that a guess of the encoding looks at
+_SAMPLE = 2**16  # bytes, or letters, that a guess looks at
 # written by R, pandas, SQL, Excel in some languages, SAS and Stata (. and .a to .z), and by people; in small letters
 _MISSING = {
     "na", "n/a", "n.a.", "#n/a", "#na", "#nv", "#n/d", "nan", "-nan", "<na>", "nat", "null", "(null)", "none", "nil",
@@ -39,6 +40,8 @@ _ROUNDED_ID = re.compile(r"\d(\.\d+)?e\+?\d+", re.IGNORECASE)
 
 class Row(dict[str, str]):
     """The cells of a row by column, and the line of the file that it ends in."""
+
+    __slots__ = ("line",)
 
     def __init__(self, cells: Iterable[tuple[str, str]], line: int) -> None:
         super().__init__(cells)
@@ -61,18 +64,19 @@ def read_rows(path: str | Path, needed: Iterable[str] = ()) -> list[Row]:
             column without a name, or a row has more cells than columns.
     """
     path = Path(path)
-    text = _text(path)
-    first, rest = text.split("\n", 1) if "\n" in text else (text, "")
-    skipped = 0
-    if first.strip().lower().startswith("sep="):  # a line that tells Excel the delimiter
-        text, skipped = rest, 1
+    whole = _text(path)
+    text = whole.lstrip("\r\n")
+    if text[:4].lower() == "sep=":  # a line that tells Excel the delimiter
+        text = text.partition("\n")[2]
+    skipped = whole.count("\n", 0, len(whole) - len(text))
     delimiter = _delimiter(text)
+    clean = lru_cache(2**16)(partial(_clean, delimiter=delimiter))  # most cells occur often
     try:
         reader = csv.reader(
             io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=delimiter != "\t", strict=True
         )
         columns = [name.strip() for name in next(reader, [])]
-        lines = [(reader.line_num + skipped, [_cell(cell, delimiter) for cell in line]) for line in reader if line]
+        lines = [(reader.line_num + skipped, [clean(cell) for cell in line]) for line in reader if line]
     except csv.Error as error:  # strict: a quote that nobody closed would swallow the rows after it
         where = f"{path}, line {reader.line_num + skipped}"
         raise InputError(f"{where}: cannot be read as a CSV table ({error}); look for a quote out of place") from None
@@ -141,16 +145,19 @@ def _guess(data: bytes) -> str | None:
 def _delimiter(text: str) -> str:
     """The one that makes the most columns of the first record; the comma where none makes two."""
 
+    head = io.StringIO(text[:_SAMPLE], newline="")
+
     def columns(delimiter: str) -> int:
+        head.seek(0)
         try:
-            return len(next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), []))
+            return len(next(csv.reader(head, delimiter=delimiter), []))
         except csv.Error:
             return 0
 
     return max(_DELIMITERS, key=columns)
 
 
-def _cell(cell: str, delimiter: str) -> str:
+def _clean(cell: str, delimiter: str) -> str:
     cell = cell.strip()
     if delimiter != "," and _DECIMAL_COMMA.fullmatch(cell):
         return cell.replace(",", ".")
@@ -172,11 +179,12 @@ def _check_columns(path: Path, columns: Sequence[str], lines: Sequence[tuple[int
                 f"{path}, line {line}: more cells ({len(cells)}) than columns ({len(columns)}); "
                 "put text with a delimiter in quotes"
             )
-        for place, (name, cell) in enumerate(zip(columns, cells, strict=False), 1):
-            if cell and not name:
+    for place in (place for place, name in enumerate(columns) if not name):
+        for line, cells in lines:
+            if any(cells[place : place + 1]):
                 raise InputError(
-                    f"{path}: column {place} has no name, but line {line} holds {cell!r} in it; give it a name or take "
-                    "it out (pandas: to_csv(index=False))"
+                    f"{path}: column {place + 1} has no name, but line {line} holds {cells[place]!r} in it; give it a "
+                    "name or take it out (pandas: to_csv(index=False))"
                 )
 
 

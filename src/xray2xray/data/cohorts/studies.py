@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from .headers import Image, Study, read_images
+from .headers import RADIOGRAPHS, Image, Study, read_images
 
-RADIOGRAPHS = ("CR", "DX", "DR", "RG")
 _SAME_RANGE = 0.9  # as in `volume.dicom`
 _DERIVED = ("MIP", "MPR", "PROJECTION", "REFORMATTED", "AVERAGE", "SECONDARY")
 
