@@ -1,7 +1,7 @@
 """The DICOM images below a folder, whatever they are called: what the header of each says.
 
-Every header is read, about 1 ms of a core for each file: archives and users deliver series folders, flat folders and mixtures, and only the
-headers say whose an image is.
+Every header is read, about 1 ms of a core for each file: archives and users deliver series folders, flat folders and
+mixtures, and only the headers say whose an image is.
 """
 
 import math

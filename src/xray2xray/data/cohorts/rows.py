@@ -1,7 +1,7 @@
 """Tables as they come: delimiter and encoding are detected, the usual words for missing become empty cells.
 
-The delimiter is the one that parts the first line into the most columns: on 57 small tables this was right in all,
-`csv.Sniffer` in 50 and clevercsv in 55 (docs/decisions/dependencies.md).
+The delimiter is the one that parts the first line into the most columns: on 56 small tables this was right in all,
+`csv.Sniffer` in 50 and clevercsv in 54 (docs/decisions/dependencies.md).
 """
 
 import csv
