@@ -303,6 +303,7 @@ def test_evaluate_controls(model: Path, cohort: Path, tmp_path: Path, capsys: py
         "controls.md",
         "controls.png",
         "alignment.png",
+        "failed.csv",
     }
     assert run("evaluate", "controls", "--out", tmp_path / "no", "--source", model) == 2, "nothing to evaluate"
     assert run("evaluate", "controls", "--procedural", "1", "--candidates", "1", "--out", tmp_path / "no") == 2
