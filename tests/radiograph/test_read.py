@@ -235,6 +235,20 @@ def test_real_colour(tmp_path: Path, frontal: np.ndarray) -> None:
     read_radiograph(tmp_path / "arrow.png")
 
 
+def test_a_name_that_says_lateral_is_believed_until_the_user_says_otherwise(
+    tmp_path: Path, frontal: np.ndarray
+) -> None:
+    for name in ("view2_lateral.jpg", "17-lat.png", "left oblique.png"):
+        Image.fromarray(np.rint(frontal * 255).astype(np.uint8)).save(tmp_path / name)
+        with pytest.raises(InputError, match="by its name"):
+            read_radiograph(tmp_path / name)
+        assert read_radiograph(tmp_path / name, ap=False).view == "PA"
+        assert read_radiograph(tmp_path / name, lateral=True).gray.shape == (128, 128)
+    for name in ("unilateral.png", "view1_frontal.png", "latest.png"):
+        Image.fromarray(np.rint(frontal * 255).astype(np.uint8)).save(tmp_path / name)
+        assert read_radiograph(tmp_path / name).notes == []
+
+
 def test_constant_and_tiny(tmp_path: Path, frontal: np.ndarray) -> None:
     Image.fromarray(np.full((100, 100), 90, np.uint8)).save(tmp_path / "flat.png")
     with pytest.raises(InputError, match="one constant grey"):

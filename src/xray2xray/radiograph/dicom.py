@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pydicom
+from pydicom.datadict import keyword_for_tag
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID
 
@@ -25,7 +26,8 @@ _CLASSES = {
 }
 _CHEST = ("CHEST", "THORAX", "LUNG", "HEART", "RIB", "STERNUM", "BREAST", "BODY", "CLAVICLE")
 _NEEDED = ("Rows", "Columns", "BitsAllocated")
-_DEFAULTS = {"SamplesPerPixel": 1, "PixelRepresentation": 0, "PhotometricInterpretation": "MONOCHROME2"}
+_USUAL: dict[str, int | str] = {"SamplesPerPixel": 1, "PixelRepresentation": 0}
+_IN_GREY = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
 _REFUSED = {
     "lateral": "a lateral view",
     "oblique": "an oblique view",
@@ -71,22 +73,43 @@ def read_dicom(path: Path, any_view: bool = False, overrule: bool = False) -> Di
     """
     where, notes = str(path), list[str]()
     image = decode(lambda: pydicom.dcmread(path, force=True), where)
+    if not len(image):  # what pydicom leaves of a file that ends within compressed pixels
+        raise InputError(f"{where}: damaged or cut short (the file ends too early); copy the file again")
+    _leave_out_unreadable(image, notes)
     _check_kind(image, where, notes)
     view = view_in_header(image)
+    if view.conflict:
+        notes.append(f"the header names different views ({view.said})")
     if view.view not in ("", *FRONTAL) and not any_view and not (overrule and view.conflict):
-        what = f"{_REFUSED[view.view]} ({view.said})"
         if view.conflict:
             raise InputError(
-                f"{where}: the header contradicts itself ({view.said}); look at it, and say --view pa or ap"
+                f"{where}: {_REFUSED[view.view]} by one tag and not by another ({view.said}); look at it, and say "
+                "--view pa or ap if it is a frontal"
             )
         raise InputError(
-            f"{where}: {what}; give the frontal, PA or AP: laterals, obliques and decubitus views are not taken"
+            f"{where}: {_REFUSED[view.view]} ({view.said}); give the frontal, PA or AP: laterals, obliques and "
+            "decubitus views are not taken"
         )
     if view.unknown:
         notes.append(f"ViewPosition {view.unknown!r} is not known" + ("" if view.view else ": taken for a frontal"))
     gray, hidden, sure = _shown(image, where, notes)
     gray, hidden = _upright(gray, hidden, image, notes)
     return DicomRadiograph(Picture(gray, hidden, sure, tuple(notes)), view)
+
+
+def _leave_out_unreadable(image: Any, notes: list[str]) -> None:
+    """Delete elements whose values pydicom cannot convert; `numbers` looks at decimal strings itself."""
+    for tag in list(image.keys()):
+        try:
+            if image.get_item(tag).VR in ("DS", "IS"):
+                continue
+            element = image[tag]
+        except Exception:  # of nearly every type
+            notes.append(f"{keyword_for_tag(tag) or tag} cannot be read: ignored")
+            del image[tag]
+            continue
+        for item in element.value if element.VR == "SQ" else ():
+            _leave_out_unreadable(item, notes)
 
 
 def _check_kind(image: Any, where: str, notes: list[str]) -> None:
@@ -122,9 +145,8 @@ def _shown(image: Any, where: str, notes: list[str]) -> tuple[np.ndarray, np.nda
             raise InputError(f"{where}: PALETTE COLOR without whole tables ({error}); export it in grey") from error
         gray = gray_of_colour(colours / (colours.max() or 1.0), where)
     else:
-        stored = stored_bits(decoded, image, notes)
-        gray, sure = presented(stored, image, notes)
-        hidden = hidden_pixels(decoded, stored, image, notes)
+        hidden = hidden_pixels(decoded, image, notes)
+        gray, sure = presented(stored_bits(decoded, hidden, image, notes), image, notes)
     return *square_pixels(gray, hidden, _aspect(image, notes), notes), sure
 
 
@@ -133,10 +155,11 @@ def _decoded(image: Any, where: str, notes: list[str]) -> np.ndarray:
     for tag in _NEEDED:
         if not isinstance(image.get(tag), int):
             raise InputError(f"{where}: {tag} is {'missing' if tag not in image else image.get(tag)}; export it again")
-    for tag, usual in _DEFAULTS.items():
+    for tag, usual in _USUAL.items():
         if image.get(tag) in (None, ""):
             setattr(image, tag, usual)
             notes.append(f"{tag} is missing: taken for {usual}")
+    _photometric(image, notes)
     rows, columns, bits = int(image.Rows), int(image.Columns), int(image.BitsAllocated)
     if rows * columns > MAX_PIXELS:
         raise InputError(f"{where}: Rows {rows} x Columns {columns}: far too many pixels for a radiograph")
@@ -146,6 +169,8 @@ def _decoded(image: Any, where: str, notes: list[str]) -> np.ndarray:
     image.HighBit = image.get("HighBit") if isinstance(image.get("HighBit"), int) else image.BitsStored - 1
     _transfer_syntax(image, where, notes)
     syntax = UID(image.file_meta.TransferSyntaxUID)
+    if not syntax.is_transfer_syntax:
+        raise InputError(f"{where}: TransferSyntaxUID {syntax} is not known; export it uncompressed")
     if not syntax.is_compressed:
         samples = 2 if image.PhotometricInterpretation == "YBR_FULL_422" else int(image.SamplesPerPixel)
         needed, there = -(-rows * columns * samples * bits // 8), len(image.PixelData)
@@ -153,7 +178,21 @@ def _decoded(image: Any, where: str, notes: list[str]) -> np.ndarray:
             raise InputError(
                 f"{where}: damaged or cut short (PixelData has {there} of {needed} bytes); copy the file again"
             )
-    return decode(lambda: pixel_array(image), where, image)
+    return decode(lambda: pixel_array(image, correct_unused_bits=False), where, image)
+
+
+def _photometric(image: Any, notes: list[str]) -> None:
+    """One that fits the number of samples; where the header has none, or another, the usual one."""
+    said = str(image.get("PhotometricInterpretation") or "").strip().upper()
+    gray = int(image.SamplesPerPixel) == 1
+    fits = said in _IN_GREY if gray else said.startswith(("RGB", "YBR"))
+    image.PhotometricInterpretation = said if fits else "MONOCHROME2" if gray else "RGB"
+    if not fits:
+        what = f"{said} of {image.SamplesPerPixel} samples" if said else "is missing"
+        notes.append(f"PhotometricInterpretation {what}: taken for {image.PhotometricInterpretation}")
+    if not gray and image.get("PlanarConfiguration") in (None, ""):
+        image.PlanarConfiguration = 0
+        notes.append("PlanarConfiguration is missing: taken for 0")
 
 
 def _transfer_syntax(image: Any, where: str, notes: list[str]) -> None:

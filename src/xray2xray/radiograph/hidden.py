@@ -15,31 +15,25 @@ from .presentation import numbers
 MOST = 0.9  # of the picture; a shutter that hides more is a mistake
 
 
-def hidden_pixels(decoded: np.ndarray, stored: np.ndarray, image: Any, notes: list[str]) -> np.ndarray:
-    """bool (h, w): padding or behind a shutter.
-
-    Args:
-        decoded: (h, w), all bits: some writers pad with a value beyond BitsStored.
-        stored: (h, w), the bits of BitsStored.
-    """
-    padding = _padding(decoded, stored, image)
+def hidden_pixels(decoded: np.ndarray, image: Any, notes: list[str]) -> np.ndarray:
+    """bool (h, w): padding or behind a shutter; of all bits, as some writers pad with a value beyond BitsStored."""
+    padding = _padding(decoded, image)
     if padding.any():
         notes.append(f"PixelPaddingValue {image.PixelPaddingValue}: {100 * padding.mean():.0f} % shown as air")
-    shutter = _shutter(image, stored.shape, notes)
+    shutter = _shutter(image, decoded.shape, notes)
     return padding | shutter
 
 
-def _padding(decoded: np.ndarray, stored: np.ndarray, image: Any) -> np.ndarray:
+def _padding(values: np.ndarray, image: Any) -> np.ndarray:
     first, last = image.get("PixelPaddingValue"), image.get("PixelPaddingRangeLimit")
     if not isinstance(first, int):
-        return np.zeros(stored.shape, bool)
+        return np.zeros(values.shape, bool)
     low, high = sorted((first, last if isinstance(last, int) else first))
     # written as signed for unsigned pixels, and the other way round, the number differs by all bits
     wrap = 2 ** int(image.BitsAllocated)
-    inside = np.zeros(stored.shape, bool)
-    for values in (decoded, stored):
-        for shift in (-wrap, 0, wrap):
-            inside |= (values >= low + shift) & (values <= high + shift)
+    inside = np.zeros(values.shape, bool)
+    for shift in (-wrap, 0, wrap):
+        inside |= (values >= low + shift) & (values <= high + shift)
     parts, _ = label(inside)
     edge = np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]])
     return inside & np.isin(parts, edge[edge > 0])

@@ -17,6 +17,7 @@ COLOUR_MEAN = 0.02  # mean spread of the channels: JPEG's rounding stays below 0
 COLOUR_FRACTION = 0.05  # part of the picture that may be tinted by more than 0.12: a coloured mark or arrow
 MAX_STRETCH = 4.0  # pixels that are longer than that are a mistake in the file
 LONGEST = 1.5  # sides of one film; two films of 35 x 43 cm beside each other have 1.6
+MARGIN = 0.03  # of the range of grey values: what varies less along a row or column is no part of a film
 _OTHER_FILES = {
     b"%PDF": "a PDF", b"PK\x03\x04": "a zip archive", b"\x1f\x8b": "a gzip archive", b"GIF8": "a GIF",
     b"<": "a web page", b"version https://git-lfs": "a pointer of Git LFS and not the picture itself",
@@ -60,7 +61,7 @@ def read_picture(path: Path) -> Picture:
         raise InputError(f"{path}: not an image{_instead(path)}; give a PNG, JPEG, TIFF or DICOM radiograph") from error
     except Image.DecompressionBombError as error:
         raise InputError(f"{path}: far too many pixels for a radiograph; make it smaller") from error
-    except (OSError, SyntaxError, EOFError, ValueError) as error:  # of damaged PNG chunks, cut JPEG data, odd TIFF tags
+    except Exception as error:  # Pillow raises nearly every type: of PNG chunks, cut JPEG data, odd TIFF tags
         raise InputError(f"{path}: the image is damaged or cut short; copy it again") from error
     if not np.isfinite(gray).all():
         raise InputError(f"{path}: values that are no numbers (NaN or infinite); export it again")
@@ -94,26 +95,48 @@ def square_pixels(
     return _resized(gray, size), None if hidden is None else _resized(hidden, size) > 0.5
 
 
-def square(pixels: np.ndarray, where: str, notes: list[str]) -> np.ndarray:
-    """The middle square of (h, w, ...); what that leaves out is noted.
+def middle_square(pixels: np.ndarray, where: str, notes: list[str]) -> tuple[slice, slice]:
+    """The middle square of (h, w), as rows and columns; what that leaves out is noted.
+
+    Margins of one grey value are no film: without them two films beside each other are longer than one, and a film in
+    a wide screen shot is not.
 
     Raises:
         InputError: too small, or so long that it is more than one film.
     """
-    rows, columns = pixels.shape[:2]
-    side, length = sorted((rows, columns))
-    if side < MIN_PIXELS:
-        raise InputError(f"{where}: {columns} x {rows} pixels; give at least {MIN_PIXELS} each way")
-    if length > LONGEST * side:
+    rows, columns = (slice(0, length) for length in pixels.shape)
+    film = _within_margins(pixels)
+    if _length(film) > LONGEST:
         raise InputError(
-            f"{where}: {columns} x {rows} pixels: two films side by side, or a picture of more than the film? cut out "
-            f"the frontal (at most {LONGEST:g} times as long as wide)"
+            f"{where}: {pixels.shape[1]} x {pixels.shape[0]} pixels: two films side by side, or more than the film? "
+            f"cut out the frontal, at most {LONGEST:g} times as long as wide"
         )
+    if _length((rows, columns)) > LONGEST:
+        rows, columns = film
+        notes.append("margins of one grey value were cut off")
+    high, wide = rows.stop - rows.start, columns.stop - columns.start
+    side, length = sorted((high, wide))
     if length > 1.02 * side:
-        which = "height" if rows > columns else "width"
+        which = "height" if high > wide else "width"
         notes.append(f"cropped to the middle square: {100 * (1 - side / length):.0f} % of the {which} was left out")
-    top, left = (rows - side) // 2, (columns - side) // 2
-    return pixels[top : top + side, left : left + side]
+    top, left = rows.start + (high - side) // 2, columns.start + (wide - side) // 2
+    return slice(top, top + side), slice(left, left + side)
+
+
+def _within_margins(pixels: np.ndarray) -> tuple[slice, slice]:
+    """Rows and columns between the first and the last that hold more than one grey value."""
+    least = MARGIN * float(np.ptp(pixels))
+    rows, columns = (
+        slice(int(kept[0]), int(kept[-1]) + 1) if len(kept) else slice(0, length)
+        for length, kept in zip(pixels.shape, (np.flatnonzero(np.ptp(pixels, axis=i) > least) for i in (1, 0)))
+    )
+    return rows, columns
+
+
+def _length(part: tuple[slice, slice]) -> float:
+    """The longer side over the shorter one."""
+    short, long = sorted(one.stop - one.start for one in part)
+    return long / short
 
 
 def resized_square(pixels: np.ndarray, size: int) -> np.ndarray:

@@ -1,8 +1,9 @@
 """The stored values of a DICOM radiograph to grey values for display: DICOM PS3.3 C.11, one step after another.
 
-pydicom decodes pixels and applies windows. Tables are looked up here: pydicom 3.0 indexes with the number type of the
-table's entries, so that 12-bit values wrap around in a table of 8 bits, and it turns a window round where the rescale
-slope is negative. A tag that cannot be used is left out with a note: the pixels are whole, and worth more than nothing.
+pydicom decodes pixels and applies windows. Bits are masked and tables looked up here: pydicom 3.0 leaves HighBit out,
+indexes with the number type of the table's entries, so that 12-bit values wrap around in a table of 8 bits, and turns a
+window round where the rescale slope is negative. A tag that cannot be used is left out with a note: the pixels are
+whole, and worth more than nothing.
 """
 
 import math
@@ -14,32 +15,33 @@ from pydicom.multival import MultiValue
 from pydicom.pixels.processing import apply_color_lut, apply_windowing
 
 INSIDE = 0.02  # of the pixels; a window or table that tells fewer from black and white was not meant for this picture
+SAME_TISSUE = 1 / 8  # of the range of stored values: neighbours differ by less
 
 
-def stored_bits(pixels: np.ndarray, image: Any, notes: list[str]) -> np.ndarray:
-    """int64: the BitsStored that lie below HighBit; the rest may be an overlay's (PS3.5 8.1.1).
+def stored_bits(pixels: np.ndarray, hidden: np.ndarray, image: Any, notes: list[str]) -> np.ndarray:
+    """int64 (h, w): the BitsStored that end at HighBit; the rest may be an overlay's (PS3.5 8.1.1).
 
-    Some writers give too few bits. Then masking folds the picture, which makes it rougher; an overlay's bits do the
-    opposite. The smoother one is believed.
+    Some writers give too few bits. Masking then folds the picture: where a bit above changes between neighbours, what
+    is left jumps. An overlay's bit changes over the same tissue.
     """
-    allocated = int(image.BitsAllocated)
-    stored = int(image.get("BitsStored") or allocated)
-    shift = int(image.get("HighBit", stored - 1)) + 1 - stored
+    allocated, stored = int(image.BitsAllocated), int(image.BitsStored)
+    shift = int(image.HighBit) + 1 - stored
     whole = pixels.astype(np.int64)
     if not 0 < stored <= allocated or not 0 <= shift <= allocated - stored:
-        notes.append(
-            f"BitsStored {stored} and HighBit {image.get('HighBit')} do not fit BitsAllocated {allocated}: ignored"
-        )
+        notes.append(f"BitsStored {stored}, HighBit {image.HighBit} and BitsAllocated {allocated} do not fit: ignored")
         return whole
     masked = (whole >> shift) & (2**stored - 1)
-    if int(image.get("PixelRepresentation") or 0):
+    above = (whole >> shift) - masked
+    if int(image.PixelRepresentation):
         masked = np.where(masked >= 2 ** (stored - 1), masked - 2**stored, masked)
-    if np.array_equal(masked, whole):
+    if not shift and np.array_equal(masked, whole):
         return whole
-    if not shift and _roughness(whole) < _roughness(masked):
+    changes = (np.diff(above, axis=1) != 0) & ~hidden[:, 1:] & ~hidden[:, :-1]
+    if changes.any() and np.median(np.abs(np.diff(masked, axis=1))[changes]) > 2**stored * SAME_TISSUE:
         notes.append(f"values need more than the {stored} bits of BitsStored: read with all {allocated}")
         return whole
-    notes.append(f"bits outside BitsStored {stored} were left out, as an overlay's are")
+    if above[~hidden].any():
+        notes.append(f"bits above the {stored} of BitsStored were left out, as an overlay's are")
     return masked
 
 
@@ -66,7 +68,7 @@ def numbers(image: Any, tag: str, notes: list[str]) -> list[float]:
     """The finite numbers of a decimal string, a comma read as a point; empty where there are none, with a note."""
     try:
         value = image.get(tag)
-    except (TypeError, ValueError, OverflowError):  # pydicom converts when a tag is first read
+    except Exception:  # pydicom converts when a tag is first read, and fails in many ways
         value = image.get_item(tag).value
     if isinstance(value, bytes):
         said = value.decode("ascii", "replace")
@@ -158,11 +160,12 @@ def _look_up(values: np.ndarray, descriptor: Any, data: Any, image: Any) -> np.n
     Raises:
         ValueError: the table has fewer entries than its descriptor says.
     """
-    entries, first, _ = (int(number) for number in descriptor)
+    entries, first, bits = (int(number) for number in descriptor)
     entries = entries or 65536
     if isinstance(data, bytes):
+        bytewise = len(data) < 2 * entries and (bits <= 8 or len(data) >= entries)
         little = image.file_meta.TransferSyntaxUID.is_little_endian if hasattr(image, "file_meta") else True
-        data = np.frombuffer(data, "u1" if len(data) < 2 * entries else "<u2" if little else ">u2")
+        data = np.frombuffer(data, "u1" if bytewise else "<u2" if little else ">u2")
     table = np.atleast_1d(np.asarray(data, np.float64))
     if len(table) < entries:
         raise ValueError(f"{len(table)} of {entries} entries are there")
@@ -178,8 +181,3 @@ def _tells(shown: np.ndarray, values: np.ndarray) -> bool:
     before = float(((values > low) & (values < high)).mean())
     between = (shown > shown.min() + 1e-6 * span) & (shown < shown.max() - 1e-6 * span)
     return float(between.mean()) >= INSIDE * before
-
-
-def _roughness(values: np.ndarray) -> float:
-    """Mean step between neighbours: large in a folded picture, and where an overlay is drawn in high bits."""
-    return float(np.abs(np.diff(values, axis=0)).mean() + np.abs(np.diff(values, axis=1)).mean())

@@ -7,9 +7,9 @@ import numpy as np
 
 from ..core.errors import InputError
 from .dicom import is_dicom, read_dicom
-from .picture import Picture, read_picture, resized_square, square
+from .picture import MIN_PIXELS, Picture, middle_square, read_picture, resized_square
 from .polarity import chest_contrast
-from .view import View
+from .view import View, view_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,7 @@ def read_radiograph(path: str | Path, size: int = 128, ap: bool | None = None, *
     aspect ratio, and a note says so; the square is reduced by area averaging (enlarged by bicubic interpolation) to
     `size`; grey values are scaled to 0..1. What is transparent, padding or behind a shutter becomes air. A picture with
     bright air is inverted (`looks_inverted`) and a note says so; a DICOM is shown as its header says (PS3.3 C.11),
-    turned upright by PatientOrientation.
+    turned upright by PatientOrientation. A picture whose name says `lateral`, as CheXpert's do, is believed to be one.
 
     Args:
         path: PNG (8 or 16 bit), JPEG, TIFF, WebP, BMP, JPEG 2000, or a DICOM radiograph, recognised by content.
@@ -65,6 +65,9 @@ def read_radiograph(path: str | Path, size: int = 128, ap: bool | None = None, *
         elif view == "AP":
             notes.append("the DICOM header says AP")
     else:
+        named = view_of(path.stem, free_text=True)
+        if named in ("lateral", "oblique", "decubitus") and ap is None and not lateral:
+            raise InputError(f"{path}: a {named} view by its name; say --view pa or ap if it is a frontal")
         picture = read_picture(path)
     if ap is not None:
         view = "AP" if ap else "PA"
@@ -84,9 +87,14 @@ def gray_of_array(pixels: np.ndarray, size: int, notes: list[str]) -> np.ndarray
 
 def _shown(picture: Picture, size: int, where: str, notes: list[str], any_polarity: bool) -> np.ndarray:
     """float32 (size, size) in 0..1: the middle square, resampled, dense bright, what is hidden dark as air."""
+    if min(picture.gray.shape) < MIN_PIXELS:
+        size_said = " x ".join(map(str, picture.gray.shape[::-1]))
+        raise InputError(f"{where}: {size_said} pixels; give at least {MIN_PIXELS} each way")
     hidden = np.zeros(picture.gray.shape, bool) if picture.hidden is None else picture.hidden
-    _check_contrast(picture.gray[~hidden], f"{where}: the image is one constant grey value; give a chest radiograph")
-    pixels, hidden = (square(part, where, notes) for part in (picture.gray, hidden))
+    seen = picture.gray[~hidden]
+    _check_contrast(seen, f"{where}: the image is one constant grey value; give a chest radiograph")
+    place = middle_square(np.where(hidden, seen.min(), picture.gray), where, notes)
+    pixels, hidden = picture.gray[place], hidden[place]
     seen = pixels[~hidden]
     _check_contrast(seen, f"{where}: nothing but one grey value in the middle square; give a chest radiograph")
     low, high = seen.min(), seen.max()

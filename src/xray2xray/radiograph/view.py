@@ -74,7 +74,7 @@ class HeaderView:
         view: by the first tag that says something; the non-frontal one where tags contradict each other.
         said: the tags that speak of it, for messages.
         unknown: ViewPosition, where it says something that is not known.
-        conflict: a frontal by one tag, and none by another.
+        conflict: the tags name different views.
     """
 
     view: View
@@ -98,7 +98,8 @@ def view_in_header(image: Any) -> HeaderView:
     position = _text(image, "ViewPosition")
     unknown = position if view_of(position) is None else ""
     said = ", ".join(f"{tag} {words}" for tag, words, _ in named)
-    return HeaderView(beside[0] if beside else first, said, unknown, 0 < len(beside) < len(views))
+    different = 0 < len(beside) < len(views) or {"PA", "AP"} <= set(views)
+    return HeaderView(beside[0] if beside else first, said, unknown, different)
 
 
 def towards(image: Any) -> list[str]:

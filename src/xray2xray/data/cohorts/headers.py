@@ -16,7 +16,7 @@ from pydicom.uid import MediaStorageDirectoryStorage
 from ...core.errors import InputError
 from ...io.files import files_below
 from ...parallel.executor import executor
-from ...radiograph.view import VIEW_TAGS, HeaderView, view_in_header
+from ...radiograph.view import VIEW_TAGS, view_in_header
 from ...volume.dicom import decode
 from .table import View, as_view
 
@@ -138,7 +138,7 @@ def _image(path: Path, header: Any) -> Image:
     kinds = header.get("ImageType") or ()
     kinds = (kinds,) if isinstance(kinds, str) else kinds
     modality = modality.upper()
-    said = view_in_header(header) if modality in RADIOGRAPHS else HeaderView("")
+    view = as_view(view_in_header(header).view if modality in RADIOGRAPHS else "")
     return Image(
         path,
         patient,
@@ -147,7 +147,7 @@ def _image(path: Path, header: Any) -> Image:
         instance,
         modality,
         date,
-        "" if said.conflict else as_view(said.view),
+        view,
         tuple(str(kind).upper() for kind in kinds),
         _height_mm(header),
     )
