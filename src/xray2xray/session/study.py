@@ -163,7 +163,7 @@ def study_of_volume(
     from ..volume import couch
 
     chest = couch.remove_couch(volume) if remove_couch else Chest.of(volume)
-    notes = (COUCH_NOTE,) if remove_couch else ()
+    notes = (*volume.notes, COUCH_NOTE) if remove_couch else volume.notes
     frontal = render(chest, geometry, (0.0,))[0]
     return Study(name, source, evidence_level, frontal, geometry, volume=chest, notes=notes)
 
