@@ -8,12 +8,12 @@ from typing import Literal
 
 from ..core.errors import InputError
 from ..io.files import told_apart
-from ..volume.read import is_volume
+from ..volume.read import VOLUME_ENDINGS, is_volume
 from .cohorts.rows import path_column, read_rows
 from .store import MANIFEST
 
 Kind = Literal["CT", "radiograph", "store", "table"]
-_ENDINGS = (".nii.gz", ".nii", ".zip", ".dcm", ".dicom", ".png", ".jpg", ".jpeg")
+_ENDINGS = (*VOLUME_ENDINGS, ".zip", ".dcm", ".dicom", ".png", ".jpg", ".jpeg")
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def kind_of(path: str | Path) -> Kind:
 
 
 def list_inputs(paths: Sequence[Path]) -> list[Input]:
-    """Inputs by name. A table stands for what it lists, a folder of NIfTI files for each of them.
+    """Inputs by name. A table stands for what it lists, a folder of volume files for each of them.
 
     Raises:
         InputError: a table that cannot be read, has none of the columns, or a study named twice.
@@ -68,11 +68,11 @@ def check_file_names(items: Iterable[Input]) -> None:
 
 
 def scans(paths: Iterable[str | Path]) -> list[Path]:
-    """The paths, folders of NIfTI files replaced by their files; a folder of DICOM files is one scan."""
+    """The paths, folders of NIfTI, NRRD or MetaImage files replaced by the files; a DICOM folder is one scan."""
     found: list[Path] = []
     for path in map(Path, paths):
-        nifti = sorted([*path.glob("*.nii"), *path.glob("*.nii.gz")]) if path.is_dir() else []
-        found += nifti or [path]
+        files = sorted(path.iterdir()) if path.is_dir() else []
+        found += [file for file in files if file.name.lower().endswith(VOLUME_ENDINGS)] or [path]
     return found
 
 

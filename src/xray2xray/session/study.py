@@ -91,10 +91,11 @@ def open_input(
     as PA: the two differ by which side of the chest is magnified more, which the model does not know.
 
     Args:
-        given: CT as NIfTI file, DICOM folder or zip; radiograph as PNG, JPEG or DICOM file; the bytes of any such file;
-            a `Volume` in HU; grey values (h, w) of a radiograph, dense = bright; a study is returned as it is.
+        given: CT as NIfTI, NRRD or MetaImage file, DICOM folder or zip; radiograph as PNG, JPEG or DICOM file; the
+            bytes of any such file; a `Volume` in HU; grey values (h, w) of a radiograph, dense = bright; a study is
+            returned as it is.
         geometry: how to render a CT's views.
-        series: SeriesInstanceUID, where a DICOM folder holds several CT series.
+        series: SeriesInstanceUID, or UID:acquisition, where a DICOM folder holds several CT series.
         view: pa or ap for radiographs; auto believes a DICOM's header and else assumes PA.
         name: the study's name; by default that of the file.
         model: whose training frontals a radiograph is matched to, by name or folder.

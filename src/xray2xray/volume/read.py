@@ -11,7 +11,7 @@ from .nrrd import read_nrrd
 from .plausible import check_chest_ct
 from .volume import Volume, canonical
 
-VOLUME_ENDINGS = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
+VOLUME_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 _READERS = {
     (".nii", ".nii.gz"): (read_nifti, "pixdim and xyzt_units"),
     (".nrrd", ".nhdr"): (read_nrrd, "space directions and space units"),

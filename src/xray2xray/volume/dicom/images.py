@@ -14,15 +14,17 @@ from .files import Files
 
 CT_CLASSES = (CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
 
-# In the order in which a series is split by them: acquisition, temporal position, kernel and reconstruction.
+# In the order in which a series is split by them: study (de-identification may give all patients one series), frame,
+# acquisition, temporal position, kernel and reconstruction.
 PASS_TAGS = (
+    "StudyInstanceUID", "FrameOfReferenceUID",
     "AcquisitionNumber", "AcquisitionUID", "AcquisitionDateTime", "AcquisitionTime",
     "TemporalPositionIdentifier", "TemporalPositionIndex", "NominalPercentageOfCardiacPhase", "TriggerTime",
     "ConvolutionKernel", "ImageType", "SliceThickness", "ReconstructionDiameter", "KVP", "RescaleType",
 )  # fmt: skip
 _OF_SERIES = (
-    "SOPClassUID", "Modality", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "SeriesDescription",
-    "DerivationDescription", "Rows", "Columns", "SamplesPerPixel", "NumberOfFrames",
+    "SOPClassUID", "Modality", "SeriesInstanceUID", "SeriesDescription", "DerivationDescription", "Rows", "Columns",
+    "SamplesPerPixel", "NumberOfFrames",
 )  # fmt: skip
 _GEOMETRY = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
 _GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
@@ -50,6 +52,10 @@ _FRAME_NAME = {
     "AcquisitionDateTime": "FrameAcquisitionDateTime",
     "ImageType": "FrameType",
 }
+# Words of a description that say what no image type did; others ("mean", "perfusion") may describe the protocol.
+TELLING = frozenset(
+    ["MIP", "MINIP", "VRT", "IODINE", "ZEFF", "VNC", "MONOE", "AVERAGE", "AVG", "SCOUT", "TOPOGRAM", "LOCALIZER"]
+)
 _DICOM_NAMES = (".dcm", ".dicom", ".ima")
 
 
@@ -67,7 +73,7 @@ class Image:
         along_column: (3,) unit, direction of growing row index.
         pixel_mm: between rows, between columns.
         matrix: rows, columns.
-        words: of the image type and the descriptions, in capitals.
+        words: of the image type, and what is telling of the descriptions, in capitals.
         units: RescaleType, empty where there is none.
         ct_class: whether the SOP class is one of CT.
         passes: values of `PASS_TAGS`, as text.
@@ -159,9 +165,9 @@ def _image(name: str, header: Any, frame: int | None, ct_class: bool) -> Image |
     series = text(header, "SeriesInstanceUID")
     shown = name if frame is None else f"{name} frame {frame + 1}"
     kind = [part.upper() for part in texts(header, "ImageType", frame)]
-    described = f"{text(header, 'SeriesDescription')} {text(header, 'DerivationDescription')}"
-    words = frozenset(kind) | frozenset(re.findall(r"[A-Z0-9]+", " ".join([*kind, described]).upper()))
-    if "LOCALIZER" in kind or {"SCOUT", "TOPOGRAM"} & words:
+    described = _words(f"{text(header, 'SeriesDescription')} {text(header, 'DerivationDescription')}".upper())
+    words = frozenset(kind) | _words(" ".join(kind)) | (described & TELLING)
+    if {"LOCALIZER", "SCOUT", "TOPOGRAM"} & words:
         return Aside(shown, "localizer", series)
     if (text(header, "SamplesPerPixel") or "1") != "1":
         return Aside(shown, "colour", series)
@@ -195,6 +201,10 @@ def _image(name: str, header: Any, frame: int | None, ct_class: bool) -> Image |
         ct_class,
         {tag: "/".join(found) for tag in PASS_TAGS if (found := texts(header, tag, frame))},
     )
+
+
+def _words(said: str) -> frozenset[str]:
+    return frozenset(re.findall(r"[A-Z0-9]+", said))
 
 
 def _unit(direction: np.ndarray) -> np.ndarray | None:

@@ -10,6 +10,7 @@ from pydicom.pixels.utils import pixel_array
 from scipy import ndimage
 
 from ...core.errors import InputError
+from ..plausible import MAX_HU
 from .decode import decode
 from .images import numbers, text, texts, value
 
@@ -43,7 +44,7 @@ def hounsfield(image: Any, frame: int | None, matrix: tuple[int, int], where: st
         hu = np.multiply(values, np.float32(slope), dtype=np.float32)
         hu += np.float32(intercept)
     if padding is not None and padding.any():
-        if hu[padding].max() > LOWEST_TISSUE_HU and not _impossible(stored, padding, image):
+        if LOWEST_TISSUE_HU < hu[padding].max() < MAX_HU and not _impossible(stored, padding, image):
             padding = _touching_border(padding)
         hu[padding] = AIR_HU
     return hu

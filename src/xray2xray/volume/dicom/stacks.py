@@ -11,6 +11,8 @@ import numpy as np
 from .images import PASS_TAGS, Aside, Image
 
 GAP = 1.5  # in usual slice distances: more means that a slice is missing
+UNEVEN = 0.45  # in slice distances, from an even spacing: a slice too few or too many moves others by half a step
+ROUNDED_MM = 1.001  # two positions rounded to whole millimetres can be so much further apart
 SAME_PLACE_MM = 1e-3
 SAME_DIRECTION_DEG = 1.0  # about the median of a stack: de-identified headers round their directions
 SAME_RANGE = 0.5  # parts that share more than this of the shorter one's range lie over each other, not beside it
@@ -113,16 +115,16 @@ def find_stacks(found: Iterable[Image | Aside], same_pixels: SamePixels) -> Foun
         if isinstance(item, Aside):
             result.aside.append(item)
         else:
-            series[item.series].append(item)
+            series[item.series or ":".join(["no-uid", *filter(None, item.pool)])].append(item)
     for uid, images in _pooled(series, result.notes).items():
-        for part in _split(_Part(uid or "no-uid", images)):
+        for part in _split(_Part(uid, images)):
             _add_stack(result, part, same_pixels)
     return result
 
 
 def _pooled(series: dict[str, list[Image]], notes: list[str]) -> dict[str, list[Image]]:
     """Series by UID; images that each have one of their own are one series, held together by study and frame."""
-    single = [images[0] for images in series.values() if len(images) == 1]
+    single = [images[0] for uid, images in series.items() if len(images) == 1 and images[0].series == uid]
     pools: dict[tuple[object, ...], list[Image]] = defaultdict(list)
     for image in single:
         pools[(*image.pool, image.matrix)].append(image)
@@ -131,7 +133,7 @@ def _pooled(series: dict[str, list[Image]], notes: list[str]) -> dict[str, list[
         if len(images) > max(2, max((len(i) for i in series.values() if len(i) > 1), default=0)):
             for image in images:
                 del kept[image.series]
-            kept[images[0].series] = images
+            kept[min(image.series for image in images)] = images
             notes.append(f"{len(images)} images have a SeriesInstanceUID each; they were taken for one series")
     return dict(sorted(kept.items()))
 
@@ -314,8 +316,9 @@ def _problem(stack: Stack) -> str | None:
             f"{len(doubled)} slice positions occur twice with other pixels (several acquisitions or phases that no "
             f"header field tells apart), first in {images[doubled[0]]} and {images[doubled[0] + 1]}; export one of them"
         )
-    usual = _usual_step(steps)
-    gaps = np.flatnonzero(steps > GAP * usual)
+    usual, mean = _usual_step(steps), float(heights[-1] - heights[0]) / len(steps)
+    even = np.abs(heights - heights[0] - mean * np.arange(len(heights))).max() <= UNEVEN * mean
+    gaps = np.flatnonzero((steps > GAP * usual) & ((steps > usual + ROUNDED_MM) | (not even)))
     if len(gaps):
         where = ", ".join(f"{heights[g]:.1f} and {heights[g + 1]:.1f} mm" for g in gaps[:4])
         names = f"{images[gaps[0]]} and {images[gaps[0] + 1]}"
@@ -324,9 +327,9 @@ def _problem(stack: Stack) -> str | None:
             "thinner slices lie among thick ones; export one complete, regular series"
         )
     positions = np.array([image.position for image in images])
-    straight = positions[0] + np.outer(np.arange(len(heights)), positions[-1] - positions[0]) / (len(heights) - 1)
+    straight = positions[0] + np.outer(np.arange(len(heights)), positions[-1] - positions[0]) / len(steps)
     drift = np.linalg.norm(positions - straight, axis=1)
-    if drift.max() > max(1.0, usual / 2):
+    if not even or drift.max() > max(1.0, usual / 2):
         worst = images[int(drift.argmax())]
         return f"slices are not evenly spaced ({worst} is {drift.max():.1f} mm off); export one regular series"
     return None
