@@ -61,7 +61,9 @@ def _stored(image: Any, frame: int | None, where: str) -> np.ndarray:
             if implicit
             else pydicom.uid.ExplicitVRLittleEndian if little else pydicom.uid.ExplicitVRBigEndian
         )  # fmt: skip
-    return decode(partial(pixel_array, image, index=frame), where, image)
+    # as it is in the file: padding may lie above BitsStored, and what else lies there is looked at below
+    stored = decode(partial(pixel_array, image, index=frame, correct_unused_bits=False), where, image)
+    return stored.astype(stored.dtype.newbyteorder("="), copy=False)
 
 
 def _rescale(image: Any, frame: int | None, where: str) -> tuple[float | None, float]:
