@@ -25,7 +25,7 @@ class Options:
         view: how radiographs were taken: pa, ap, or auto (a DICOM header says, a picture is assumed to be PA).
         adapter: bring radiographs into the simulated domain with it: cyclegan, or a folder that
             `python -m xray2xray.experiments.adaptation.train` made.
-        series: SeriesInstanceUID, where a DICOM folder holds several.
+        series: SeriesInstanceUID, or UID:acquisition, where a DICOM folder holds several.
         device: auto, cpu or cuda.
         form: the form of M whose hidden states are read: direct or autoregressive (both directions, slower).
         depth: after how many blocks of M they are read (default: all).

@@ -30,7 +30,7 @@ class Options:
         models: forms of M to evaluate (default: the first that the model has; those in small steps take much longer).
         seed: offset of the procedural patients' seeds, and seed of the shuffling and of the bootstrap.
         device: auto, cpu or cuda.
-        series: SeriesInstanceUID, where a DICOM folder holds several.
+        series: SeriesInstanceUID, or UID:acquisition, where a DICOM folder holds several.
         overwrite: empty the output folder of an earlier run first.
     """
 

@@ -30,7 +30,7 @@ class Options:
         source: a model with a sampler: a folder that `train` made.
         seed: offset of the procedural patients' seeds, and seed of samples, noise and bootstrap.
         device: auto, cpu or cuda.
-        series: SeriesInstanceUID, where a DICOM folder holds several.
+        series: SeriesInstanceUID, or UID:acquisition, where a DICOM folder holds several.
         pictures: how many cases of each kind to draw.
         overwrite: empty the output folder of an earlier run first.
     """

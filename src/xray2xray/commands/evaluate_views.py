@@ -30,7 +30,7 @@ class Options:
         input_yaw_deg: the angle of the input view.
         seed: offset of the procedural patients' seeds, and seed of the bootstrap.
         device: auto, cpu or cuda.
-        series: SeriesInstanceUID, where a DICOM folder holds several.
+        series: SeriesInstanceUID, or UID:acquisition, where a DICOM folder holds several.
         remove_couch: replace couch, cushions and sheets by air first, of virtual patients, too: a radiograph has none.
         pictures: how many cases of each kind to draw.
         overwrite: empty the output folder of an earlier run first.

@@ -17,14 +17,15 @@ class Options:
     the exit code is 1 only if no scan could be used.
 
     Attributes:
-        inputs: chest CTs: NIfTI files, folders or zips of DICOM; a folder of NIfTI files means each of them.
+        inputs: chest CTs: NIfTI, NRRD or MetaImage files, folders or zips of DICOM; a folder of NIfTI files means each
+            of them.
         out: the view store.
         procedural: how many procedural patients to render besides.
         seed: the first procedural patient's seed; the others follow it.
         geometry: how the views are taken: chest, portable_ap, xwin, x2ct or parallel.
         size: pixels along each side of a view.
         yaw_deg: angles in degrees (default: the standard arc, -90 to 90 in steps of 5).
-        series: SeriesInstanceUID, where a DICOM folder holds several.
+        series: SeriesInstanceUID, or UID:acquisition, where a DICOM folder holds several.
         remove_couch: replace couch, cushions and sheets by air first. The packaged model was trained with couches.
         workers: processes (default: one for each core).
         overwrite: begin anew instead of going on.

@@ -24,9 +24,12 @@ class StudiesResult:
 
 
 def analyse_each(
-    options: "rotate.Options | reconstruct.Options", yaw_deg: Sequence[float] | None = None, size: int | None = None
+    options: "rotate.Options | reconstruct.Options",
+    yaw_deg: Sequence[float] | None = None,
+    size: int | None = None,
+    dicom: bool = False,
 ) -> StudiesResult:
-    """Analyse every input and write it; a volume of `size` voxels a side if one is wanted."""
+    """Analyse every input and write it; a volume of `size` voxels a side if one is wanted, and that as DICOM too."""
     from ..data.inputs import check_file_names, list_inputs
     from ..io.files import FAILED
     from ..models.transitions.registry import forms
@@ -52,7 +55,7 @@ def analyse_each(
                 remove_couch=options.remove_couch,
             )
             into = folder if len(inputs) == 1 else folder / item.study
-            write_result(into, result)
+            write_result(into, result, dicom)
             words = [f"{item.study} ({result.evidence_level})", *result.notes, summary(result)]
             print("\n".join([*words, f"  {into / 'report.html'}\n"]), flush=True)
             return item.study, into

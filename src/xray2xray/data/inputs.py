@@ -11,7 +11,7 @@ from ..core.errors import InputError
 from ..io.files import told_apart
 from ..radiograph.dicom import is_dicom, is_radiograph
 from ..radiograph.view import FRONTAL, view_of
-from ..volume.read import is_volume
+from ..volume.read import VOLUME_ENDINGS, is_volume
 from .cohorts.rows import is_table, no_such_file, path_column, path_of, read_rows
 from .cohorts.table import SERIES
 from .store import MANIFEST
@@ -19,7 +19,7 @@ from .store import MANIFEST
 Kind = Literal["CT", "radiograph", "store", "table"]
 Taken = Literal["pa", "ap", "auto"]
 _PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".jp2")
-_ENDINGS = (".nii.gz", ".nii", ".zip", ".dcm", ".dicom", *_PICTURES)
+_ENDINGS = (*VOLUME_ENDINGS, ".zip", ".dcm", ".dicom", *_PICTURES)
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def kind_of(path: str | Path) -> Kind:
 
 
 def list_inputs(paths: Sequence[Path]) -> list[Input]:
-    """Inputs by name. A table stands for what it lists, a folder of NIfTI files or radiographs for each of them.
+    """Inputs by name. A table stands for what it lists, a folder of volume files or radiographs for each of them.
 
     What does not exist, and a table that cannot be read, is an input with a problem: the others need not wait for it.
 
@@ -95,21 +95,21 @@ def check_file_names(items: Iterable[Input]) -> None:
 
 
 def scans(paths: Iterable[str | Path]) -> list[Path]:
-    """The paths, folders of NIfTI files or of radiographs replaced by their files; a DICOM CT's folder is one scan."""
+    """The paths, folders of volume files or of radiographs replaced by their files; a DICOM CT's folder is one scan."""
     found: list[Path] = []
     for path in map(Path, paths):
-        if not os.path.isdir(path):
-            found.append(path)
-            continue
-        nifti = sorted(file for file in path.glob("[!.]*") if file.name.lower().endswith((".nii", ".nii.gz")))
-        found += nifti or _radiographs_in(path) or [path]
+        try:
+            files = sorted(path.iterdir()) if os.path.isdir(path) else []
+        except OSError:  # no right to read it, which its reader says
+            files = []
+        files = [file for file in files if not file.name.startswith(".")]
+        volumes = [file for file in files if file.name.lower().endswith(VOLUME_ENDINGS)]
+        found += volumes or _radiographs(files) or [path]
     return found
 
 
-def _radiographs_in(path: Path) -> list[Path]:
+def _radiographs(files: Sequence[Path]) -> list[Path]:
     """The pictures and DICOM radiographs of a folder without subfolders; none where its first DICOM file is a CT's."""
-    files = sorted(path.iterdir()) if path.is_dir() else []
-    files = [file for file in files if not file.name.startswith(".")]
     if not all(file.is_file() for file in files):
         return []
     pictures = [file for file in files if file.suffix.lower() in _PICTURES]
