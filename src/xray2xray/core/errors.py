@@ -19,7 +19,7 @@ class UsageError(ValueError):
 
 
 @contextmanager
-def _silent_libraries() -> Iterator[None]:
+def silent_libraries() -> Iterator[None]:
     """Neither warnings nor log lines of the readers' libraries: they quote values, and repairs are refused by us."""
     loggers = [logging.getLogger(name) for name in ("nibabel.global", "pydicom", "PIL")]
     levels = [logger.level for logger in loggers]
@@ -47,7 +47,7 @@ def reading(where: object, what: str, remedy: str = "copy it again", quote: bool
         quote: say the library's reason, too. Not of DICOM, whose values may name a person.
     """
     try:
-        with _silent_libraries():
+        with silent_libraries():
             yield
     except (InputError, UsageError):
         raise
