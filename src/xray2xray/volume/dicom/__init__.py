@@ -7,3 +7,5 @@
 from .decode import decode
 from .read import is_multi_frame_ct, read_dicom_series
 from .write import write_dicom_series
+
+__all__ = ["decode", "is_multi_frame_ct", "read_dicom_series", "write_dicom_series"]
