@@ -5,7 +5,7 @@ import gzip
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import nibabel as nib
@@ -14,10 +14,11 @@ import pydicom
 import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+from pydicom.uid import DigitalXRayImageStorageForPresentation as Film
+from pydicom.uid import ExplicitVRLittleEndian
 
-from tests.volume.conftest import Scanner
+from benchmarks.fuzz.formats import ct_series, dicom_image, frontal, scan
 from xray2xray.commands import cli
-from xray2xray.volume import Volume
 
 PLANTED = {
     "PatientName": "Quxplantname^Person",
@@ -36,29 +37,28 @@ SECRETS = re.compile(b"quxplant|19010203", re.IGNORECASE)
 
 
 @pytest.fixture(scope="module")
-def inputs(tmp_path_factory: pytest.TempPathFactory, scanner: Scanner, chest: Callable[..., Volume]) -> Path:
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A CT as folder, zip and NIfTI, and radiographs as DICOM, PNG and JPEG, with planted names wherever they fit."""
     folder = tmp_path_factory.mktemp("inputs")
-    volume = chest((10.0, 10.0, 10.0))
-    scanner.series(folder / "ct" / "p1" / "study" / "series", volume, "1.2.5")
-    gray = np.asarray(frontal())
-    for file in (folder / "ct").rglob("*.dcm"):
+    (folder / "ct" / "p1" / "study").mkdir(parents=True)
+    ct_series(folder / "ct" / "p1" / "study" / "series")
+    gray = (255 * frontal()).astype(np.uint8)
+    radiograph = dicom_image(Film, ExplicitVRLittleEndian, gray, Modality="DX", ViewPosition="AP")
+    radiograph.StudyInstanceUID, radiograph.SeriesInstanceUID = "1.2.7", "1.2.6"
+    (folder / "dx" / "p1" / "study" / "series").mkdir(parents=True)
+    pydicom.dcmwrite(folder / "dx" / "p1" / "study" / "series" / "1.dcm", radiograph)
+    for file in folder.rglob("*.dcm"):
         image = pydicom.dcmread(file)
-        image.PixelSpacing, image.StudyInstanceUID = [10.0, 10.0], "1.2.4"
         _plant(image)
         image.save_as(file)
-    radiograph = scanner.image(gray.astype(float), np.zeros(3), "1.2.6", Modality="DX", RescaleSlope=1)
-    radiograph.ViewPosition, radiograph.StudyInstanceUID = "AP", "1.2.7"
-    _plant(radiograph)
-    (folder / "dx" / "p1" / "study" / "series").mkdir(parents=True)
-    radiograph.save_as(folder / "dx" / "p1" / "study" / "series" / "1.dcm")
     with zipfile.ZipFile(folder / "ct.zip", "w") as archive:
         for file in (folder / "ct").rglob("*.dcm"):
             archive.write(file, file.name)
-    image = nib.Nifti1Image(volume.hu.astype(np.int16), volume.affine)
-    image.header["descrip"] = image.header["aux_file"] = image.header["db_name"] = "Quxplant"
-    image.header["intent_name"] = "Quxplant"
-    nib.save(image, folder / "ct.nii.gz")
+    hu, affine = scan()
+    nifti = nib.Nifti1Image(hu.astype(np.int16), affine)
+    for field in ("descrip", "aux_file", "db_name", "intent_name"):
+        nifti.header[field] = "Quxplant"
+    nib.save(nifti, folder / "ct.nii.gz")
     text = PngInfo()
     text.add_text("Patient", "Quxplantname")
     exif = Image.Exif()
@@ -66,13 +66,6 @@ def inputs(tmp_path_factory: pytest.TempPathFactory, scanner: Scanner, chest: Ca
     Image.fromarray(gray).save(folder / "chest.png", pnginfo=text, exif=exif)
     Image.fromarray(gray).save(folder / "chest.jpg", comment=b"Quxplantname", exif=exif)
     return folder
-
-
-def frontal() -> np.ndarray:
-    y, x = np.mgrid[-1:1:96j, -1:1:96j]
-    body = np.exp(-((x / 0.8) ** 6) - (y / 1.1) ** 6)
-    lungs = np.exp(-(((np.abs(x) - 0.4) / 0.22) ** 2) - (y / 0.55) ** 4)
-    return (255 * np.clip(body * (0.85 - 0.6 * lungs), 0, 1)).astype(np.uint8)
 
 
 def _plant(image: pydicom.Dataset) -> None:

@@ -4,6 +4,7 @@ A format is one function: it writes good inputs (files or folders) into a folder
 """
 
 import gzip
+import io
 import json
 import shutil
 import zipfile
@@ -102,7 +103,7 @@ def rotate(path: Path, kit: Path) -> list[str]:
 # ---------------------------------------------------------------- scans
 
 
-def _scan(mm: float = 14.0) -> tuple[np.ndarray, np.ndarray]:
+def scan(mm: float = 14.0) -> tuple[np.ndarray, np.ndarray]:
     """HU (x, y, z) of an elliptic trunk with two lungs and a spine, and its affine; coarse, so that it is read fast."""
     shape = np.rint(np.array((400.0, 320.0, 280.0)) / mm).astype(int)
     affine = np.diag([mm, mm, mm, 1.0])
@@ -117,7 +118,7 @@ def _scan(mm: float = 14.0) -> tuple[np.ndarray, np.ndarray]:
 
 @a_format(content(unpacked(nifti_fields)), content(unpacked(flipped)))
 def nifti(folder: Path) -> None:
-    hu, affine = _scan()
+    hu, affine = scan()
     for kind in ("int16", "float32", "uint8"):
         stored = (hu / 16 + 64) if kind == "uint8" else hu
         image = nib.Nifti1Image(stored.astype(kind), affine)
@@ -128,7 +129,8 @@ def nifti(folder: Path) -> None:
         (folder / f"{kind}.nii.gz").write_bytes(gzip.compress((folder / f"{kind}.nii").read_bytes(), 1, mtime=0))
 
 
-def _dicom(storage: str, syntax: str, pixels: np.ndarray, **elements: object) -> FileDataset:
+def dicom_image(storage: str, syntax: str, pixels: np.ndarray, **elements: object) -> FileDataset:
+    """One image (rows, columns[, 3]) with planted names; `elements` by keyword replace what is set here."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID = UID(storage), UID(syntax)
     meta.MediaStorageSOPInstanceUID = UID(f"1.2.3.{elements.get('InstanceNumber', 0)}")
@@ -148,13 +150,14 @@ def _dicom(storage: str, syntax: str, pixels: np.ndarray, **elements: object) ->
     return image
 
 
-def _ct_series(folder: Path, syntax: str) -> None:
+def ct_series(folder: Path, syntax: str = ExplicitVRLittleEndian) -> None:
+    """`scan` as a folder of axial images."""
     folder.mkdir()
-    hu, affine = _scan()
+    hu, affine = scan()
     step = float(affine[2, 2])
     for k in range(hu.shape[2]):
         corner = affine @ [hu.shape[0] - 1, hu.shape[1] - 1, k, 1]
-        image = _dicom(
+        image = dicom_image(
             CTImageStorage,
             syntax,
             (hu[::-1, ::-1, k].T + 1024).astype(np.uint16),
@@ -172,15 +175,15 @@ def _ct_series(folder: Path, syntax: str) -> None:
 
 @a_format(dicom_elements, dicom_elements)
 def dicom_ct(folder: Path) -> None:
-    _ct_series(folder / "explicit", ExplicitVRLittleEndian)
-    _ct_series(folder / "implicit", ImplicitVRLittleEndian)
-    _ct_series(folder / "deflated", DeflatedExplicitVRLittleEndian)
+    ct_series(folder / "explicit", ExplicitVRLittleEndian)
+    ct_series(folder / "implicit", ImplicitVRLittleEndian)
+    ct_series(folder / "deflated", DeflatedExplicitVRLittleEndian)
 
 
 @a_format(zip_members, zip_members)
 def dicom_zip(folder: Path) -> None:
     for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        _ct_series(folder / "series", ExplicitVRLittleEndian)
+        ct_series(folder / "series", ExplicitVRLittleEndian)
         with zipfile.ZipFile(folder / f"{method}.zip", "w", method) as archive:
             for file in sorted((folder / "series").iterdir()):
                 archive.writestr(zipfile.ZipInfo(f"series/{file.name}"), file.read_bytes(), method)
@@ -189,7 +192,7 @@ def dicom_zip(folder: Path) -> None:
 
 @a_format(content(worded))
 def nrrd(folder: Path) -> None:
-    hu, _ = _scan()
+    hu, _ = scan()
     fields = (
         "NRRD0004\ntype: short\ndimension: 3\nspace: left-posterior-superior\n"
         f"sizes: {' '.join(map(str, hu.shape))}\nspace directions: (-14,0,0) (0,-14,0) (0,0,14)\n"
@@ -202,7 +205,7 @@ def nrrd(folder: Path) -> None:
 
 @a_format(content(worded))
 def mha(folder: Path) -> None:
-    hu, _ = _scan()
+    hu, _ = scan()
     fields = (
         "ObjectType = Image\nNDims = 3\nBinaryData = True\nBinaryDataByteOrderMSB = False\nCompressedData = False\n"
         "TransformMatrix = -1 0 0 0 -1 0 0 0 1\nOffset = 190 150 -130\nElementSpacing = 14 14 14\n"
@@ -214,7 +217,7 @@ def mha(folder: Path) -> None:
 # ---------------------------------------------------------------- radiographs
 
 
-def _frontal() -> np.ndarray:
+def frontal() -> np.ndarray:
     """float32 (96, 80) in 0..1: a bright trunk with dark lungs on a dark ground."""
     y, x = np.mgrid[-1:1:96j, -1:1:80j]
     body = np.exp(-((x / 0.8) ** 6) - (y / 1.1) ** 6)
@@ -224,30 +227,29 @@ def _frontal() -> np.ndarray:
 
 @a_format(dicom_elements, dicom_elements)
 def dicom_radiograph(folder: Path) -> None:
-    gray = (4095 * _frontal()).astype(np.uint16)
-    gray8 = (255 * _frontal()).astype(np.uint8)
+    gray = (4095 * frontal()).astype(np.uint16)
+    gray8 = (255 * frontal()).astype(np.uint8)
     kind, also = DigitalXRayImageStorageForPresentation, {"Modality": "DX", "ViewPosition": "PA"}
-    plain = _dicom(kind, ExplicitVRLittleEndian, gray, WindowCenter=2048, WindowWidth=4096, BitsStored=12, **also)
+    plain = dicom_image(kind, ExplicitVRLittleEndian, gray, WindowCenter=2048, WindowWidth=4096, BitsStored=12, **also)
     plain.HighBit, plain.PatientOrientation = 11, ["L", "F"]
     pydicom.dcmwrite(folder / "plain.dcm", plain)
-    colour = _dicom(kind, ExplicitVRLittleEndian, np.repeat(gray8[..., None], 3, 2), PlanarConfiguration=0, **also)
+    colour = dicom_image(kind, ExplicitVRLittleEndian, np.repeat(gray8[..., None], 3, 2), PlanarConfiguration=0, **also)
     pydicom.dcmwrite(folder / "colour.dcm", colour)
-    packed = _dicom(kind, ExplicitVRLittleEndian, gray, PhotometricInterpretation="MONOCHROME1", **also)
+    packed = dicom_image(kind, ExplicitVRLittleEndian, gray, PhotometricInterpretation="MONOCHROME1", **also)
     packed.compress(RLELossless, generate_instance_uid=False)
     pydicom.dcmwrite(folder / "rle.dcm", packed)
-    plain.compress(JPEG2000Lossless, generate_instance_uid=False)
-    pydicom.dcmwrite(folder / "jpeg2000.dcm", plain)
-    Image.fromarray(gray8).save(folder / "picture.jpg")
-    jpeg = _dicom(kind, JPEGBaseline8Bit, gray8, **also)
-    jpeg.PixelData = encapsulate([(folder / "picture.jpg").read_bytes()])
-    jpeg["PixelData"].is_undefined_length = True
-    pydicom.dcmwrite(folder / "jpeg.dcm", jpeg)
-    (folder / "picture.jpg").unlink()
+    for syntax, name in ((JPEGBaseline8Bit, "jpeg"), (JPEG2000Lossless, "jpeg2000")):
+        stream, settings = io.BytesIO(), {"no_jp2": True} if name == "jpeg2000" else {}
+        Image.fromarray(gray8).save(stream, name.upper(), **settings)
+        image = dicom_image(kind, syntax, gray8, **also)
+        image.PixelData = encapsulate([stream.getvalue()])
+        image["PixelData"].is_undefined_length = True
+        pydicom.dcmwrite(folder / f"{name}.dcm", image)
 
 
 @a_format(command=embed)
 def picture(folder: Path) -> None:
-    gray, text = _frontal(), PngInfo()
+    gray, text = frontal(), PngInfo()
     text.add_text("Patient", PLANTED)
     gray8 = Image.fromarray((255 * gray).astype(np.uint8))
     gray8.save(folder / "gray.png", pnginfo=text)
@@ -350,7 +352,7 @@ def settings(folder: Path) -> None:
 def _pictures(folder: Path, names: list[str]) -> None:
     for number, name in enumerate(names):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        gray = np.roll(_frontal(), 7 * number, axis=number % 2)
+        gray = np.roll(frontal(), 7 * number, axis=number % 2)
         Image.fromarray((255 * gray).astype(np.uint8)).save(folder / name)
 
 
@@ -412,13 +414,13 @@ def chexpert(folder: Path) -> None:
 
 @a_format(dicom_elements, command=_cohort("lidc"))
 def lidc(folder: Path) -> None:
-    _ct_series(folder / "series", ExplicitVRLittleEndian)
-    gray = (255 * _frontal()).astype(np.uint8)
+    ct_series(folder / "series", ExplicitVRLittleEndian)
+    gray = (255 * frontal()).astype(np.uint8)
     for place, files in (("p1/study/ct", sorted((folder / "series").iterdir())[:2]), ("p2/study/dx", [])):
         (folder / "lidc" / place).mkdir(parents=True)
         for file in files:
             shutil.copy(file, folder / "lidc" / place / file.name)
-    radiograph = _dicom(DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, gray, Modality="DX")
+    radiograph = dicom_image(DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, gray, Modality="DX")
     radiograph.PatientID, radiograph.ViewPosition = "LIDC-IDRI-0002", "PA"
     pydicom.dcmwrite(folder / "lidc" / "p2/study/dx" / "1.dcm", radiograph)
     for file in (folder / "lidc" / "p1/study/ct").iterdir():
@@ -432,5 +434,5 @@ def beside(kit: Path) -> None:
     """Good inputs that stay as they are, for commands that read another file as well."""
     _pictures(kit / "pictures", [f"{i}.png" for i in range(4)])
     _pictures(kit, ["chest.png"])
-    hu, affine = _scan()
+    hu, affine = scan()
     nib.save(nib.Nifti1Image(hu.astype(np.int16), affine), kit / "ct.nii.gz")

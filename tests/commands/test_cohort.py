@@ -102,5 +102,5 @@ def test_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_embed_leaves_laterals_out() -> None:
-    with pytest.raises(InputError, match="a lateral view"):
+    with pytest.raises(InputError, match="the table says lateral"):
         open_input(Input("s", Path("x.png"), "lateral"), preset("chest", 128))

@@ -1,7 +1,7 @@
 """The command line: a verb of the registry, its options as the Python function's keywords.
 
-Exit codes: 0 done, 1 failed (the input cannot be used), 2 wrong usage or refused, 130 interrupted. A failure is one
-line on stderr; XRAY2XRAY_DEBUG=1 shows the traceback.
+Exit codes: 0 done, 1 failed (the input cannot be used; of several inputs none can), 2 wrong usage or refused, 130
+interrupted. A failure is one line on stderr; XRAY2XRAY_DEBUG=1 shows the traceback.
 """
 
 import argparse
@@ -89,6 +89,8 @@ def _overview(known: Verbs, prefix: str = "") -> str:
         "",
     ]
     lines += [f"  {name:<{width}}{summary(verb)}" for name, verb in known.items() if name.startswith(prefix)]
+    lines += ["", "Exit codes: 0 done, also if some of several inputs were left out (failed.csv lists them); 1 failed;"]
+    lines += ["2 wrong usage or refused."]
     lines += ["", "xray2xray VERB --help lists the options of a verb; the first thing to try is `xray2xray demo`."]
     return "\n".join(lines) + "\n"
 

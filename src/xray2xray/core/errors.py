@@ -1,5 +1,6 @@
 """The two ways a command can end badly: exit code 1 (the input is wrong) and 2 (the request is)."""
 
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,8 +19,24 @@ class UsageError(ValueError):
 
 
 @contextmanager
+def silent_libraries() -> Iterator[None]:
+    """Neither warnings nor log lines of the readers' libraries: they quote values, and repairs are refused by us."""
+    loggers = [logging.getLogger(name) for name in ("nibabel.global", "pydicom", "PIL")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL + 1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextmanager
 def reading(where: object, what: str, remedy: str = "copy it again", quote: bool = True) -> Iterator[None]:
-    """Whatever a library raises while a file from outside is read becomes one InputError; its warnings are dropped.
+    """Whatever a library raises while a file from outside is read becomes one InputError; what it warns of is dropped.
 
     Damaged files raise nearly every type there is, and a library's texts may quote what stands in the file.
 
@@ -30,8 +47,7 @@ def reading(where: object, what: str, remedy: str = "copy it again", quote: bool
         quote: say the library's reason, too. Not of DICOM, whose values may name a person.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with silent_libraries():
             yield
     except (InputError, UsageError):
         raise

@@ -4,10 +4,9 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..io.files import write_csv
+from ..io.files import FAILED, write_failed
 from ..parallel.executor import executor
 from ..parallel.progress import progress
 from ..parallel.usable import usable
@@ -16,7 +15,6 @@ from .store import ViewStore
 if TYPE_CHECKING:
     from ..volume.volume import Volume
 
-FAILED = "failed.csv"
 log = logging.getLogger(__name__)
 
 
@@ -85,7 +83,11 @@ def render_jobs(
     if len(waiting) == 1 < len(jobs):  # `usable` says nothing of an only item, and the others are in the store
         for reason in failed.values():
             log.warning("left out %s", reason)
-    _list_failed(store.folder / FAILED, jobs, failed)
+    sources = {job.study: job.source for job in jobs}
+    write_failed(
+        store.folder / FAILED,
+        [{"study": study, "input": sources[study], "problem": failed[study]} for study in sorted(failed)],
+    )
     return failed
 
 
@@ -95,11 +97,3 @@ def render_job(store: ViewStore, yaw_deg: tuple[float, ...], load: Load, job: Jo
 
     volume, labels = load(job)
     store.write(job.study, render(volume, store.geometry, yaw_deg, threads=1), yaw_deg, labels)
-
-
-def _list_failed(path: Path, jobs: Sequence[Job], failed: dict[str, str]) -> None:
-    if not failed:
-        path.unlink(missing_ok=True)
-        return
-    sources = {job.study: job.source for job in jobs}
-    write_csv(path, [{"study": study, "input": sources[study], "problem": failed[study]} for study in sorted(failed)])

@@ -3,7 +3,6 @@
 A header may promise more than there is memory for, and a deflated data set may unpack to more; both are refused first.
 """
 
-import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,7 +11,8 @@ import pydicom.pixels
 from pydicom.pixels.utils import pixel_array as pixel_array_
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from ..core.limits import MAX_PIXELS, MAX_VOXELS, check_ratio, check_size
+from ..core.limits import MAX_PIXELS, MAX_VOXELS, check_size
+from .packed import check_unpacked
 
 
 def dcmread(source: str | Path | BinaryIO, **settings: Any) -> Any:
@@ -41,14 +41,10 @@ def _check_deflated(stream: BinaryIO, where: object) -> None:
         head = stream.read(4096)
         if head[128:132] != b"DICM" or DeflatedExplicitVRLittleEndian.encode() not in head:
             return
-        whole = head + stream.read()
-        unpacker, packed, unpacked = zlib.decompressobj(-zlib.MAX_WBITS), whole[_data_set_at(whole) :], 0
-        while packed and not unpacker.eof:
-            unpacked += len(unpacker.decompress(packed, 2**24))
-            packed = unpacker.unconsumed_tail
-            check_ratio(unpacked, len(whole), where)
-    except zlib.error:  # the reader will say that it is damaged
-        pass
+        stream.seek(start)
+        at = _data_set_at(stream.read())
+        stream.seek(start + at)
+        check_unpacked(stream, "deflate", where)
     finally:
         stream.seek(start)
 

@@ -14,7 +14,7 @@ from ..core.limits import MAX_PIXELS, check_size
 from ..io.dicom import dcmread, pixel_array
 from ..volume.dicom import decode
 from .hidden import hidden_pixels
-from .picture import TOO_LARGE, Picture, gray_of_colour, square_pixels
+from .picture import Picture, gray_of_colour, square_pixels
 from .presentation import numbers, palette, presented, stored_bits
 from .view import FRONTAL, HeaderView, towards, view_in_header
 
@@ -162,7 +162,7 @@ def _decoded(image: Any, where: str, notes: list[str]) -> np.ndarray:
             notes.append(f"{tag} is missing: taken for {usual}")
     _photometric(image, notes)
     rows, columns, bits = int(image.Rows), int(image.Columns), int(image.BitsAllocated)
-    check_size(rows * columns, MAX_PIXELS, "pixels", where, TOO_LARGE)
+    check_size(rows * columns, MAX_PIXELS, "pixels", where, "its header is damaged, or it is no chest: export it again")
     if bits not in (1, 8, 16, 32):
         raise InputError(f"{where}: BitsAllocated {bits} is not read; export it with 16 (`gdcmconv --raw` unpacks it)")
     image.BitsStored = image.get("BitsStored") or bits

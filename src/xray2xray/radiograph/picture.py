@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from ..core.errors import InputError
+from ..core.errors import InputError, silent_libraries
 from ..core.limits import MAX_PIXELS, check_size
 
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "JPEG2000")
-TOO_LARGE = "give a radiograph, or make it smaller"
 MIN_PIXELS = 64
 COLOUR_MEAN = 0.02  # mean spread of the channels: JPEG's rounding stays below 0.01
 COLOUR_FRACTION = 0.05  # part of the picture that may be tinted by more than 0.12: a coloured mark or arrow
@@ -47,8 +46,8 @@ def read_picture(path: Path) -> Picture:
     """
     notes: list[str] = []
     try:
-        with Image.open(path, formats=FORMATS) as opened:
-            check_size(opened.width * opened.height, MAX_PIXELS, "pixels", path, TOO_LARGE)
+        with silent_libraries(), Image.open(path, formats=FORMATS) as opened:
+            check_size(opened.width * opened.height, MAX_PIXELS, "pixels", path, "make it smaller")
             _check_pages(opened, path)
             stretch = _stretch(opened)
             gray, hidden = _gray(ImageOps.exif_transpose(opened), path, notes)

@@ -91,10 +91,11 @@ def open_input(
     as PA: the two differ by which side of the chest is magnified more, which the model does not know.
 
     Args:
-        given: CT as NIfTI file, DICOM folder or zip; radiograph as PNG, JPEG, TIFF or DICOM file; the bytes of any such
-            file; a `Volume` in HU; grey values (h, w) of a radiograph, dense = bright; a study is returned as it is.
+        given: CT as NIfTI, NRRD or MetaImage file, DICOM folder or zip; radiograph as PNG, JPEG, TIFF or DICOM file;
+            the bytes of any such file; a `Volume` in HU; grey values (h, w) of a radiograph, dense = bright; a study is
+            returned as it is.
         geometry: how to render a CT's views.
-        series: SeriesInstanceUID, where a DICOM folder holds several CT series.
+        series: SeriesInstanceUID, or UID:acquisition, where a DICOM folder holds several CT series.
         view: pa or ap for radiographs; auto believes a table or a DICOM's header and else assumes PA.
         name: the study's name; by default that of the file.
         model: whose training frontals a radiograph is matched to, by name or folder.
@@ -107,7 +108,7 @@ def open_input(
     if isinstance(given, Study):
         return given
     if isinstance(given, Input):
-        view, name, given = given.taken(view), name or given.study, given.path
+        view, name, series, given = given.taken(view), name or given.study, given.series or series, given.path
     if isinstance(given, bytes):
         with tempfile.TemporaryDirectory() as folder:  # the readers of CTs want a file
             path = Path(folder) / f"study{_ending(given)}"
@@ -159,7 +160,7 @@ def study_of_volume(
     from ..volume import couch
 
     chest = couch.remove_couch(volume) if remove_couch else Chest.of(volume)
-    notes = (COUCH_NOTE,) if remove_couch else ()
+    notes = (*volume.notes, COUCH_NOTE) if remove_couch else volume.notes
     frontal = render(chest, geometry, (0.0,))[0]
     return Study(name, source, evidence_level, frontal, geometry, volume=chest, notes=notes)
 
