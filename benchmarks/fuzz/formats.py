@@ -366,14 +366,13 @@ def _cohort(kind: str) -> Command:
 
 @a_format(content(worded), content(worded), command=_cohort("csv"))
 def table(folder: Path) -> None:
-    """Only the table stands to be changed: the pictures beside it are links."""
+    """Only the table stands to be changed; a path that is cut leads to a small folder, not to all of /tmp."""
     place = folder / "cohort"
     place.mkdir()
-    kit = folder.parent.parent / "kit"
     (place / "table.csv").write_text(
         "study,patient,path,view,split,edema,event,time_years\n"
         + "".join(
-            f"s{i},p{i},{kit / f'pictures/{i}.png'},PA,{'train' if i < 2 else 'test'},{i % 2},{i % 2},{i}.5\n"
+            f"s{i},p{i},../../kit/pictures/{i}.png,PA,{'train' if i < 2 else 'test'},{i % 2},{i % 2},{i}.5\n"
             for i in range(4)
         )
     )
@@ -381,9 +380,8 @@ def table(folder: Path) -> None:
 
 @a_format(content(worded), content(worded), command=lambda path, kit: embed(path, kit))
 def listing(folder: Path) -> None:
-    kit = folder.parent.parent / "kit"
     (folder / "list.csv").write_text(
-        "image,study,view\n" + "".join(f"{kit / f'pictures/{i}.png'},s{i},pa\n" for i in range(3))
+        "image,study,view\n" + "".join(f"../kit/pictures/{i}.png,s{i},pa\n" for i in range(3))
     )
 
 

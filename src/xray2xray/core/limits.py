@@ -13,7 +13,7 @@ MAX_RATIO, FREE_BYTES = (
     200,
     2**28,
 )  # unpacked to packed bytes, where FREE_BYTES are exceeded; a CT has 2 to 20
-MAX_MEMBERS = 100_000  # of an archive
+MAX_MEMBERS = 100_000  # files in an archive or below the folder of a scan
 MAX_TEXT_BYTES = 2**22  # of a JSON or YAML file
 MAX_SETTING = 2**16  # of a whole number in the settings of a network
 MAX_LAYERS = 256  # of a network, blocks of one kind

@@ -162,7 +162,8 @@ def _decoded(image: Any, where: str, notes: list[str]) -> np.ndarray:
             notes.append(f"{tag} is missing: taken for {usual}")
     _photometric(image, notes)
     rows, columns, bits = int(image.Rows), int(image.Columns), int(image.BitsAllocated)
-    check_size(rows * columns, MAX_PIXELS, "pixels", where, "its header is damaged, or it is no chest: export it again")
+    place = f"{where}: Rows {rows} x Columns {columns}"
+    check_size(rows * columns, MAX_PIXELS, "pixels", place, "its header is damaged, or it is no chest: export it again")
     if bits not in (1, 8, 16, 32):
         raise InputError(f"{where}: BitsAllocated {bits} is not read; export it with 16 (`gdcmconv --raw` unpacks it)")
     image.BitsStored = image.get("BitsStored") or bits

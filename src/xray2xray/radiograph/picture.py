@@ -1,5 +1,9 @@
 """A radiograph from PNG, JPEG, TIFF, WebP, BMP or JPEG 2000, and what all pictures share: grey, hidden, square."""
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,7 +50,7 @@ def read_picture(path: Path) -> Picture:
     """
     notes: list[str] = []
     try:
-        with silent_libraries(), Image.open(path, formats=FORMATS) as opened:
+        with silent_libraries(), _silent_libtiff(path), Image.open(path, formats=FORMATS) as opened:
             check_size(opened.width * opened.height, MAX_PIXELS, "pixels", path, "make it smaller")
             _check_pages(opened, path)
             stretch = _stretch(opened)
@@ -64,6 +68,23 @@ def read_picture(path: Path) -> Picture:
     if not np.isfinite(gray).all():
         raise InputError(f"{path}: values that are no numbers (NaN or infinite); export it again")
     return Picture(*square_pixels(gray, hidden, stretch, notes), notes=tuple(notes))
+
+
+@contextmanager
+def _silent_libtiff(path: Path) -> Iterator[None]:
+    """libtiff writes what it finds wrong with a file to the process's stderr, past Python; Pillow raises it as well."""
+    if path.suffix.lower() not in (".tif", ".tiff"):
+        yield
+        return
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def gray_of_colour(rgb: np.ndarray, where: str | Path) -> np.ndarray:

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydicom.uid import MediaStorageDirectoryStorage
 
-from ...core.errors import InputError
+from ...core.errors import InputError, silent_libraries
 from ...io.dicom import dcmread
 from ...io.files import files_below
 from ...parallel.executor import executor
@@ -98,6 +98,7 @@ def _read_chunk(paths: Sequence[Path]) -> list[tuple[Path, Image | Problem]]:
     return [(path, said) for path, said in read if said is not None]
 
 
+@silent_libraries()
 def _read(path: Path) -> Image | Problem | None:
     """None of what is no DICOM image and does not say it is."""
     place, name = str(path.parent), path.name.lower()

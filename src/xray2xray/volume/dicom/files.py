@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ...core.errors import InputError
+from ...core.limits import MAX_MEMBERS
 from ...io.archive import Archive
 
 
@@ -16,7 +17,10 @@ class FolderFiles:
         self.root = root
 
     def names(self) -> list[str]:
-        return sorted(str(file.relative_to(self.root)) for file in _below(self.root, ()))
+        found = sorted(str(file.relative_to(self.root)) for file in _below(self.root, ()))
+        if len(found) > MAX_MEMBERS:
+            raise InputError(f"{self.root}: {len(found):,} files below it, more than {MAX_MEMBERS:,}; give one scan")
+        return found
 
     def open(self, name: str) -> BinaryIO:
         return (self.root / name).open("rb")
