@@ -28,6 +28,7 @@ SLOW = (
     "session/",
     "test_docs.py",
     "test_golden.py",
+    "test_no_personal_data.py",
     "test_wheel.py",
     "training/",
 )

@@ -258,7 +258,7 @@ def test_a_config_that_is_none_is_named_and_not_shown(capsys: pytest.CaptureFixt
     config.write_text("path,patient\nsecret.png,1\n")
     assert run("phantom", "--config", config, "--out", tmp_path / "out") == 2
     said = one_error_line(capsys)
-    assert "own.csv: no options in it" in said
+    assert "own.csv: cannot be read as YAML (no settings by name in it)" in said
     assert "secret" not in said
     config.write_text("out: [")
     assert run("phantom", f"--config={config}") == 2

@@ -59,7 +59,7 @@ def test_real_pictures(table: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert (tmp_path / "cohort.csv.config.yaml").exists()
     items = list_inputs([out])
     assert [item.study for item in items] == [row["study"] for row in rows]
-    assert {item.view for item in items} <= {"pa", "ap"}
+    assert {item.view for item in items} <= {"PA", "AP"}
 
     assert run("cohort", table, "--kind", "nih", "--out", out) == 2, "not replaced unasked"
     words = ["--kind", "csv", "--out", tmp_path / "again.csv", "--workers", 1]
@@ -102,5 +102,5 @@ def test_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_embed_leaves_laterals_out() -> None:
-    with pytest.raises(InputError, match="a lateral view"):
+    with pytest.raises(InputError, match="the table says lateral"):
         open_input(Input("s", Path("x.png"), "lateral"), preset("chest", 128))

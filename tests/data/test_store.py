@@ -117,7 +117,7 @@ def test_a_truncated_study_is_named(store, kept):
     store.write("a", _arc(), STANDARD_ARC)
     path = store.path("a")
     path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(InputError, match=r"a\.npz is damaged"):
+    with pytest.raises(InputError, match=r"a\.npz.* damaged.*render the study again"):
         store.read("a")
 
 
@@ -126,7 +126,7 @@ def test_a_flipped_bit_is_noticed(store):
     content = bytearray(store.path("a").read_bytes())
     content[3000] ^= 1
     store.path("a").write_bytes(content)
-    with pytest.raises(InputError, match="is damaged"):
+    with pytest.raises(InputError, match="damaged"):
         store.read("a")
 
 
@@ -141,7 +141,7 @@ def test_arrays_of_another_kind_are_refused(store):
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": "other", "version": 1, "scale": 4096}'])
 def test_a_damaged_manifest_is_named(store, content):
     (store.folder / "store.json").write_text(content)
-    with pytest.raises(InputError, match=r"store\.json cannot be used"):
+    with pytest.raises(InputError, match=r"store\.json: cannot be used"):
         ViewStore.open(store.folder)
 
 

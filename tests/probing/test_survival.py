@@ -43,7 +43,7 @@ def test_heads_on_disk(tmp_path: Path) -> None:
     fitted.save(tmp_path / "no ending")
     CoxHead.load(tmp_path / "no ending")
     np.save(tmp_path / "array.npy", np.zeros(3))
-    with pytest.raises(InputError, match=r"array\.npy is no usable"):
+    with pytest.raises(InputError, match=r"array\.npy: is no usable"):
         CoxHead.load(tmp_path / "array.npy")
     with pytest.raises(InputError, match=r"gone\.npz"):
         CoxHead.load(tmp_path / "gone.npz")

@@ -14,7 +14,7 @@ from pydicom.uid import (
 
 from xray2xray.core.errors import InputError
 from xray2xray.radiograph import read_radiograph
-from xray2xray.radiograph.read import _resize
+from xray2xray.radiograph.picture import resized_square
 
 
 def _reduced(gray: np.ndarray, size: int = 128) -> np.ndarray:
@@ -96,8 +96,8 @@ def test_exif_rotation_is_followed(tmp_path: Path, frontal: np.ndarray) -> None:
 
 def test_area_averaging_keeps_the_mean_and_small_images_grow() -> None:
     noise = np.random.default_rng(0).normal(size=(300, 300)).astype(np.float32)
-    assert _resize(noise, 128).mean() == pytest.approx(noise.mean(), abs=1e-3)
-    assert _resize(noise[:64, :64], 128).shape == (128, 128)
+    assert resized_square(noise, 128).mean() == pytest.approx(noise.mean(), abs=1e-3)
+    assert resized_square(noise[:64, :64], 128).shape == (128, 128)
 
 
 def test_dicom_monochrome_1_and_2_are_the_same_chest(tmp_path: Path, frontal: np.ndarray) -> None:
@@ -235,11 +235,25 @@ def test_real_colour(tmp_path: Path, frontal: np.ndarray) -> None:
     read_radiograph(tmp_path / "arrow.png")
 
 
+def test_a_name_that_says_lateral_is_believed_until_the_user_says_otherwise(
+    tmp_path: Path, frontal: np.ndarray
+) -> None:
+    for name in ("view2_lateral.jpg", "17-lat.png", "left oblique.png"):
+        Image.fromarray(np.rint(frontal * 255).astype(np.uint8)).save(tmp_path / name)
+        with pytest.raises(InputError, match="by its name"):
+            read_radiograph(tmp_path / name)
+        assert read_radiograph(tmp_path / name, ap=False).view == "PA"
+        assert read_radiograph(tmp_path / name, lateral=True).gray.shape == (128, 128)
+    for name in ("unilateral.png", "view1_frontal.png", "latest.png"):
+        Image.fromarray(np.rint(frontal * 255).astype(np.uint8)).save(tmp_path / name)
+        assert read_radiograph(tmp_path / name).notes == []
+
+
 def test_constant_and_tiny(tmp_path: Path, frontal: np.ndarray) -> None:
     Image.fromarray(np.full((100, 100), 90, np.uint8)).save(tmp_path / "flat.png")
     with pytest.raises(InputError, match="one constant grey"):
         read_radiograph(tmp_path / "flat.png")
-    edge = np.full((100, 200), 90, np.uint8)
+    edge = np.full((100, 140), 90, np.uint8)
     edge[:, :20] = 10
     Image.fromarray(edge).save(tmp_path / "edge.png")
     with pytest.raises(InputError, match="middle square"):

@@ -1,7 +1,7 @@
 """The command line: a verb of the registry, its options as the Python function's keywords.
 
-Exit codes: 0 done, 1 failed (the input cannot be used), 2 wrong usage or refused, 130 interrupted. A failure is one
-line on stderr; XRAY2XRAY_DEBUG=1 shows the traceback.
+Exit codes: 0 done, 1 failed (the input cannot be used; of several inputs none can), 2 wrong usage or refused, 130
+interrupted. A failure is one line on stderr; XRAY2XRAY_DEBUG=1 shows the traceback.
 """
 
 import argparse
@@ -89,6 +89,8 @@ def _overview(known: Verbs, prefix: str = "") -> str:
         "",
     ]
     lines += [f"  {name:<{width}}{summary(verb)}" for name, verb in known.items() if name.startswith(prefix)]
+    lines += ["", "Exit codes: 0 done, also if some of several inputs were left out (failed.csv lists them); 1 failed;"]
+    lines += ["2 wrong usage or refused."]
     lines += ["", "xray2xray VERB --help lists the options of a verb; the first thing to try is `xray2xray demo`."]
     return "\n".join(lines) + "\n"
 
@@ -194,15 +196,12 @@ def _config_first(arguments: list[str]) -> list[str]:
 
 def _checked_config(path: str) -> str:
     """The path, or UsageError with the file's name and not its content, unless it is YAML of options."""
-    import yaml
+    from ..io.text import read_yaml
 
     try:
-        options = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
-        raise UsageError(f"--config {path}: cannot be read as YAML ({reason})") from None
-    if not isinstance(options, dict):
-        raise UsageError(f"--config {path}: no options in it; give the config.yaml of an earlier run")
+        read_yaml(path, remedy="give the config.yaml of an earlier run")
+    except InputError as error:
+        raise UsageError(f"--config {error}") from None
     return path
 
 
@@ -229,7 +228,7 @@ def _one_line(error: BaseException) -> str:
         return _one_usage_line(str(error))
     if isinstance(error, InputError | UsageError):
         return " ".join(str(error).split())
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):  # numpy's and torch's
         return "out of memory; a smaller --size or fewer inputs at once may help"
     if isinstance(error, PermissionError | FileNotFoundError) and error.filename:
         return f"{error.filename}: {error.strerror}; check the path and its permissions"

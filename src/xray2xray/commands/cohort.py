@@ -27,7 +27,7 @@ class Options:
         views: frontal leaves laterals and pictures of unknown view out; all keeps them.
         split: own keeps the cohort's; patient assigns patients to train, validation, test (70, 10, 20 %) by a hash.
         skip_images: do not read the pictures; then damaged ones, and the same one in two splits, are not found.
-        workers: processes that read pictures (default: one for each core).
+        workers: processes that read pictures and headers (default: one for each core).
         overwrite: replace the table.
     """
 
@@ -55,7 +55,7 @@ class CohortResult:
 
 def run(options: Options) -> CohortResult:
     from ..data import cohorts
-    from ..io.files import write_csv
+    from ..io.files import write_failed
     from ..parallel.executor import executor
     from ..parallel.progress import progress
 
@@ -63,7 +63,7 @@ def run(options: Options) -> CohortResult:
     check_inputs([options.folder], options.out)
     out = output_file(options, (".csv",))
     policy = cohorts.Policy(options.uncertain, options.unmentioned)
-    found = cohorts.read_cohort(options.folder, options.kind, policy)
+    found = cohorts.read_cohort(options.folder, options.kind, policy, options.workers)
     found = found.with_labels(options.labels) if options.labels is not None and found.samples else found
     found = found.frontals() if options.views == "frontal" else found
     found = found.split_by_patient() if options.split == "patient" else found
@@ -79,9 +79,7 @@ def run(options: Options) -> CohortResult:
     if options.labels is not None:
         cohorts.check_classes(found)
     failed_out = out.with_name(f"{out.stem}.failed.csv")
-    failed_out.unlink(missing_ok=True)
-    if found.failed:
-        write_csv(failed_out, [{"what": what, "problem": problem} for what, problem in found.failed.items()])
+    write_failed(failed_out, [{"what": what, "problem": problem} for what, problem in found.failed.items()])
     cohorts.write_table(out, found)
     keep_config(out, options)
     lines = [cohorts.summary(found), cohorts.paper_sizes(found)]

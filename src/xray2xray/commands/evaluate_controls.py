@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from .options import Inputs, as_paths, at_least
 from .registry import as_function
-from .run_folder import run_folder
+from .run_folder import list_failures, run_folder
 
 if TYPE_CHECKING:
     from ..evaluation.controls import ControlsResult
@@ -17,7 +17,8 @@ class Options:
 
     The same model gets no angle, shuffled angles, the wrong sign or another patient; its predictions are to find the
     patient's true views among those of others; and it predicts from one end of the arc to the other, directly or in
-    steps from its own last prediction. Writes controls.json, controls.md, controls.png and alignment.png.
+    steps from its own last prediction. Writes controls.json, controls.md, controls.png and alignment.png. A scan that
+    cannot be used is named, listed in failed.csv and left out; the exit code is 1 only if all fail.
 
     Attributes:
         inputs: chest CTs: NIfTI files, folders or zips of DICOM; a folder of NIfTI files means each of them.
@@ -29,7 +30,7 @@ class Options:
         models: forms of M to evaluate (default: the first that the model has; those in small steps take much longer).
         seed: offset of the procedural patients' seeds, and seed of the shuffling and of the bootstrap.
         device: auto, cpu or cuda.
-        series: SeriesInstanceUID, where a DICOM folder holds several.
+        series: SeriesInstanceUID, or UID:acquisition, where a DICOM folder holds several.
         overwrite: empty the output folder of an earlier run first.
     """
 
@@ -52,6 +53,7 @@ def run(options: Options) -> "ControlsResult":
     from ..evaluation.baselines import baselines_beside
     from ..evaluation.controls import evaluate_controls as evaluate
     from ..evaluation.views import forms_of
+    from ..io.files import FAILED
     from ..reporting.controls import write_controls
 
     at_least(0, procedural=options.procedural, seed=options.seed)
@@ -69,6 +71,7 @@ def run(options: Options) -> "ControlsResult":
             device=pick_device(options.device),
             series=options.series,
         )
+        list_failures(folder / FAILED, result.failed)
         print(write_controls(folder, result))
     return result
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from .options import Inputs, as_paths, at_least
 from .registry import as_function
-from .run_folder import run_folder
+from .run_folder import list_failures, run_folder
 
 if TYPE_CHECKING:
     from ..evaluation.uncertainty import UncertaintyResult
@@ -17,7 +17,8 @@ class Options:
     Samples of every patient are scored at eight angles: CRPS, PIT, and coverage of their intervals beside width, by
     tissue, and of anatomy measured on the views; energy score and consistency of whole chests; and counterfactual
     pairs, which differ by a lesion that the frontal shows or cannot show. Writes uncertainty.json, uncertainty.md and
-    pictures.
+    pictures. A scan that cannot be used is named, listed in failed.csv and left out; the exit code is 1 only if all
+    fail.
 
     Attributes:
         inputs: chest CTs: NIfTI files, folders or zips of DICOM; a folder of NIfTI files means each of them.
@@ -29,7 +30,7 @@ class Options:
         source: a model with a sampler: a folder that `train` made.
         seed: offset of the procedural patients' seeds, and seed of samples, noise and bootstrap.
         device: auto, cpu or cuda.
-        series: SeriesInstanceUID, where a DICOM folder holds several.
+        series: SeriesInstanceUID, or UID:acquisition, where a DICOM folder holds several.
         pictures: how many cases of each kind to draw.
         overwrite: empty the output folder of an earlier run first.
     """
@@ -52,6 +53,7 @@ class Options:
 def run(options: Options) -> "UncertaintyResult":
     from ..core.device import pick_device
     from ..evaluation.uncertainty import evaluate_uncertainty as evaluate
+    from ..io.files import FAILED
     from ..reporting.uncertainty import write_uncertainty
 
     pairs = options.counterfactual_pairs
@@ -70,6 +72,7 @@ def run(options: Options) -> "UncertaintyResult":
             series=options.series,
             pictures=options.pictures,
         )
+        list_failures(folder / FAILED, result.failed)
         print(write_uncertainty(folder, result))
     return result
 

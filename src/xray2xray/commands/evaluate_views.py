@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from .options import Inputs, as_paths, at_least
 from .registry import as_function
-from .run_folder import run_folder
+from .run_folder import list_failures, run_folder
 
 if TYPE_CHECKING:
     from ..evaluation.views import ViewsResult
@@ -17,7 +17,8 @@ class Options:
 
     One view of each is the input and all others are predicted from it. Writes views.json, views.md, the error at each
     angle (views.png) and pictures of the first cases. The primary contrast is that of the first model. Sharpness
-    (spectra, correlation with the true detail, edges, bones, a two-sample test) stands in tables of its own.
+    (spectra, correlation with the true detail, edges, bones, a two-sample test) stands in tables of its own. A scan
+    that cannot be used is named, listed in failed.csv and left out; the exit code is 1 only if all fail.
 
     Attributes:
         inputs: chest CTs: NIfTI files, folders or zips of DICOM; a folder of NIfTI files means each of them.
@@ -31,7 +32,7 @@ class Options:
         input_yaw_deg: the angle of the input view.
         seed: offset of the procedural patients' seeds, and seed of the bootstrap.
         device: auto, cpu or cuda.
-        series: SeriesInstanceUID, where a DICOM folder holds several.
+        series: SeriesInstanceUID, or UID:acquisition, where a DICOM folder holds several.
         remove_couch: replace couch, cushions and sheets by air first, of virtual patients, too: a radiograph has none.
         pictures: how many cases of each kind to draw.
         overwrite: empty the output folder of an earlier run first.
@@ -58,6 +59,7 @@ def run(options: Options) -> "ViewsResult":
     from ..core.device import pick_device
     from ..evaluation.baselines import baselines_beside
     from ..evaluation.views import evaluate_views as evaluate
+    from ..io.files import FAILED
     from ..reporting.views import write_views
 
     at_least(0, procedural=options.procedural, seed=options.seed, pictures=options.pictures, samples=options.samples)
@@ -77,6 +79,7 @@ def run(options: Options) -> "ViewsResult":
             remove_couch=options.remove_couch,
             pictures=options.pictures,
         )
+        list_failures(folder / FAILED, result.failed)
         print(write_views(folder, result))
     return result
 

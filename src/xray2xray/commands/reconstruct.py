@@ -15,19 +15,21 @@ class Options:
     one is that is reconstructed from the true views. An estimate of anatomy, never a CT.
 
     Attributes:
-        inputs: chest radiographs (PNG, JPEG, DICOM), chest CTs (NIfTI, folder or zip of DICOM; a folder of NIfTI files
-            means each of them), or CSV tables with a column image, path or volume.
+        inputs: frontal chest radiographs (PNG, JPEG, TIFF, WebP, DICOM), chest CTs (NIfTI, NRRD, MetaImage, folder or
+            zip of DICOM), or CSV tables with a column image, path or volume; of a folder of NIfTI files or radiographs
+            each is meant.
         out: the output folder.
         size: voxels along each edge of the cube of 384 mm.
         form: the form of M that predicts: volumetric, direct, autoregressive, or auto, the first that
             the model has.
         source: the model: tiny, or a folder that `train` made.
-        view: how radiographs were taken: pa, ap, or auto (a DICOM header says, a picture is assumed to be PA).
+        view: how radiographs were taken: pa, ap, or auto (a table or a DICOM header says; else PA is assumed).
         adapter: bring radiographs into the simulated domain with it: cyclegan, or a folder that
             `python -m xray2xray.experiments.adaptation.train` made.
-        series: SeriesInstanceUID, where a DICOM folder holds several.
+        series: SeriesInstanceUID, or UID:acquisition, where a DICOM folder holds several.
         remove_couch: replace a CT's couch, cushions and sheets by air first: no frontal shows where they are.
         pixels: along each side of a view: the model's, or a multiple (of the volumetric form).
+        dicom: write the volume as a DICOM series too (folder volume-dicom): new UIDs, no patient.
         device: auto, cpu or cuda.
         overwrite: empty the output folder of an earlier run first.
     """
@@ -42,13 +44,14 @@ class Options:
     series: str | None = None
     remove_couch: bool = False
     pixels: int | None = None
+    dicom: bool = False
     device: str = "auto"
     overwrite: bool = False
 
 
 def run(options: Options) -> StudiesResult:
     at_least(16, size=options.size)
-    return analyse_each(options, size=options.size)
+    return analyse_each(options, size=options.size, dicom=options.dicom)
 
 
 reconstruct = as_function(Options, run)

@@ -17,14 +17,15 @@ class Options:
     the exit code is 1 only if no scan could be used.
 
     Attributes:
-        inputs: chest CTs: NIfTI files, folders or zips of DICOM.
+        inputs: chest CTs: NIfTI, NRRD or MetaImage files, folders or zips of DICOM; a folder of NIfTI files means each
+            of them.
         out: the view store.
         procedural: how many procedural patients to render besides.
         seed: the first procedural patient's seed; the others follow it.
         geometry: how the views are taken: chest, portable_ap, xwin, x2ct or parallel.
         size: pixels along each side of a view.
         yaw_deg: angles in degrees (default: the standard arc, -90 to 90 in steps of 5).
-        series: SeriesInstanceUID, where a DICOM folder holds several.
+        series: SeriesInstanceUID, or UID:acquisition, where a DICOM folder holds several.
         remove_couch: replace couch, cushions and sheets by air first. The packaged model was trained with couches.
         uncut: procedural patients as they are built, arms and shoulders and all, not cut to a scan's field of view.
         lifted: also keep each volume on the grid of the volumetric form, which learns from it (1 MB a study at 128
@@ -61,7 +62,7 @@ class RenderResult:
 def run(options: Options) -> RenderResult:
     from functools import partial
 
-    from ..data.inputs import study_names
+    from ..data.inputs import scans, study_names
     from ..data.rendering import Job, procedural_study, render_jobs
     from ..data.store import ViewStore
     from ..projection.geometry import STANDARD_ARC, preset
@@ -72,11 +73,11 @@ def run(options: Options) -> RenderResult:
     at_least(8, size=options.size)
     if not paths and not options.procedural:
         raise UsageError("nothing to render: name chest CTs or ask for --procedural N patients")
-    check_inputs(paths, out)
+    check_inputs(paths, out, batch=True)
     if options.lifted and options.size % 16:
         raise UsageError(f"--lifted wants --size to be a multiple of 16, got {options.size}")
     job = partial(Job, remove_couch=options.remove_couch, lifted=options.lifted)
-    jobs = [job(study, str(path), series=options.series) for study, path in study_names(paths).items()]
+    jobs = [job(study, str(path), series=options.series) for study, path in study_names(scans(paths)).items()]
     names = {seed: procedural_study(seed) for seed in range(options.seed, options.seed + options.procedural)}
     jobs += [job(name, name, seed=seed, uncut=options.uncut) for seed, name in names.items()]
 

@@ -1,15 +1,20 @@
 """What every verb does around its work: look at the inputs, make the output, keep the settings beside it."""
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..core.errors import InputError, UsageError
 from ..core.version import VERSION
-from ..io.files import check_place, prepare_out, write_text
+from ..io.files import check_place, prepare_out, write_failed, write_text
 from .options import as_paths, verb_name
+
+if TYPE_CHECKING:
+    from ..data.inputs import Input
+    from ..evaluation.results import Failure
 
 CONFIG = "config.yaml"
 
@@ -33,9 +38,9 @@ def run_folder(options: Output) -> Iterator[Path]:
 
     Raises:
         UsageError: as `files.prepare_out`, or an input lies inside the folder that would be emptied.
-        InputError: an input does not exist (found before anything is removed).
+        InputError: no input exists (found before anything is removed).
     """
-    check_inputs(as_paths(getattr(options, "inputs", ())), options.out)
+    check_inputs(as_paths(getattr(options, "inputs", ())), options.out, batch=True)
     folder = prepare_out(options.out, options.overwrite)
     write_config(folder / CONFIG, options)
     with removed_if_empty(folder):
@@ -74,6 +79,17 @@ def output_file(options: Output, endings: tuple[str, ...]) -> Path:
     return out
 
 
+def list_failed(path: Path, inputs: Iterable["Input"], failed: Mapping[str, str]) -> None:
+    """Write which of the inputs were left out and why: a row each, with study, input and problem."""
+    named = {str(item.path): item.study for item in inputs}
+    write_failed(path, [{"study": named[where], "input": where, "problem": why} for where, why in failed.items()])
+
+
+def list_failures(path: Path, failed: Iterable["Failure"]) -> None:
+    """As `list_failed`, of the cases of an evaluation."""
+    write_failed(path, [{"study": one.case, "input": one.input or "", "problem": one.reason} for one in failed])
+
+
 def keep_config(out: Path, options: Output) -> None:
     """Keep the options beside an output file."""
     write_config(_config_of(out), options)
@@ -83,11 +99,17 @@ def _config_of(out: Path) -> Path:
     return out.with_name(f"{out.name}.{CONFIG}")
 
 
-def check_inputs(inputs: Iterable[str | Path], out: str | Path | None = None) -> None:
-    """Raise InputError for an input that does not exist, UsageError for one inside `out`."""
-    for item in map(Path, inputs):
-        if not item.exists():
-            raise InputError(f"{item}: there is no such file or folder")
+def check_inputs(inputs: Iterable[str | Path], out: str | Path | None = None, batch: bool = False) -> None:
+    """Raise InputError for an input that does not exist, UsageError for one inside `out`.
+
+    `batch`: inputs are independent, so that only all of them may not be missing; the verb lists the missing ones.
+    """
+    given = list(map(Path, inputs))
+    missing = [item for item in given if not os.path.exists(item)]  # false, no error, for a name that is too long
+    if missing and not (batch and len(missing) < len(given)):
+        more = f", nor {len(missing) - 1} others" if len(missing) > 1 else ""
+        raise InputError(f"{missing[0]}: there is no such file or folder{more}; check the path")
+    for item in given:
         if out is None or not item.resolve().is_relative_to(Path(out).resolve()):
             continue
         if item.is_file() and item.resolve() == Path(out).resolve():

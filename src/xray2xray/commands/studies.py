@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..core.errors import UsageError
 from .options import as_paths, at_least, one_of
-from .run_folder import run_folder
+from .run_folder import list_failed, run_folder
 
 if TYPE_CHECKING:
     from ..data.inputs import Input
@@ -24,10 +24,14 @@ class StudiesResult:
 
 
 def analyse_each(
-    options: "rotate.Options | reconstruct.Options", yaw_deg: Sequence[float] | None = None, size: int | None = None
+    options: "rotate.Options | reconstruct.Options",
+    yaw_deg: Sequence[float] | None = None,
+    size: int | None = None,
+    dicom: bool = False,
 ) -> StudiesResult:
-    """Analyse every input and write it; a volume of `size` voxels a side if one is wanted."""
+    """Analyse every input and write it; a volume of `size` voxels a side if one is wanted, and that as DICOM too."""
     from ..data.inputs import check_file_names, list_inputs
+    from ..io.files import FAILED
     from ..models.transitions.registry import forms
     from ..parallel.usable import each
     from ..reporting.report import summary, write_result
@@ -52,10 +56,11 @@ def analyse_each(
                 remove_couch=options.remove_couch,
             )
             into = folder if len(inputs) == 1 else folder / item.study
-            write_result(into, result)
+            write_result(into, result, dicom)
             words = [f"{item.study} ({result.evidence_level})", *result.notes, summary(result)]
             print("\n".join([*words, f"  {into / 'report.html'}\n"]), flush=True)
             return item.study, into
 
         done, failed = each(inputs, one, lambda item: str(item.path))
+        list_failed(folder / FAILED, inputs, failed)
     return StudiesResult(folder, dict(done), failed)

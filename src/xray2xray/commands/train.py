@@ -63,6 +63,7 @@ class TrainResult:
 
 def run(options: Options) -> TrainResult:
     from ..core.device import pick_device
+    from ..data.cohorts.rows import is_table
     from ..data.store import ViewStore
     from ..io.files import check_out, prepare_out
     from ..io.model_folder import folder_of, read_config
@@ -75,7 +76,7 @@ def run(options: Options) -> TrainResult:
     at_least(1, steps=options.steps, limit=options.limit)
     device, out, stores = pick_device(options.device), Path(options.out), as_paths(options.views)
     check_inputs(stores, out)
-    tables = [path for path in stores if path.suffix.lower() == ".csv"]
+    tables = list(filter(is_table, stores))
     if tables:
         raise UsageError(f"{tables[0]}: not a view store; python -m xray2xray.experiments.pairs.train takes a CSV")
     if options.recipe is not None and options.preset != "tiny":

@@ -5,6 +5,7 @@ Without that call Python's own rule holds: warnings are shown, the rest is not.
 
 import logging
 import sys
+import warnings
 from typing import TextIO
 
 PACKAGE = logging.getLogger("xray2xray")
@@ -12,6 +13,7 @@ PACKAGE = logging.getLogger("xray2xray")
 
 def to_stderr(level: int = logging.INFO) -> None:
     """Show the package's messages from this level on: INFO says how far the work is, WARNING what was left out."""
+    warnings.filterwarnings("ignore", module=r"(pydicom|nibabel|PIL)\b")  # they quote values, which may name a person
     handler = _Stderr()
     handler.setFormatter(_Formatter())
     PACKAGE.handlers[:] = [handler]

@@ -1,5 +1,6 @@
 """Format dispatcher: what a given path is, and what folders and tables stand for."""
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -8,35 +9,59 @@ from typing import Literal
 
 from ..core.errors import InputError
 from ..io.files import told_apart
-from ..volume.read import is_volume
-from .cohorts.rows import path_column, read_rows
+from ..radiograph.dicom import is_dicom, is_radiograph
+from ..radiograph.view import FRONTAL, view_of
+from ..volume.read import VOLUME_ENDINGS, is_volume
+from .cohorts.rows import is_table, no_such_file, path_column, path_of, read_rows
+from .cohorts.table import SERIES
 from .store import MANIFEST
 
 Kind = Literal["CT", "radiograph", "store", "table"]
-_ENDINGS = (".nii.gz", ".nii", ".zip", ".dcm", ".dicom", ".png", ".jpg", ".jpeg")
+Taken = Literal["pa", "ap", "auto"]
+_PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".jp2")
+_ENDINGS = (*VOLUME_ENDINGS, ".zip", ".dcm", ".dicom", *_PICTURES)
 
 
 @dataclass(frozen=True)
 class Input:
     """One input under the name of its study.
 
-    `view` is what a table says of it: pa, ap, lateral, anything else for unknown.
+    `view` is what a table says of it, in its own words, `series` the SeriesInstanceUID that it names; `problem` says
+    why a table, or a part of it, stands for nothing.
     """
 
     study: str
     path: Path
     view: str = ""
+    series: str = ""
+    problem: str = ""
 
     @property
     def kind(self) -> Kind:
         """See `kind_of`."""
         return kind_of(self.path)
 
+    def taken(self, view: Taken) -> Taken:
+        """How a radiograph was taken: as the user says, else as the table does.
+
+        Raises:
+            InputError: there is a problem, or the table names a view that is no frontal, or one that is not known.
+        """
+        if self.problem:
+            raise InputError(self.problem)
+        said = view_of(self.view) if self.view.upper() != "CT" else ""
+        if said is None:
+            raise InputError(f"{self.path}: unknown view {self.view!r} in the table; write PA, AP, lateral or nothing")
+        if said not in ("", *FRONTAL):
+            what = f"{'an' if said[0] == 'o' else 'a'} {said} view"
+            raise InputError(f"{self.path}: {what} (the table says {self.view}); the model takes frontals")
+        return "pa" if view == "auto" and said == "PA" else "ap" if view == "auto" and said == "AP" else view
+
 
 def kind_of(path: str | Path) -> Kind:
     """What is at `path`, by its name, and of a folder by what it holds."""
     path = Path(path)
-    if path.suffix.lower() == ".csv":
+    if is_table(path) and not path.is_dir():
         return "table"
     if (path / MANIFEST).is_file():
         return "store"
@@ -44,14 +69,17 @@ def kind_of(path: str | Path) -> Kind:
 
 
 def list_inputs(paths: Sequence[Path]) -> list[Input]:
-    """Inputs by name. A table stands for what it lists, a folder of NIfTI files for each of them.
+    """Inputs by name. A table stands for what it lists, a folder of volume files or radiographs for each of them.
+
+    What does not exist, and a table that cannot be read, is an input with a problem: the others need not wait for it.
 
     Raises:
-        InputError: a table that cannot be read, has none of the columns, or a study named twice.
+        InputError: a study named twice.
     """
-    plain = [path for path in paths if kind_of(path) != "table"]
-    items = [Input(study, path) for study, path in study_names(scans(plain)).items()]
-    for table in (path for path in paths if kind_of(path) == "table"):
+    tables = [path for path in paths if os.path.exists(path) and kind_of(path) == "table"]
+    plain = study_names(scans(path for path in paths if path not in tables))
+    items = [Input(study, path, problem=_missing(path)) for study, path in plain.items()]
+    for table in tables:
         items += _rows(table)
     names = [item.study for item in items]
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -68,12 +96,29 @@ def check_file_names(items: Iterable[Input]) -> None:
 
 
 def scans(paths: Iterable[str | Path]) -> list[Path]:
-    """The paths, folders of NIfTI files replaced by their files; a folder of DICOM files is one scan."""
+    """The paths, folders of volume files or of radiographs replaced by their files; a DICOM CT's folder is one scan."""
     found: list[Path] = []
     for path in map(Path, paths):
-        nifti = sorted([*path.glob("*.nii"), *path.glob("*.nii.gz")]) if path.is_dir() else []
-        found += nifti or [path]
+        try:
+            files = sorted(path.iterdir()) if os.path.isdir(path) else []
+        except OSError:  # no right to read it, which its reader says
+            files = []
+        files = [file for file in files if not file.name.startswith(".")]
+        volumes = [file for file in files if file.name.lower().endswith(VOLUME_ENDINGS)]
+        found += volumes or _radiographs(files) or [path]
     return found
+
+
+def _radiographs(files: Sequence[Path]) -> list[Path]:
+    """The pictures and DICOM radiographs of a folder without subfolders; none where its first DICOM file is a CT's."""
+    if not all(file.is_file() for file in files):
+        return []
+    pictures = [file for file in files if file.suffix.lower() in _PICTURES]
+    others = [file for file in files if file not in pictures]
+    first = next((file for file in others if is_dicom(file)), None)
+    if first is None:
+        return pictures
+    return [*pictures, *filter(is_dicom, others)] if is_radiograph(first) else []
 
 
 def study_names(paths: Iterable[str | Path]) -> dict[str, Path]:
@@ -99,11 +144,30 @@ def study_name(path: str | Path) -> str:
 
 def _rows(table: Path) -> list[Input]:
     """Paths in a table are relative to the table."""
-    rows = read_rows(table)
-    column = path_column(rows, table)
+    try:
+        rows = read_rows(table)
+        column = path_column(rows, table)
+    except InputError as error:
+        return [Input(table.name, table, problem=str(error))]
+    without = [row.line for row in rows if not row[column]]
+    problem = f"{table}: {len(without)} rows have no {column}, first line {without[0]}; fill it in" if without else ""
     rows = [row for row in rows if row[column]]
-    names = study_names(table.parent / row[column] for row in rows)
+    names = study_names(path_of(table.parent, row[column]) for row in rows)
     return [
-        Input(row.get("study") or name, path, row.get("view", "").lower())
-        for row, (name, path) in zip(rows, names.items(), strict=True)
+        *(Input(table.name, table, problem=problem) for _ in without[:1]),
+        *(
+            Input(
+                row.get("study") or name,
+                path,
+                row.get("view", ""),
+                row.get(SERIES, ""),
+                "" if os.path.exists(path) else f"{table}, line {row.line}: {no_such_file(row[column])}",
+            )
+            for row, (name, path) in zip(rows, names.items(), strict=True)
+        ),
     ]
+
+
+def _missing(path: Path) -> str:
+    """The problem of a path that does not exist; also of a name that no file can have, on which `Path.exists` fails."""
+    return "" if os.path.exists(path) else f"{path}: there is no such file or folder; check the path"

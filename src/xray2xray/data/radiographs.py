@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 from ..core.errors import InputError
+from ..io.files import files_below
 from .cohorts.plain import read_plain
+from .cohorts.rows import is_table
 
 Half = Literal["first", "second"]
-ENDINGS = (".png", ".jpg", ".jpeg", ".dcm", ".dicom")
+ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".dcm", ".dicom")
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,11 @@ def list_radiographs(inputs: Iterable[str | Path]) -> list[RadiographFile]:
     for item in map(Path, inputs):
         if not item.exists():
             raise InputError(f"{item}: there is no such file or folder")
-        if item.suffix.lower() == ".csv":
+        if is_table(item) and item.is_file():
             cohort = read_plain(item).frontals()
             files = [RadiographFile(sample.path, sample.patient) for sample in cohort.samples]
         else:
-            paths = [item] if item.is_file() else sorted(item.rglob("*"))
+            paths = [item] if item.is_file() else list(files_below(item))
             paths = [path for path in paths if path.suffix.lower() in ENDINGS and not path.stem.endswith("_mask")]
             files = [RadiographFile(path, path.stem.split("_")[0]) for path in paths]
         found |= {file.path.resolve(): file for file in files}

@@ -4,12 +4,11 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..io.files import write_csv
+from ..io.files import FAILED, write_failed
 from ..parallel.executor import executor
 from ..parallel.progress import progress
 from ..parallel.usable import usable
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from ..projection.geometry import Geometry
     from ..volume.volume import Volume
 
-FAILED = "failed.csv"
 log = logging.getLogger(__name__)
 
 
@@ -94,7 +92,11 @@ def render_jobs(
     if len(waiting) == 1 < len(jobs):  # `usable` says nothing of an only item, and the others are in the store
         for reason in failed.values():
             log.warning("left out %s", reason)
-    _list_failed(store.folder / FAILED, jobs, failed)
+    sources = {job.study: job.source for job in jobs}
+    write_failed(
+        store.folder / FAILED,
+        [{"study": study, "input": sources[study], "problem": failed[study]} for study in sorted(failed)],
+    )
     return failed
 
 
@@ -115,11 +117,3 @@ def lift(volume: "Volume", geometry: "Geometry") -> LiftedStudy:
     frustum = Frustum(geometry)
     portions = true_portions(volume, frustum.at(geometry.size // 2))
     return LiftedStudy(portions.astype(np.float16), line_integrals(volume, frustum).astype(np.float16))
-
-
-def _list_failed(path: Path, jobs: Sequence[Job], failed: dict[str, str]) -> None:
-    if not failed:
-        path.unlink(missing_ok=True)
-        return
-    sources = {job.study: job.source for job in jobs}
-    write_csv(path, [{"study": study, "input": sources[study], "problem": failed[study]} for study in sorted(failed)])

@@ -5,7 +5,6 @@ training cohort: mean views, tiny frontals, and the seeds from which a neighbour
 """
 
 import json
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from importlib.resources import as_file, files
@@ -14,11 +13,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.errors import InputError
+from ..core.errors import InputError, reading
 from ..data.groups import group_of
 from ..data.store import SCALE, ViewStore
 from ..io.files import atomic_path
 from ..io.model_folder import folder_of
+from ..io.npz import read_npz
 from ..parallel.progress import progress
 from ..projection.geometry import STANDARD_ARC, Geometry
 from .kernel_ridge import KernelRidge
@@ -149,14 +149,19 @@ class Baselines:
         Raises:
             InputError: the file is missing, truncated or not one of ours.
         """
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                if str(stored["format"]) != FORMAT:
-                    raise ValueError("unknown format")
-                arrays = {one.name: stored[one.name] for one in fields(cls) if one.name != "geometry"}
-                return cls(geometry=Geometry(**json.loads(str(stored["geometry"]))), **arrays)
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-            raise InputError(f"{path} is no usable baselines file ({error}); install the package again") from None
+        what, remedy = "is no usable baselines file", "make it again with evaluate baselines"
+        with reading(path, what, remedy):
+            stored = read_npz(path, what, remedy)
+            if str(stored["format"]) != FORMAT:
+                raise ValueError("unknown format")
+            arrays = {one.name: stored[one.name] for one in fields(cls) if one.name != "geometry"}
+            made = cls(geometry=Geometry(**json.loads(str(stored["geometry"]))), **arrays)
+            side = made.geometry.size
+            if made.mean_views.shape != (len(made.yaw_deg), side, side) or made.mean_views.dtype != np.uint16:
+                raise ValueError(f"mean views {made.mean_views.shape} of {side} pixels")
+            if made.small_frontals.shape[:1] != made.seeds.shape:
+                raise ValueError("not a frontal for each patient")
+            return made
 
     def predictors(self, input_index: int) -> dict[str, Predictor]:
         """The baselines that need no training store; `knn10` only for a frontal input, as only frontals are kept."""

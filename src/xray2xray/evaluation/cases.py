@@ -51,6 +51,7 @@ class Source:
     name: str
     evidence_level: str
     volume: Callable[[], Volume]
+    path: str | None = None  # of a scan
 
 
 def sources(
@@ -78,7 +79,7 @@ def sources(
         taken[name] = taken.get(name, 0) + 1
         level = VIRTUAL if is_virtual_patient(path) else FROM_CT
         name = name if taken[name] == 1 else f"{name}-{taken[name]}"
-        yield Source(name, level, bare(partial(read_volume, path, series)))
+        yield Source(name, level, bare(partial(read_volume, path, series)), str(path))
     for patient in range(FIRST_TEST_SEED + seed, FIRST_TEST_SEED + seed + procedural):
         yield Source(f"thorax-{patient}", VIRTUAL, bare(partial(patient_volume, patient)))
 
@@ -114,7 +115,7 @@ def each(
         except Exception as error:  # a damaged file can fail in any library, and the cohort must not
             expected = isinstance(error, InputError | OSError)
             reason = " ".join((str(error) if expected else f"{type(error).__name__}: {error}").split())
-            failed.append(Failure(source.name, source.evidence_level, reason))
+            failed.append(Failure(source.name, source.evidence_level, reason, source.path))
             log.warning("left out %s: %s", source.name, reason)
         else:
             yield made

@@ -34,6 +34,7 @@ class Failure:
     case: str
     evidence_level: str
     reason: str
+    input: str | None = None  # the path of a scan
 
 
 def as_json(value: Any) -> Any:

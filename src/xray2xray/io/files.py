@@ -12,6 +12,9 @@ from typing import Any
 
 from ..core.errors import UsageError
 
+FAILED = "failed.csv"  # in an output folder: what was left out and why
+_ADDED = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information")
+
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
@@ -55,12 +58,45 @@ def write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
         table.writerows(rows)
 
 
+def write_failed(path: str | Path, failed: Sequence[Mapping[str, str]]) -> None:
+    """List what was left out and why as CSV; where nothing was, the list of an earlier run goes."""
+    if failed:
+        write_csv(path, failed)
+    else:
+        Path(path).unlink(missing_ok=True)
+
+
 def write_npz(path: str | Path, arrays: Mapping[str, Any]) -> None:
     """Write arrays as a compressed .npz, whatever the name ends in (numpy appends .npz to a name without it)."""
     import numpy as np
 
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)
+
+
+def files_below(folder: str | Path) -> Iterator[Path]:
+    """Every file below a folder, by name; linked folders are followed, each folder is entered once.
+
+    Passed over are hidden files and folders, AppleDouble files among them (._x, which macOS writes beside x on other
+    disks), and the folders that archives and servers add (`_ADDED`).
+    """
+    entered: set[str] = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(place)) in entered:
+            folders.clear()
+            continue
+        entered.add(real)
+        folders[:] = sorted(name for name in folders if not _is_hidden(name))
+        yield from (Path(place, name) for name in sorted(names) if not _is_hidden(name))
+
+
+def is_hidden(path: Path, folder: Path) -> bool:
+    """Whether `files_below(folder)` passes over a path in it."""
+    return any(map(_is_hidden, path.relative_to(folder).parts))
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name in _ADDED
 
 
 def told_apart(names: Iterable[str]) -> list[str]:

@@ -4,19 +4,20 @@ No pickles: reading a folder from a stranger runs none of their code. The sha256
 """
 
 import hashlib
-import json
+from collections.abc import Callable
 from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from ..core.errors import InputError
+from ..core.errors import InputError, reading
 from .files import atomic_path, write_json
+from .network import check_file, shapes_of
+from .text import read_json
 
 FORMAT, VERSION = "xray2xray-world-model", 1
 TRAINING_ONLY = ("codebook.counts", "codebook.sums")  # running averages that only further training would need
@@ -45,13 +46,12 @@ def read_config(folder: Path, form: str = FORMAT) -> dict[str, Any]:
         InputError: it cannot be read, or is no model of this version.
     """
     path = folder / "config.json"
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        kind = config["format"], config["version"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} cannot be read as a model's configuration ({error})") from None
+    config = read_json(path, "cannot be read as a model's configuration", "copy the whole model folder again")
+    kind = config.get("format"), config.get("version")
     if kind != (form, VERSION):
         raise InputError(f"{path} is of format {kind}, expected {(form, VERSION)}; update xray2xray or the model")
+    if not isinstance(config.get("sha256", {}), dict):
+        raise InputError(f"{path}: its sha256 is no table of checksums; copy the whole model folder again")
     return config
 
 
@@ -79,21 +79,47 @@ def read_part(folder: Path, part: str, module: nn.Module, form: str = FORMAT) ->
     Raises:
         InputError: the file is missing, does not have the sha256 of config.json, or does not fit.
     """
+    path = checked_path(folder, part, form)
+    with reading(path, "does not fit its config.json", "copy the whole model folder again"):
+        check_file(path, {name: tuple(t.shape) for name, t in module.state_dict().items()}, TRAINING_ONLY)
+        tensors = {name: t.float() if t.is_floating_point() else t for name, t in load_file(path).items()}
+        if not all(torch.isfinite(t).all() for t in tensors.values() if t.is_floating_point()):
+            raise ValueError("some weights are not finite")
+        module.load_state_dict(tensors, strict=False)
+
+
+def build_part(
+    folder: Path, part: str, network: Callable[[Any], nn.Module], settings: type[Any], form: str = FORMAT
+) -> nn.Module:
+    """One part as config.json describes it, with its weights. What it asks for is compared with the file first.
+
+    Raises:
+        InputError: as `read_part`, or config.json does not describe such a network.
+    """
+    config, remedy = folder / "config.json", "copy the whole model folder again"
+    with reading(config, f"does not describe the network {part}", remedy):
+        chosen = settings(**with_tuples(read_config(folder, form)[part]))
+        shapes = shapes_of(network, chosen)
+    path = checked_path(folder, part, form)
+    with reading(path, "does not fit its config.json", remedy):
+        check_file(path, shapes, TRAINING_ONLY)
+    module = network(chosen)
+    read_part(folder, part, module, form)
+    return module
+
+
+def checked_path(folder: Path, part: str, form: str = FORMAT) -> Path:
+    """The file of a part.
+
+    Raises:
+        InputError: it is missing, or does not have the sha256 of config.json.
+    """
     path = folder / f"{part}.safetensors"
     if not path.is_file():
         raise InputError(f"{path} is missing; copy the whole model folder or train this part")
-    wanted = read_config(folder, form).get("sha256", {}).get(part)
-    if sha256(path) != wanted:
+    if sha256(path) != read_config(folder, form).get("sha256", {}).get(part):
         raise InputError(f"{path} does not have the sha256 that config.json gives; it is damaged, copy it again")
-    try:
-        tensors = {name: t.float() if t.is_floating_point() else t for name, t in load_file(path).items()}
-        missing, unexpected = module.load_state_dict(tensors, strict=False)
-    except (SafetensorError, RuntimeError) as error:
-        raise InputError(f"{path} does not fit its config.json ({str(error).splitlines()[0]})") from None
-    if unexpected or set(missing) - set(TRAINING_ONLY):
-        raise InputError(
-            f"{path} does not fit its config.json ({len(missing)} tensors missing, {len(unexpected)} unknown)"
-        )
+    return path
 
 
 def sha256(path: Path) -> str:

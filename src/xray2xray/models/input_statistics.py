@@ -1,15 +1,15 @@
 """What a model's training frontals look like: kept in the model's folder, and compared with what is given to it."""
 
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.errors import InputError
+from ..core.errors import InputError, reading
 from ..io.files import write_json
 from ..io.model_folder import folder_of, read_config, sha256
+from ..io.text import read_json
 from ..projection.geometry import Geometry
 
 PART = "input_statistics"
@@ -33,7 +33,7 @@ class InputStatistics:
 
     def save(self, folder: Path) -> None:
         """Write input_statistics.json into a model's folder, and its sha256 into config.json."""
-        content = {name: np.asarray(getattr(self, name), np.float32).tolist() for name in _ARRAYS}
+        content = {name: np.asarray(getattr(self, name), np.float32).tolist() for name in _LENGTHS}
         write_json(folder / FILE, {"geometry": asdict(self.geometry), **content})
         config = read_config(folder)
         config["sha256"] = config.get("sha256", {}) | {PART: sha256(folder / FILE)}
@@ -55,9 +55,13 @@ class InputStatistics:
             )
         if sha256(path) != read_config(folder).get("sha256", {}).get(PART):
             raise InputError(f"{path} does not have the sha256 that config.json gives; it is damaged, copy it again")
-        content = json.loads(path.read_text(encoding="utf-8"))
-        arrays = {name: np.array(content[name], np.float32) for name in _ARRAYS}
-        return cls(Geometry(**content["geometry"]), **arrays)
+        content = read_json(path)
+        with reading(path, "holds no statistics"):
+            arrays = {name: np.array(content[name], np.float32) for name in _LENGTHS}
+            for name, lengths in _LENGTHS.items():
+                if arrays[name].shape not in lengths or not (np.diff(arrays[name]) >= 0).all():
+                    raise ValueError(f"{name} are not {lengths[-1][0]} rising numbers")
+            return cls(Geometry(**content["geometry"]), **arrays)
 
 
-_ARRAYS = ("frontal_quantiles", "error_quantiles")
+_LENGTHS = {"frontal_quantiles": ((256,),), "error_quantiles": ((0,), (101,))}

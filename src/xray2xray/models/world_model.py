@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import InputError, UsageError
-from ..io.model_folder import folder_of, read_config, read_part, with_tuples, write_part
+from ..io.model_folder import build_part, folder_of, read_config, write_part
 from ..projection.geometry import STANDARD_ARC, Pose, Poses, as_poses
 from .transitions.base import (
     CHUNK,
@@ -83,12 +83,13 @@ class WorldModel:
         absent = [part for part in ("vision", form) if part not in config]
         if absent:
             raise InputError(f"{folder} holds no trained {' and no '.join(absent)}; train that stage first")
-        vision, transition = (_part(folder, config, part, device) for part in ("vision", form))
+        vision, transition = (_part(folder, part, device) for part in ("vision", form))
+        _check_pair(folder, vision.config, transition.config)
         second, sampler = sampler_of(form), None
         if second in config:
             if config.get(f"{second}_of") != config["sha256"][form]:
                 raise InputError(f"{folder}: its {second} belongs to another {form}; train the stage {second} again")
-            sampler = _part(folder, config, second, device)
+            sampler = _part(folder, second, device)
         known = {"format", "version", "sha256", *config["sha256"], *(f"{part}_of" for part in config["sha256"])}
         return cls(vision, transition, {key: value for key, value in config.items() if key not in known}, sampler)
 
@@ -349,15 +350,19 @@ class WorldModel:
         return views.pixels(self.vision).cpu().numpy()
 
 
-def _part(folder: Path, config: dict[str, Any], name: str, device: str | torch.device) -> Any:
+def _part(folder: Path, name: str, device: str | torch.device) -> Any:
     """A part of a model's folder as a network with its weights."""
-    part = PARTS[name]
-    try:
-        network = part.network(part.config(**with_tuples(config[name])))
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"{folder / 'config.json'} does not describe a model ({error})") from None
-    read_part(folder, name, network)
-    return network.to(device)
+    return build_part(folder, name, PARTS[name].network, PARTS[name].config).to(device)
+
+
+def _check_pair(folder: Path, vision: VisionConfig, transition: Any) -> None:
+    """Raise InputError unless M works on the tokens of V."""
+    for key in ("tokens", "latent_dim", "codebook_size"):
+        given, wanted = getattr(transition, key, None), getattr(vision, key)
+        if given not in (None, wanted):
+            raise InputError(
+                f"{folder / 'config.json'}: M has {given} {key}, V has {wanted}; copy the whole folder again"
+            )
 
 
 def pooled(states: Tensor, pool: int) -> Tensor:

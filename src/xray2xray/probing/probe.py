@@ -5,7 +5,6 @@ validation split of the training patients. Test patients are seen once, for the 
 """
 
 import warnings
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +12,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..core.errors import InputError
+from ..core.errors import InputError, reading
 from ..core.evidence import VIRTUAL
 from ..io.files import write_npz
+from ..io.npz import read_npz
 from ..statistics.auroc import auroc
 from ..statistics.resampling import draw_patients, interval
 from .head import Array, feature_rows, refuse_real, row_space, standardisation
@@ -321,22 +321,21 @@ def load_probes(path: str | Path) -> dict[str, Probe]:
     Raises:
         InputError: the file is missing, truncated or not one of ours.
     """
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            if str(stored["format"]) != FORMAT:
-                raise ValueError("unknown format")
-            return {
-                str(label): Probe(
-                    str(label),
-                    str(stored["features"][i]),
-                    stored["mean"][i],
-                    stored["scale"][i],
-                    stored["weights"][i],
-                    float(stored["intercept"][i]),
-                    float(stored["inverse_penalty"][i]),
-                    str(stored["evidence_level"][i]),
-                )
-                for i, label in enumerate(stored["label"])
-            }
-    except (OSError, TypeError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is no usable probes file ({error}); write it again with evaluate probes") from None
+    what, remedy = "is no usable probes file", "write it again with evaluate probes"
+    with reading(path, what, remedy):
+        stored = read_npz(path, what, remedy)
+        if str(stored["format"]) != FORMAT:
+            raise ValueError("unknown format")
+        return {
+            str(label): Probe(
+                str(label),
+                str(stored["features"][i]),
+                stored["mean"][i],
+                stored["scale"][i],
+                stored["weights"][i],
+                float(stored["intercept"][i]),
+                float(stored["inverse_penalty"][i]),
+                str(stored["evidence_level"][i]),
+            )
+            for i, label in enumerate(stored["label"])
+        }

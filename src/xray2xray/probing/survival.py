@@ -5,7 +5,6 @@ Losses are means over rows, so a penalty means the same for any number of them. 
 more another end that rules it out, such as death; see `statistics.checks.follow_up`.
 """
 
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -13,9 +12,10 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..core.errors import InputError, UsageError
+from ..core.errors import InputError, UsageError, reading
 from ..core.evidence import VIRTUAL
 from ..io.files import write_npz
+from ..io.npz import read_npz
 from ..statistics.checks import follow_up
 from ..statistics.concordance import harrell_c
 from .cox import PartialLikelihood, breslow, fit_cox
@@ -165,18 +165,17 @@ class CoxHead:
         Raises:
             InputError: the file is missing, truncated, not one of ours, or holds another kind of head.
         """
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                if str(stored["format"]) != FORMAT or str(stored["kind"]) != cls.__name__:
-                    raise ValueError(f"it holds no {cls.__name__}")
-                head = cls(str(stored["label"]), str(stored["features"]), str(stored["evidence_level"]))
-                for name in stored.files:
-                    if name.endswith("_"):
-                        setattr(head, name, stored[name][()])
-                head._check_fitted()
-                return head
-        except (OSError, TypeError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise InputError(f"{path} is no usable {cls.__name__} file ({error}); save the head again") from None
+        what, remedy = f"is no usable {cls.__name__} file", "save the head again"
+        with reading(path, what, remedy):
+            stored = read_npz(path, what, remedy)
+            if str(stored["format"]) != FORMAT or str(stored["kind"]) != cls.__name__:
+                raise ValueError(f"it holds no {cls.__name__}")
+            head = cls(str(stored["label"]), str(stored["features"]), str(stored["evidence_level"]))
+            for name, value in stored.items():
+                if name.endswith("_"):
+                    setattr(head, name, value[()])
+            head._check_fitted()
+            return head
 
     @property
     def _name(self) -> str:

@@ -12,6 +12,7 @@ downwards, so every view is seen from the detector towards the source. Hence
 Positive yaw is counter-clockwise seen from above the head.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -19,6 +20,7 @@ from typing import Literal
 import numpy as np
 
 from ..core.errors import InputError
+from ..core.limits import MAX_SIDE
 
 STANDARD_ARC: tuple[float, ...] = tuple(float(yaw) for yaw in range(-90, 91, 5))
 """The 37 views of the paper, from right lateral over PA (index 18) to left lateral, in degrees."""
@@ -64,9 +66,11 @@ class Geometry:
     def __post_init__(self) -> None:
         if self.beam not in ("cone", "parallel"):
             raise InputError(f"geometry {self.name}: beam is {self.beam!r}, it must be 'cone' or 'parallel'")
-        if not (self.sdd_mm >= self.sod_mm > 0 and self.detector_mm > 0 and self.size > 0):
+        finite = self.sdd_mm < math.inf and self.detector_mm < math.inf and 0 < self.size <= MAX_SIDE
+        if not (self.sdd_mm >= self.sod_mm > 0 and self.detector_mm > 0 and finite):
             raise InputError(
-                f"geometry {self.name}: needs SDD >= SOD > 0 and a detector of positive size, got "
+                f"geometry {self.name}: needs finite SDD >= SOD > 0, a detector of positive size "
+                f"and 1 to {MAX_SIDE} pixels, got "
                 f"sdd_mm={self.sdd_mm}, sod_mm={self.sod_mm}, detector_mm={self.detector_mm}, size={self.size}"
             )
 

@@ -4,7 +4,12 @@ import numpy as np
 
 
 def looks_inverted(gray: np.ndarray) -> bool:
-    """Whether a frontal chest radiograph (n, n) shows air bright and bone dark.
+    """Whether a frontal chest radiograph (n, n) shows air bright and bone dark."""
+    return chest_contrast(gray) < 0
+
+
+def chest_contrast(gray: np.ndarray) -> float:
+    """How much brighter what is dense is than what is thin on a frontal (n, n), as a part of the range of grey values.
 
     Three contrasts that anatomy fixes, each between a denser and a thinner region: spine and mediastinum against the
     lung fields, the trunk against the upper side edges (air beside neck and arms), the upper abdomen against the lung
@@ -14,7 +19,7 @@ def looks_inverted(gray: np.ndarray) -> bool:
     n = gray.shape[0]
     span = float(gray.max() - gray.min())
     if span == 0:
-        return False
+        return 0.0
     gray = (gray - gray.min()) / span
 
     def part(*bounds: float) -> np.ndarray:
@@ -27,4 +32,4 @@ def looks_inverted(gray: np.ndarray) -> bool:
     mediastinum = part(0.30, 0.65, 0.45, 0.55).mean() - lungs
     trunk = np.median(part(0.25, 1, 0.25, 0.75)) - beside
     abdomen = part(0.84, 1, 0.25, 0.75).mean() - lungs
-    return bool(mediastinum + trunk + abdomen < 0)
+    return float(mediastinum + trunk + abdomen)

@@ -1,25 +1,15 @@
-"""A real chest radiograph, from PNG, JPEG or DICOM, to one square grey image."""
+"""A real chest radiograph, from a picture file or DICOM, to one square grey image."""
 
-import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
-import pydicom
-from PIL import Image, ImageOps, UnidentifiedImageError
-from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut, convert_color_space
 
-from ..core.errors import InputError
-from ..volume.dicom import decode
-from .polarity import looks_inverted
-
-MIN_PIXELS = 64
-COLOUR_MEAN = 0.02  # mean spread of the channels: JPEG's rounding stays below 0.01
-COLOUR_FRACTION = 0.05  # part of the picture that may be tinted by more than 0.12: a coloured mark or arrow
-# projection radiographs; OT and SC are scans of film and screen captures of them
-_MODALITIES = ("CR", "DX", "DR", "RG", "RF", "OT", "SC")
-LATERAL = ("LL", "RL", "LATERAL", "LAT")  # ViewPosition of a lateral, as it is found in the wild
+from ..core.errors import InputError, reading
+from .dicom import is_dicom, read_dicom
+from .picture import MIN_PIXELS, Picture, middle_square, read_picture, resized_square
+from .polarity import chest_contrast
+from .view import View, view_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +22,7 @@ class Radiograph:
         ap: taken anterior-posterior (the heart is magnified more than in PA).
         uncalibrated: grey values are no line integrals; always true of a radiograph.
         notes: what was changed or guessed on reading, one sentence each, for the report.
+        view: PA or AP where it is known, else "frontal" or "": then PA is an assumption.
     """
 
     gray: np.ndarray
@@ -39,180 +30,90 @@ class Radiograph:
     ap: bool = False
     uncalibrated: bool = True
     notes: list[str] = field(default_factory=list)
+    view: View = ""
 
 
-def read_radiograph(path: str | Path, size: int = 128, ap: bool = False, *, lateral: bool = False) -> Radiograph:
+def read_radiograph(path: str | Path, size: int = 128, ap: bool | None = None, *, lateral: bool = False) -> Radiograph:
     """Read a frontal chest radiograph.
 
-    The longer side is cropped about its middle to a square, which keeps the aspect ratio; the square is reduced by area
-    averaging (enlarged by bicubic interpolation) to `size`; grey values are scaled to 0..1. A PNG or JPEG with bright
-    air is inverted (`looks_inverted`) and a note says so; a DICOM is shown as its header says: modality and VOI
-    look-up, MONOCHROME1 inverted, turned upright by PatientOrientation.
+    Pixels that are not square are made so. The longer side is cropped about its middle to a square, which keeps the
+    aspect ratio, and a note says so; the square is reduced by area averaging (enlarged by bicubic interpolation) to
+    `size`; grey values are scaled to 0..1. What is transparent, padding or behind a shutter becomes air. A picture with
+    bright air is inverted (`looks_inverted`) and a note says so; a DICOM is shown as its header says (PS3.3 C.11),
+    turned upright by PatientOrientation. A picture whose name says `lateral`, as CheXpert's do, is believed to be one.
 
     Args:
-        path: PNG (8 or 16 bit), JPEG, or a DICOM radiograph, recognised by content.
+        path: PNG (8 or 16 bit), JPEG, TIFF, WebP, BMP, JPEG 2000, or a DICOM radiograph, recognised by content.
         size: side of the result, pixels.
-        ap: anterior-posterior; also set by a DICOM's ViewPosition.
+        ap: anterior-posterior (true) or posterior-anterior (false); None believes a DICOM's header.
         lateral: a lateral view, to be looked at: it is not refused, and no bright air is looked for.
 
     Raises:
-        InputError: no image, damaged, in colour, constant, below 64 pixels, multi-frame, a CT, a lateral view.
+        InputError: no image, damaged, in colour, constant, below 64 pixels, more than one film, multi-frame, a CT, a
+            view that is no frontal.
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"{path}: no such file; give a PNG, JPEG or DICOM radiograph")
-    with path.open("rb") as stream:
-        is_dicom = stream.read(132)[128:] == b"DICM"
+        raise InputError(f"{path}: no such file; give a PNG, JPEG, TIFF or DICOM radiograph")
+    with reading(path, "damaged or cut short", quote=False):  # a value in a DICOM file may be a name
+        return _read(path, size, ap, lateral)
+
+
+def _read(path: Path, size: int, ap: bool | None, lateral: bool) -> Radiograph:
+    view: View = ""
     notes: list[str] = []
-    if is_dicom:
-        pixels, view = _dicom_pixels(path, notes, lateral)
-        if view == "AP" and not ap:
+    if is_dicom(path):
+        read = read_dicom(path, any_view=lateral, overrule=ap is not None)
+        picture, view = read.picture, read.view.view
+        if view in ("PA", "AP") and ap is not None and ap != (view == "AP"):
+            notes.append(f"called {'AP' if ap else 'PA'}, but the DICOM header says {view}")
+        elif view == "AP":
             notes.append("the DICOM header says AP")
-        if view == "PA" and ap:
-            notes.append("called AP, but the DICOM header says PA")
-        ap = ap or view == "AP"
     else:
-        pixels = _picture_pixels(path)
-    gray = square_gray(pixels, size, str(path))
-    if not lateral and looks_inverted(gray):
-        if is_dicom:
-            notes.append("air looks bright although the DICOM header says otherwise; left as it is")
-        else:
-            gray = 1 - gray
-            notes.append("air was bright: inverted")
-    return Radiograph(np.ascontiguousarray(gray, dtype=np.float32), path.name, ap, True, notes)
+        named = view_of(path.stem, free_text=True)
+        if named in ("lateral", "oblique", "decubitus") and ap is None and not lateral:
+            raise InputError(f"{path}: a {named} view by its name; say --view pa or ap if it is a frontal")
+        picture = read_picture(path)
+    if ap is not None:
+        view = "AP" if ap else "PA"
+    notes = [*picture.notes, *notes]
+    gray = _shown(picture, size, str(path), notes, any_polarity=lateral)
+    return Radiograph(gray, path.name, view == "AP", True, notes, view)
 
 
-def square_gray(pixels: np.ndarray, size: int, where: str) -> np.ndarray:
-    """float32 (size, size) in 0..1: the middle square of grey values (h, w), resampled and scaled.
+def gray_of_array(pixels: np.ndarray, size: int, notes: list[str]) -> np.ndarray:
+    """float32 (size, size) in 0..1 of grey values (h, w), dense bright.
 
     Raises:
-        InputError: below 64 pixels, or one grey value; `where` names the picture.
+        InputError: as `read_radiograph`.
     """
-    if min(pixels.shape) < MIN_PIXELS:
-        raise InputError(f"{where}: {pixels.shape[1]} x {pixels.shape[0]} pixels; give at least {MIN_PIXELS} each way")
-    span = float(pixels.max() - pixels.min())
-    if not span > 0 or float(pixels.std()) < 1e-3 * span:
-        raise InputError(f"{where}: the image is one constant grey value; give a chest radiograph")
-    gray = _resize(_square(pixels), size)
-    if float(gray.max() - gray.min()) < 1e-3 * span:
-        raise InputError(f"{where}: nothing but one grey value in the middle square; give a chest radiograph")
-    return (gray - gray.min()) / (gray.max() - gray.min())
+    return _shown(Picture(pixels), size, "the array", notes, any_polarity=True)
 
 
-def _picture_pixels(path: Path) -> np.ndarray:
-    """float32 (h, w) from PNG or JPEG."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # a radiograph may have 90 megapixels
-            with Image.open(path, formats=("PNG", "JPEG")) as opened:
-                image = ImageOps.exif_transpose(opened)
-                if image.mode in ("L", "I", "F", "1") or image.mode.startswith("I;16"):
-                    return np.asarray(image, dtype=np.float32)
-                if image.mode == "LA":
-                    return np.asarray(image.getchannel("L"), dtype=np.float32)
-                return _gray_of_colour(np.asarray(image.convert("RGB"), dtype=np.float32) / 255, path)
-    except UnidentifiedImageError as error:
-        raise InputError(f"{path}: not an image; give a PNG, JPEG or DICOM radiograph") from error
-    except Image.DecompressionBombError as error:
-        raise InputError(f"{path}: far too many pixels for a radiograph; make it smaller") from error
-    except (OSError, SyntaxError, EOFError) as error:  # what Pillow raises for damaged PNG chunks and cut JPEG data
-        raise InputError(f"{path}: the image is damaged or cut short; copy it again") from error
+def _shown(picture: Picture, size: int, where: str, notes: list[str], any_polarity: bool) -> np.ndarray:
+    """float32 (size, size) in 0..1: the middle square, resampled, dense bright, what is hidden dark as air."""
+    if min(picture.gray.shape) < MIN_PIXELS:
+        size_said = " x ".join(map(str, picture.gray.shape[::-1]))
+        raise InputError(f"{where}: {size_said} pixels; give at least {MIN_PIXELS} each way")
+    hidden = np.zeros(picture.gray.shape, bool) if picture.hidden is None else picture.hidden
+    seen = picture.gray[~hidden]
+    _check_contrast(seen, f"{where}: the image is one constant grey value; give a chest radiograph")
+    place = middle_square(np.where(hidden, seen.min(), picture.gray), where, notes)
+    pixels, hidden = picture.gray[place], hidden[place]
+    seen = pixels[~hidden]
+    _check_contrast(seen, f"{where}: nothing but one grey value in the middle square; give a chest radiograph")
+    low, high = seen.min(), seen.max()
+    dark, bright = (resized_square(np.where(hidden, end, pixels), size) for end in (low, high))
+    gray = dark
+    if not any_polarity and chest_contrast(bright) + chest_contrast(dark) < 0:  # more of a chest as a negative
+        if picture.sure:
+            notes.append("air looks bright although the DICOM header says otherwise; left as it is")
+        else:
+            gray = -bright
+            notes.append("air was bright: inverted")
+    return np.ascontiguousarray((gray - gray.min()) / (gray.max() - gray.min()), dtype=np.float32)
 
 
-def _gray_of_colour(rgb: np.ndarray, path: Path) -> np.ndarray:
-    """float32 (h, w): the grey of (h, w, 3) in 0..1 whose channels are equal but for rounding and small marks."""
-    spread = rgb.max(-1) - rgb.min(-1)
-    if spread.mean() > COLOUR_MEAN or (spread > 0.12).mean() > COLOUR_FRACTION:
-        raise InputError(f"{path}: the image has real colour; give a grey radiograph, not a photograph or a heat map")
-    return rgb.mean(-1)
-
-
-def _dicom_pixels(path: Path, notes: list[str], lateral: bool) -> tuple[np.ndarray, str]:
-    """float32 (h, w) for display, dense = bright and upright, and the view position ("" where unknown)."""
-    image = decode(lambda: pydicom.dcmread(path), str(path))
-    modality = str(image.get("Modality", "")).upper()
-    if modality == "CT":
-        raise InputError(f"{path}: one image of a CT; give the folder or zip of the whole series")
-    if modality not in _MODALITIES or "PixelData" not in image:
-        raise InputError(f"{path}: a DICOM file of kind {modality or 'unknown'}, not a radiograph; give CR or DX")
-    if int(image.get("NumberOfFrames", 1) or 1) > 1:
-        raise InputError(f"{path}: holds several frames; give a single radiograph")
-    view = view_position(image)
-    if view == "lateral" and not lateral:
-        raise InputError(f"{path}: a lateral view ({_view_tags(image)}); give the frontal one")
-    stored = decode(lambda: image.pixel_array, str(path), image)
-    if stored.ndim == 3:
-        gray = _gray_of_colour(_rgb(stored, image, path), path)
-    else:
-        gray = np.asarray(decode(lambda: _presented(stored, image), str(path)), dtype=np.float32)
-        if image.PhotometricInterpretation == "MONOCHROME1":
-            gray = gray.max() - gray
-            notes.append("MONOCHROME1: inverted, as its header asks")
-    return _upright(gray, image, notes), view
-
-
-def view_position(image: Any) -> Literal["PA", "AP", "lateral", ""]:
-    """The view that a DICOM header speaks of, by ViewPosition and PatientOrientation; empty where it does not say."""
-    position = str(image.get("ViewPosition", "") or "").upper()
-    if position in LATERAL or {"A", "P"} & set(_towards(image)):
-        return "lateral"
-    return "PA" if position == "PA" else "AP" if position == "AP" else ""
-
-
-def _towards(image: Any) -> list[str]:
-    """Where rows and columns run to: L, R, A, P, H or F; DICOM PS3.3 C.7.6.1.1.1."""
-    return [str(direction).upper()[:1] for direction in image.get("PatientOrientation") or []]
-
-
-def _view_tags(image: Any) -> str:
-    orientation = "/".join(_towards(image))
-    return f"ViewPosition {image.get('ViewPosition', '')}" + (
-        f", PatientOrientation {orientation}" if orientation else ""
-    )
-
-
-def _presented(stored: np.ndarray, image: Any) -> np.ndarray:
-    """Modality look-up (rescale), then the first VOI look-up or window; DICOM PS3.3 C.11."""
-    shown = apply_voi_lut(apply_modality_lut(stored, image), image)
-    # a window beside the data would leave one grey value; the stored values are better than nothing
-    return shown if np.ptp(shown) > 0 else stored
-
-
-def _rgb(stored: np.ndarray, image: Any, path: Path) -> np.ndarray:
-    if stored.shape[-1] != 3:
-        raise InputError(f"{path}: pixels of shape {stored.shape}; give a single grey radiograph")
-    colour = stored
-    if str(image.PhotometricInterpretation).startswith("YBR"):
-        colour = convert_color_space(stored, image.PhotometricInterpretation, "RGB")
-    return colour.astype(np.float32) / (2 ** int(image.BitsStored) - 1)
-
-
-def _upright(gray: np.ndarray, image: Any, notes: list[str]) -> np.ndarray:
-    """Turn until columns run to the patient's left, rows to the feet: PatientOrientation L, F (PS3.3 C.7.6.1.1.1)."""
-    towards = _towards(image)
-    if len(towards) != 2 or not all(towards):
-        return gray
-    if towards[0] in "HF" and towards[1] in "LR":
-        gray, towards = gray.T, towards[::-1]
-        notes.append("turned upright by PatientOrientation")
-    if towards[0] == "R":
-        gray = gray[:, ::-1]
-        notes.append("mirrored by PatientOrientation: the patient's right was on the right")
-    if towards[1] == "H":
-        gray = gray[::-1]
-        notes.append("turned head up by PatientOrientation")
-    return gray
-
-
-def _square(pixels: np.ndarray) -> np.ndarray:
-    rows, columns = pixels.shape
-    side = min(rows, columns)
-    top, left = (rows - side) // 2, (columns - side) // 2
-    return pixels[top : top + side, left : left + side]
-
-
-def _resize(square: np.ndarray, size: int) -> np.ndarray:
-    filtered = Image.Resampling.BOX if square.shape[0] >= size else Image.Resampling.BICUBIC
-    image = Image.fromarray(np.ascontiguousarray(square, dtype=np.float32))
-    return np.asarray(image.resize((size, size), filtered), dtype=np.float32)
+def _check_contrast(values: np.ndarray, message: str) -> None:
+    if not values.size or not np.ptp(values) > 0 or float(values.std()) < 1e-3 * float(np.ptp(values)):
+        raise InputError(message)

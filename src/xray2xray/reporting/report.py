@@ -12,17 +12,18 @@ from ..evaluation.results import as_json
 from ..io.files import write_json, write_npz, write_text
 from ..projection.geometry import STANDARD_ARC
 from ..radiograph.display import save_png, to_gray
+from ..volume.dicom.write import write_dicom_series
 from ..volume.nifti import write_nifti
 from .page import label_of, page
 from .pictures import PICTURE_YAW_DEG, case_picture, save_picture, unfold_picture, views_gif
 from .result import Result, Views
 
 
-def write_result(out: Path, result: Result) -> None:
+def write_result(out: Path, result: Result, dicom: bool = False) -> None:
     """Write all that is known into a folder that is made if missing, each file once.
 
-    report.html, report.json, views.npz (line integrals), views.png, views.gif; volume.nii.gz where there is a volume;
-    and for every angle that was asked for by name a picture yawANGLE.png.
+    report.html, report.json, views.npz (line integrals), views.png, views.gif; volume.nii.gz where there is a volume,
+    and with `dicom` a series in volume-dicom; and for every angle that was asked for by name a picture yawANGLE.png.
     """
     out.mkdir(parents=True, exist_ok=True)
     numbers = report_numbers(result)
@@ -30,6 +31,8 @@ def write_result(out: Path, result: Result) -> None:
     write_text(out / "report.html", page(result, numbers))
     if result.volume_in_patient is not None:
         write_nifti(out / "volume.nii.gz", result.volume_in_patient)
+        if dicom:
+            write_dicom_series(out / "volume-dicom", result.volume_in_patient, "xray2xray prediction, not a CT")
     _write_views(out, result)
 
 

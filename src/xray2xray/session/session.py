@@ -1,6 +1,5 @@
 """A loaded model and what belongs to it; each study that goes through it becomes a `Result`, all in memory."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -17,6 +16,7 @@ from ..evaluation.baselines import Baselines, baselines_beside, load_baselines
 from ..evaluation.metrics import Array
 from ..evaluation.ood import OutOfDistribution, out_of_distribution, reconstruction_error
 from ..io.model_folder import folder_of
+from ..io.text import read_json
 from ..models.adaptation import Adapter
 from ..models.input_statistics import FILE, InputStatistics
 from ..models.transitions.base import State
@@ -88,7 +88,14 @@ class Session:
     @cached_property
     def statistics(self) -> InputStatistics | None:
         """Of the training frontals, where the model's folder has them."""
-        return InputStatistics.load(self.source) if (folder_of(self.source) / FILE).is_file() else None
+        if not (folder_of(self.source) / FILE).is_file():
+            return None
+        found = InputStatistics.load(self.source)
+        if found.geometry.size != self.model.size:
+            raise InputError(
+                f"{self.source}: its {FILE} is of {found.geometry.size} pixels, its V of {self.model.size}"
+            )
+        return found
 
     @property
     def geometry(self) -> Geometry:
@@ -109,13 +116,10 @@ class Session:
         probes, table = folder / "probes.npz", folder / "probes.json"
         if not (probes.is_file() and table.is_file()):
             return {}, None
-        try:
-            told = json.loads(table.read_text(encoding="utf-8"))
-            if told["settings"].get("form", PROBED_FORM) != self.model.config.form:
-                return {}, None
-            return load_probes(probes), told
-        except ValueError as error:
-            raise InputError(f"{table} cannot be read ({error}); write it again with evaluate probes") from None
+        told = read_json(table, remedy="write it again with evaluate probes")
+        if told["settings"].get("form", PROBED_FORM) != self.model.config.form:
+            return {}, None
+        return load_probes(probes), told
 
     # ------------------------------------------------ what is done with a study
 

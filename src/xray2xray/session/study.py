@@ -4,13 +4,13 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
 import numpy as np
 
 from ..core.errors import InputError, UsageError
 from ..core.evidence import FROM_CT, RADIOGRAPH, VIRTUAL
-from ..data.inputs import Input, kind_of, study_name
+from ..data.inputs import Input, Taken, kind_of, study_name
 from ..projection.geometry import STANDARD_ARC, Geometry
 from ..volume.chest import Chest
 from ..volume.volume import Volume
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..models.adaptation import Adapter
     from ..radiograph.read import Radiograph
 
-View = Literal["pa", "ap", "auto"]
+View = Taken
 COUCH_NOTE = "couch, cushions and sheets were replaced by air"
 _BEGINNINGS = {b"\x89PNG": ".png", b"\xff\xd8": ".jpg", b"PK\x03\x04": ".zip", b"\x1f\x8b": ".nii.gz"}
 
@@ -91,11 +91,12 @@ def open_input(
     as PA: the two differ by which side of the chest is magnified more, which the model does not know.
 
     Args:
-        given: CT as NIfTI file, DICOM folder or zip; radiograph as PNG, JPEG or DICOM file; the bytes of any such file;
-            a `Volume` in HU; grey values (h, w) of a radiograph, dense = bright; a study is returned as it is.
+        given: CT as NIfTI, NRRD or MetaImage file, DICOM folder or zip; radiograph as PNG, JPEG, TIFF or DICOM file;
+            the bytes of any such file; a `Volume` in HU; grey values (h, w) of a radiograph, dense = bright; a study is
+            returned as it is.
         geometry: how to render a CT's views.
-        series: SeriesInstanceUID, where a DICOM folder holds several CT series.
-        view: pa or ap for radiographs; auto believes a DICOM's header and else assumes PA.
+        series: SeriesInstanceUID, or UID:acquisition, where a DICOM folder holds several CT series.
+        view: pa or ap for radiographs; auto believes a table or a DICOM's header and else assumes PA.
         name: the study's name; by default that of the file.
         model: whose training frontals a radiograph is matched to, by name or folder.
         adapter: brings a radiograph into the simulated domain instead: its lung field is put in place, then a network.
@@ -107,11 +108,7 @@ def open_input(
     if isinstance(given, Study):
         return given
     if isinstance(given, Input):
-        if given.view == "lateral":
-            raise InputError(f"{given.path}: a lateral view; the model takes frontals")
-        if view == "auto" and given.view in ("pa", "ap"):
-            view = "pa" if given.view == "pa" else "ap"
-        name, given = name or given.study, given.path
+        view, name, series, given = given.taken(view), name or given.study, given.series or series, given.path
     if isinstance(given, bytes):
         with tempfile.TemporaryDirectory() as folder:  # the readers of CTs want a file
             path = Path(folder) / f"study{_ending(given)}"
@@ -163,7 +160,7 @@ def study_of_volume(
     from ..volume import couch
 
     chest = couch.remove_couch(volume) if remove_couch else Chest.of(volume)
-    notes = (COUCH_NOTE,) if remove_couch else ()
+    notes = (*volume.notes, COUCH_NOTE) if remove_couch else volume.notes
     frontal = render(chest, geometry, (0.0,))[0]
     return Study(name, source, evidence_level, frontal, geometry, volume=chest, notes=notes)
 
@@ -188,7 +185,7 @@ def _study_of_radiograph(
         notes = (
             "uncalibrated: grey values were matched in distribution to simulated frontals",
             *radiograph.notes,
-            *_projection_notes(radiograph.ap, given, view),
+            *_projection_notes(radiograph),
         )
     source = str(given) if isinstance(given, Path) else "array"
     return Study(name, source, RADIOGRAPH, view_p, geometry, calibrated=False, notes=notes)
@@ -203,7 +200,7 @@ class Adapted:
     notes: tuple[str, ...]
 
 
-def adapted(given: str | Path | np.ndarray, adapter: "Adapter", view: View = "auto") -> Adapted:
+def adapted(given: str | Path | np.ndarray | Input, adapter: "Adapter", view: View = "auto") -> Adapted:
     """A radiograph brought into the simulated domain: its lung field put in place, then the network.
 
     Raises:
@@ -211,24 +208,29 @@ def adapted(given: str | Path | np.ndarray, adapter: "Adapter", view: View = "au
     """
     from ..radiograph.lung_field import normalise_radiograph
 
+    if isinstance(given, Input):
+        view, given = given.taken(view), given.path
     given = Path(given) if isinstance(given, str) else given
     radiograph = _radiograph(given, 2 * adapter.size, view)  # halved where the lungs are put in place
     input_p, field = normalise_radiograph(radiograph.gray, adapter.size)
     notes = ["uncalibrated: a network made it look like a simulated frontal, and may have changed what it shows"]
     if not field.certain:
         notes.append("no lungs were found with certainty: its place and size in the frame are a guess")
-    notes += [*radiograph.notes, *_projection_notes(radiograph.ap, given, view)]
+    notes += [*radiograph.notes, *_projection_notes(radiograph)]
     return Adapted(input_p, adapter(input_p), tuple(notes))
 
 
 def _radiograph(given: Path | np.ndarray, size: int, view: View) -> "Radiograph":
-    from ..radiograph.read import Radiograph, read_radiograph, square_gray
+    from ..radiograph.read import Radiograph, gray_of_array, read_radiograph
+    from ..radiograph.view import view_of
 
     if view not in get_args(View):
         raise UsageError(f"view is {view!r}; choose {', '.join(get_args(View))}")
     if isinstance(given, Path):
-        return read_radiograph(given, size, ap=view == "ap")
-    return Radiograph(square_gray(given, size, "the array").astype(np.float32), "array", view == "ap")
+        return read_radiograph(given, size, ap=None if view == "auto" else view == "ap")
+    notes: list[str] = []
+    gray = gray_of_array(given, size, notes)
+    return Radiograph(gray, "array", view == "ap", True, notes, "" if view == "auto" else view_of(view) or "")
 
 
 def _pixels(given: Any) -> np.ndarray:
@@ -245,11 +247,11 @@ def _pixels(given: Any) -> np.ndarray:
         raise InputError(f"{type(given).__name__}: give a path, bytes, or grey values (h, w) of a radiograph") from None
 
 
-def _projection_notes(ap: bool, given: Path | np.ndarray, view: View) -> list[str]:
+def _projection_notes(radiograph: "Radiograph") -> list[str]:
     """What has to be said of how a radiograph was taken."""
-    if ap:
+    if radiograph.ap:
         return ["AP, entered as if it were PA: the heart may be predicted too large"]
-    if view == "auto" and (not isinstance(given, Path) or given.suffix.lower() in (".png", ".jpg", ".jpeg")):
+    if radiograph.view != "PA":
         return ["assumed to be PA; say --view ap if it is not"]
     return []
 

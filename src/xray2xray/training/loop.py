@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from ..core.errors import InputError
+from ..core.errors import InputError, reading
 from ..io.files import atomic_path
 from .checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from .journal import Journal
@@ -125,18 +125,32 @@ def _restore(
     configuration: dict[str, Any],
     out: Path,
 ) -> int:
-    state = load_checkpoint(out / CHECKPOINT)
-    saved, wanted = json.loads(state["configuration"]), json.loads(json.dumps(configuration))
-    if saved != wanted:
-        different = sorted(key for key in saved.keys() | wanted.keys() if saved.get(key) != wanted.get(key))
-        raise InputError(
-            f"{out / CHECKPOINT} is of another recipe ({', '.join(different)} differ); train to another --out"
-        )
-    try:
+    path = out / CHECKPOINT
+    state = load_checkpoint(path)
+    with reading(path, "does not fit this model", "train again without --resume"):
+        saved, wanted = json.loads(state["configuration"]), json.loads(json.dumps(configuration))
+        if saved != wanted:
+            different = sorted(key for key in saved.keys() | wanted.keys() if saved.get(key) != wanted.get(key))
+            raise InputError(f"{path} is of another recipe ({', '.join(different)} differ); train to another --out")
         objective.load_state_dict(state["objective"])
         for part, optimizer in optimizers.items():
-            optimizer.load_state_dict(state["optimizers"][part])
-    except (RuntimeError, KeyError, ValueError):
-        raise InputError(f"{out / CHECKPOINT} does not fit this model; train again without --resume") from None
-    journal.pending = state.get("journal", {})  # checkpoints of earlier versions have none
-    return int(state["step"])
+            _load_optimizer(optimizer, state["optimizers"][part])
+        sums = state.get("journal", {})  # checkpoints of earlier versions have none
+        journal.pending = {str(name): (float(total), int(count)) for name, (total, count) in sums.items()}
+        step = int(state["step"])
+        if not 0 <= step <= wanted["steps"]:
+            raise ValueError(f"it is of step {step} of {wanted['steps']}")
+        return step
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Restore moments; what torch takes without a look, and would fail on in the first step, raises ValueError here."""
+    wanted = [{key: type(value) for key, value in group.items()} for group in optimizer.state_dict()["param_groups"]]
+    given = [{key: type(value) for key, value in group.items()} for group in state["param_groups"]]
+    if given != wanted:
+        raise ValueError("other settings of the optimizer")
+    optimizer.load_state_dict(state)
+    for parameter, moments in optimizer.state.items():
+        for name, value in moments.items():
+            if not torch.is_tensor(value) or value.shape not in ((), parameter.shape):
+                raise ValueError(f"{name} does not fit its parameter")

@@ -7,10 +7,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from ..core.errors import InputError, UsageError
+from ..core.errors import InputError, UsageError, reading
 from ..io.model_folder import with_tuples
+from ..io.network import shapes_of
+from ..io.text import read_yaml
 from ..models.transitions.registry import PARTS
 from ..models.vision.vqgan import VisionConfig
 from .objective import Objective, require
@@ -132,16 +132,19 @@ def read_recipe(path: str | Path) -> Preset:
     Raises:
         InputError: the file cannot be read, or a setting does not exist or has a value that cannot be.
     """
+    what = "is no recipe that can be used"
+    said = read_yaml(path, what, "correct it")
     try:
-        said = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        if not isinstance(said, dict):
-            raise TypeError("not a mapping of settings")
-        said.pop("seed", None)
-        base = preset(said.pop("preset", "tiny"))
-        said = {_RENAMED.get(str(name), str(name)): _without_removed(name, value) for name, value in said.items()}
-        return base.changed(**{"name": Path(path).stem, **said})
-    except (OSError, ValueError, TypeError, UsageError, yaml.YAMLError) as error:
-        raise InputError(f"{path} is no recipe that can be used ({' '.join(str(error).split())})") from None
+        with reading(path, what, "correct it"):
+            said.pop("seed", None)
+            base = preset(said.pop("preset", "tiny"))
+            said = {_RENAMED.get(name, name): _without_removed(name, value) for name, value in said.items()}
+            chosen = base.changed(**{"name": Path(path).stem, **said})
+            for name, settings in chosen.stages.items():
+                shapes_of(PARTS[name].network, settings.network)
+            return chosen
+    except UsageError as error:
+        raise InputError(f"{path} {what} ({error})") from None
 
 
 def with_steps(chosen: Preset, steps: int | None) -> Preset:

@@ -13,6 +13,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from ..core.limits import MAX_BATCH
 from .muon import Muon
 from .objective import Objective, TrainingStopped, require, step_generator
 from .precision import resolve_precision
@@ -38,6 +39,7 @@ class LoopConfig:
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "log_every", "check_every"):
             require(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}")
+        require(self.batch <= MAX_BATCH, f"batch must be at most {MAX_BATCH}, got {self.batch}")
         require(0 <= self.rate < math.inf, f"rate must be a number from 0 on, got {self.rate}")
         require(0 <= self.final_rate <= 1, f"final_rate is a share of the rate, got {self.final_rate}")
         require(self.warm_up >= 0 and self.weight_decay >= 0, "warm_up and weight_decay must not be negative")

@@ -24,7 +24,7 @@ class Chest(Volume):
     @classmethod
     def of(cls, volume: Volume) -> "Chest":
         """The volume as a chest; a chest is returned as it is, with all that it has computed."""
-        return volume if isinstance(volume, Chest) else cls(volume.hu, volume.affine, volume.source)
+        return volume if isinstance(volume, Chest) else cls(volume.hu, volume.affine, volume.source, volume.notes)
 
     @cached_property
     def body(self) -> np.ndarray:

@@ -46,7 +46,8 @@ def remove_couch(volume: Volume) -> Chest:
         patient = patient | (_grown(patient, [along_z], stride[along_z]) & (hu > BODY_HU))
     patient = _without_shells(patient, in_plane, volume.spacing_mm[in_plane].min())
     rim = _grown(patient, [0, 1, 2]) & (hu <= BODY_HU)
-    return Chest(np.where(patient | rim, hu, np.minimum(hu, np.float32(AIR_HU))), volume.affine, volume.source)
+    bare = np.where(patient | rim, hu, np.minimum(hu, np.float32(AIR_HU)))
+    return Chest(bare, volume.affine, volume.source, volume.notes)
 
 
 def _solid(

@@ -7,6 +7,8 @@ import numpy as np
 
 from ..core.errors import InputError
 
+AIR_HU = -1024.0  # what a voxel that was not measured (NaN) is taken for
+
 
 @dataclass(frozen=True, eq=False)
 class Volume:
@@ -17,6 +19,7 @@ class Volume:
         affine: float64 (4, 4), voxel index (i, j, k, 1) -> millimetres in RAS+ as in NIfTI: +x is the patient's
             right, +y anterior, +z superior; integer indices are voxel centres.
         source: where it came from, for messages and reports; never a patient's name.
+        notes: what was chosen, left out or assumed on reading, one sentence each, for the report.
 
     Raises:
         InputError: not three axes, an empty one, voxels that are not finite, or an affine that is not invertible.
@@ -25,6 +28,7 @@ class Volume:
     hu: np.ndarray
     affine: np.ndarray
     source: str = ""
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "hu", np.ascontiguousarray(self.hu, dtype=np.float32))
@@ -69,6 +73,21 @@ def check_affine(affine: np.ndarray, where: str) -> None:
         raise InputError(f"{where}: the affine's last row is not 0 0 0 1; save the scan again with a valid header")
 
 
+def measured(values: np.ndarray, where: str) -> np.ndarray:
+    """float32 HU of what a file holds; NaN, not measured, becomes air.
+
+    Raises:
+        InputError: infinite voxels, or no image at all; `where` names the file.
+    """
+    hu = np.require(values, np.float32, ["C", "W"])
+    if np.isinf(hu).any():
+        raise InputError(f"{where}: some voxels are infinite; replace them with a value in HU")
+    if np.isnan(hu).all():
+        raise InputError(f"{where}: every voxel is NaN, there is no image in it; export the scan again")
+    np.nan_to_num(hu, copy=False, nan=AIR_HU)
+    return hu
+
+
 def canonical(volume: Volume) -> Volume:
     """The same scan with its index axes permuted and flipped to point right, anterior, superior as nearly as they can.
 
@@ -79,4 +98,4 @@ def canonical(volume: Volume) -> Volume:
         return volume
     hu = nib.orientations.apply_orientation(volume.hu, orientation)
     affine = volume.affine @ nib.orientations.inv_ornt_aff(orientation, volume.shape)
-    return Volume(hu, affine, volume.source)
+    return Volume(hu, affine, volume.source, volume.notes)

@@ -36,14 +36,18 @@ __all__ = [
 ]
 
 
-def read_cohort(folder: str | Path, kind: Kind, policy: Policy | None = None) -> Cohort:
+def read_cohort(folder: str | Path, kind: Kind, policy: Policy | None = None, workers: int | None = 1) -> Cohort:
     """The cohort in a folder, of `csv` in a table, as it came: only impossible outcomes are left out yet.
+
+    `workers`: processes that read the headers of DICOM files (None: one for each core).
 
     Raises:
         InputError: it does not have the layout of its kind.
     """
     if kind in ("csv", "chexpert", "mimic"):
         found = {"csv": read_plain, "chexpert": read_chexpert, "mimic": read_mimic}[kind](folder, policy)
+    elif kind in ("nlst", "lidc"):
+        found = {"nlst": read_nlst, "lidc": read_lidc}[kind](folder, workers)
     else:
-        found = {"nlst": read_nlst, "lidc": read_lidc, "nih": read_nih}[kind](folder)
+        found = read_nih(folder)
     return found.without_bad_outcomes()

@@ -16,8 +16,10 @@ import numpy as np
 from PIL import Image
 
 from ...core.errors import InputError
+from ...io.files import files_below
 from ...radiograph.read import read_radiograph
-from .table import Sample
+from .studies import first_files
+from .table import FRONTAL, Sample
 
 PLACES = 16
 NEAR = 32  # bits of 512: at most this many make a near-duplicate
@@ -36,8 +38,8 @@ def fingerprint(sample: Sample) -> Fingerprint | str:
     """The fingerprint of a sample, or what is wrong with its file."""
     try:
         if sample.view == "CT":
-            return Fingerprint(_sha256(_first_file(sample.path)), None)
-        bits = None if sample.view in ("lateral", "") else difference_hash(sample.path)
+            return Fingerprint(_sha256(_first_file(sample)), None)
+        bits = difference_hash(sample.path) if sample.view in FRONTAL else None
         return Fingerprint(_sha256(sample.path), bits)
     except (InputError, OSError) as error:
         return " ".join(str(error).split())
@@ -66,13 +68,18 @@ def near_pairs(first: np.ndarray, second: np.ndarray) -> list[tuple[int, int]]:
     return pairs
 
 
-def _first_file(path: Path) -> Path:
-    if path.is_file():
-        return path
-    files = sorted(file for file in path.rglob("*") if file.is_file())
-    if not files:
-        raise InputError(f"{path}: the folder is empty")
-    return files[0]
+def _first_file(sample: Sample) -> Path:
+    if sample.path.is_file():
+        return sample.path
+    if sample.series:
+        first = first_files(sample.path).get(sample.series)
+        if first is None:
+            raise InputError(f"{sample.path}: no series {sample.series} inside; correct the column series")
+        return first
+    first = next(files_below(sample.path), None)
+    if first is None:
+        raise InputError(f"{sample.path}: the folder is empty")
+    return first
 
 
 def _sha256(path: Path) -> str:

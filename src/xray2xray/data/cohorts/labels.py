@@ -1,6 +1,7 @@
 """What a cell of a label table means: there, not there, unknown; and one spelling for the names of findings."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -9,6 +10,10 @@ from ...core.errors import InputError
 
 Uncertain = Literal["ignore", "zeros", "ones"]
 Unmentioned = Literal["ignore", "zeros"]
+
+_WORDS = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0}
+_COMMA = re.compile(r"[-+]?\d+,\d+")
+_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")
 
 # the 14 columns of the CheXpert labeller, which also labelled MIMIC-CXR-JPG
 CHEXPERT_LABELS = (
@@ -37,13 +42,13 @@ class Policy:
         Raises:
             InputError: the cell is no label.
         """
-        if is_blank(cell):
+        if not cell:
             return 0.0 if self.unmentioned == "zeros" else math.nan
-        value = as_number(cell)
+        value = as_label(cell)
         if value == -1:
             return {"ignore": math.nan, "zeros": 0.0, "ones": 1.0}[self.uncertain]
         if value not in (0, 1):
-            raise InputError(f"{cell!r} is no label; there are 1, 0, -1 (uncertain) and nothing")
+            raise InputError(f"{cell!r} is no label; there are 1, 0, true, false, yes, no, -1 (uncertain) and nothing")
         return value
 
     def numbers(self, row: Mapping[str, str], columns: Iterable[str], where: str) -> dict[str, float]:
@@ -52,10 +57,13 @@ class Policy:
         Raises:
             InputError: a cell is no label; the message begins with `where`.
         """
-        try:
-            return {label_name(column): self.number(row[column]) for column in columns}
-        except InputError as error:
-            raise InputError(f"{where}: {error}") from None
+        labels: dict[str, float] = {}
+        for column in columns:
+            try:
+                labels[label_name(column)] = self.number(row[column])
+            except InputError as error:
+                raise InputError(f"{where}, column {column}: {error}") from None
+        return labels
 
 
 def label_name(column: str) -> str:
@@ -64,15 +72,17 @@ def label_name(column: str) -> str:
     return "pleural_effusion" if name == "effusion" else name
 
 
+def as_label(cell: str) -> float:
+    """A number, with true and yes for 1, false and no for 0; NaN where the cell is neither."""
+    return _WORDS.get(cell.lower(), as_number(cell))
+
+
 def as_number(cell: str) -> float:
-    """NaN where a cell holds no finite number: empty, or a code such as .M (missing) and .N (not applicable)."""
+    """NaN where a cell holds no finite number. 1,5 is 1.5; of 1,500 nobody knows whether it is 1.5 or 1500."""
+    if _COMMA.fullmatch(cell) and not _THOUSANDS.fullmatch(cell):
+        cell = cell.replace(",", ".")
     try:
-        number = float(cell)
+        number = float(cell) if "_" not in cell else math.nan
     except ValueError:
         return math.nan
     return number if math.isfinite(number) else math.nan
-
-
-def is_blank(cell: str) -> bool:
-    """Nothing, or the nan that some programs write for it."""
-    return cell.strip().lower() in ("", "nan")

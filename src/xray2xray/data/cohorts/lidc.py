@@ -1,44 +1,26 @@
-"""LIDC-IDRI as TCIA delivers it: 1,018 CTs of 1,010 patients, and 290 series of radiographs (CR, DX) of some of them.
+"""LIDC-IDRI: 1,018 CTs of 1,010 patients, and 290 series of radiographs (CR, DX) of some of them, however downloaded.
 
-Layout: https://doi.org/10.7937/K9/TCIA.2015.LO9QL9SX; patients are LIDC-IDRI-0001 to -1012. A series of radiographs
+https://doi.org/10.7937/K9/TCIA.2015.LO9QL9SX; patients are LIDC-IDRI-0001 to -1012. A series of radiographs
 often holds a frontal and a lateral. No labels of the five pathologies and no split come with it.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
-from ...core.errors import InputError
 from ...io.files import told_apart
-from ...radiograph.read import view_position
-from .table import Cohort, Sample, View
-from .tcia import Series, read_header, series_below
+from .studies import studies_below
+from .table import Cohort, Sample, safe_name
 
 
-def read_lidc(folder: str | Path) -> Cohort:
-    """Every CT study (its folder) and every radiograph (its file).
+def read_lidc(folder: str | Path, workers: int | None = 1) -> Cohort:
+    """Every CT study (a folder) and every radiograph (its file).
 
     Raises:
-        InputError: no DICOM folders below.
+        InputError: no DICOM files below that can be used.
     """
-    found, failed = series_below(folder)
-    places: dict[Path, tuple[str, str, View]] = {}  # path -> patient, kind of study, view
-    for series in found:
-        if series.modality == "CT":
-            places[series.folder.parent] = (series.patient, "CT", "CT")  # the CT reader picks among a study's series
-        elif series.modality in ("CR", "DX"):
-            places |= _radiographs(series, failed)
-    names = told_apart(f"{patient}-{kind}" for patient, kind, _ in places.values())
-    samples = [
-        Sample(name, patient, path, view)
-        for name, (path, (patient, _, view)) in zip(names, places.items(), strict=True)
-    ]
-    return Cohort("lidc", tuple(samples), failed)
-
-
-def _radiographs(series: Series, failed: dict[str, str]) -> dict[Path, tuple[str, str, View]]:
-    places: dict[Path, tuple[str, str, View]] = {}
-    for path in series.files:
-        try:
-            places[path] = (series.patient, series.modality, view_position(read_header(path)))
-        except InputError as error:
-            failed[str(path)] = str(error)
-    return places
+    found = studies_below(folder, workers)
+    ct = [Sample(f"{one.patient}-CT", one.patient, one.path, "CT", series=one.series) for one in found.ct]
+    films = [Sample(f"{one.patient}-{one.modality}", one.patient, one.path, one.view) for one in found.radiographs]
+    samples = [*ct, *films]
+    names = told_apart(safe_name(sample.study) for sample in samples)
+    return Cohort("lidc", tuple(replace(s, study=name) for s, name in zip(samples, names, strict=True)), found.failed)

@@ -5,51 +5,60 @@ name, `Finding Labels` joins findings by |, `View Position` is PA or AP. train_v
 pictures of the official split; no patient is in both. Copies keep the pictures in images_001/images/ and so on.
 """
 
-from pathlib import Path
+import re
+from pathlib import Path, PurePosixPath
 
 from ...core.errors import InputError
+from ...radiograph.view import view_of
 from .labels import label_name
-from .rows import one_file, read_rows
-from .table import Cohort, Sample, View
+from .pictures import Pictures
+from .rows import by_id, id_in, one_file, read_rows
+from .table import Cohort, Sample, as_view
 
 FINDINGS = (
     "Atelectasis", "Cardiomegaly", "Effusion", "Infiltration", "Mass", "Nodule", "Pneumonia", "Pneumothorax",
     "Consolidation", "Edema", "Emphysema", "Fibrosis", "Pleural_Thickening", "Hernia", "No Finding",
 )  # fmt: skip
 _LISTS = {"train": "train_val_list.txt", "test": "test_list.txt"}
+_RELEASED = re.compile(r"(images_\d+/)?images/[^/]+")
 
 
 def read_nih(folder: str | Path) -> Cohort:
     """The cohort in the folder that holds the table; train_val_list.txt is called train.
 
     Raises:
-        InputError: no table, a column missing, or a finding that this cohort does not have.
+        InputError: no table, a column missing, a finding that this cohort does not have, or rows that disagree.
     """
-    folder = Path(folder)
-    table = one_file(folder, "Data_Entry_2017*.csv")
-    pictures = {path.name: path for path in folder.rglob("*.png")}
+    table = one_file(Path(folder), "Data_Entry_2017*.csv")
+    pictures = Pictures(
+        Path(folder), lambda path: PurePosixPath(path).stem, lambda path: _RELEASED.fullmatch(path) is not None
+    )
     split_of = {
         name: split
         for split, listed in _LISTS.items()
-        if (folder / listed).is_file()
-        for name in (folder / listed).read_text(encoding="utf-8", errors="replace").split()
+        if (table.parent / listed).is_file()
+        for name in (table.parent / listed).read_text(encoding="utf-8", errors="replace").split()
     }
     samples: list[Sample] = []
     failed: dict[str, str] = {}
-    for row in read_rows(table, ("Image Index", "Finding Labels", "Patient ID", "View Position")):
-        name = row["Image Index"]
-        if name not in pictures:
-            failed[name] = "labels without an image"
-            continue
-        if not row["Patient ID"].isdecimal():
-            failed[name] = f"Patient ID {row['Patient ID']!r} is no number"
-            continue
+    rows = read_rows(table, ("Image Index", "Finding Labels", "Patient ID", "View Position"))
+    for name, row in by_id(table, rows, "Image Index").items():
         found = set(row["Finding Labels"].split("|"))
         if not found <= set(FINDINGS):
-            raise InputError(f"{table}: {name} has the finding {min(found - set(FINDINGS))!r}, unknown in ChestX-ray14")
+            unknown = min(found - set(FINDINGS))
+            raise InputError(
+                f"{table}, line {row.line}, column Finding Labels: {unknown!r} is no finding of ChestX-ray14"
+            )
+        try:
+            path = pictures.find(Path(name).stem, name)
+            patient = id_in(table, row, "Patient ID")
+            if not patient.isdecimal():
+                raise InputError(f"Patient ID {patient!r} is no number")
+        except InputError as error:
+            failed[name] = str(error)
+            continue
         labels = {label_name(finding): float(finding in found) for finding in FINDINGS}
-        position = row["View Position"]
-        view: View = "AP" if position == "AP" else "PA" if position == "PA" else "frontal"  # it has no laterals
+        view = as_view(view_of(row["View Position"]) or "frontal")  # it has no laterals
         split = split_of.get(name, "")
-        samples.append(Sample(Path(name).stem, f"{int(row['Patient ID']):08d}", pictures[name], view, split, labels))
-    return Cohort("nih", tuple(samples), failed)
+        samples.append(Sample(Path(name).stem, f"{int(patient):08d}", path, view, split, labels))
+    return Cohort("nih", tuple(samples), {**failed, **pictures.without_labels()})

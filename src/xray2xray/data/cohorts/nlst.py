@@ -9,15 +9,16 @@ nlst_780_ctab_idc_*.csv. Column names differ in case between deliveries.
 
 import math
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...core.errors import InputError
 from ...io.files import told_apart
 from .labels import as_number
-from .rows import one_file, read_rows
-from .table import Cohort, Sample
-from .tcia import series_below
+from .rows import Row, by_id, id_in, one_file, read_rows
+from .studies import studies_below
+from .table import Cohort, Sample, safe_name
 
 # sct_ab_desc; an abnormality table has one row for each abnormality of a screening CT
 CODES = {
@@ -39,8 +40,8 @@ class _Participant:
     event: float
 
 
-def read_nlst(folder: str | Path) -> Cohort:
-    """Every screening CT (the folder of its study) with what its readers reported and how follow-up ended.
+def read_nlst(folder: str | Path, workers: int | None = 1) -> Cohort:
+    """Every screening CT (a folder) with what its readers reported and how follow-up ended.
 
     Labels are those of `CODES` in the CT's screening year, and `cvd`, of the participant: 1 for a significant
     cardiovascular abnormality at any screening or death from a circulatory disease (ICD-10 I00 to I99), 0 for neither,
@@ -51,30 +52,35 @@ def read_nlst(folder: str | Path) -> Cohort:
         InputError: no CTs or no tables in the folder, or a column is missing.
     """
     folder = Path(folder)
-    codes = _codes(one_file(folder, "*sct_abnormalities*.csv", "*ctab_*.csv", "*/*sct_abnormalities*.csv"))
-    people = _participants(one_file(folder, "*participant*.csv", "*prsn*.csv", "*/*participant*.csv"))
-    found, failed = series_below(folder)
-    exams = {one.folder.parent: (one.patient, _YEAR.get(one.date[:4])) for one in found if one.modality == "CT"}
+    codes = _codes(one_file(folder, "*sct_abnormalities*.csv", "*ctab_*.csv"))
+    people = _participants(one_file(folder, "*participant*.csv", "*prsn*.csv"))
+    found = studies_below(folder, workers)
+    failed = dict(found.failed)
+    exams = [(exam, exam.patient, _YEAR.get(exam.date[:4])) for exam in found.ct]
     ever = {pid for (pid, _), there in codes.items() if CARDIOVASCULAR in there}
-    names = told_apart(f"{pid}-T{year}" for pid, year in exams.values())
+    names = told_apart(safe_name(f"{pid}-T{year}") for _, pid, year in exams)
     samples: list[Sample] = []
-    for name, (path, (pid, year)) in zip(names, exams.items(), strict=True):
+    for name, (exam, pid, year) in zip(names, exams, strict=True):
         person = people.get(pid)
         if year is None or person is None:
-            failed[str(path)] = "not dated 1999, 2000 or 2001" if year is None else f"participant {pid} is in no table"
+            said = f"StudyDate {exam.date or 'empty'} is not of 1999, 2000 or 2001" if year is None else ""
+            what = f"{exam.path} {exam.series}".strip()
+            failed[what] = said or f"participant {pid} is in no table"
             continue
         there = codes.get((pid, year), set())
         labels = {label: float(code in there) for code, label in CODES.items()}
         labels["cvd"] = 1.0 if pid in ever else math.nan if math.isnan(person.event) else float(person.event == 1)
         years = (person.end_days - person.screen_days[year]) / _DAYS
-        samples.append(Sample(name, pid, path, "CT", "", labels, person.event, years))
-    for pid, year in sorted(set(codes) - set(exams.values())):
+        samples.append(Sample(name, pid, exam.path, "CT", "", labels, person.event, years, exam.series))
+    for image in found.radiographs:
+        failed[str(image.path)] = f"a radiograph ({image.modality}); NLST has CTs only"
+    for pid, year in sorted(set(codes) - {(pid, year) for _, pid, year in exams}):
         failed[f"{pid}-T{year}"] = "abnormalities without a CT"
     return Cohort("nlst", tuple(samples), failed)
 
 
-def _lower(path: Path, needed: tuple[str, ...]) -> list[dict[str, str]]:
-    rows = [{column.lower(): cell for column, cell in row.items()} for row in read_rows(path)]
+def _lower(path: Path, needed: tuple[str, ...]) -> list[Row]:
+    rows = [Row(((column.lower(), cell) for column, cell in row.items()), row.line) for row in read_rows(path)]
     lacking = [name for name in needed if name not in rows[0]]
     if lacking:
         raise InputError(f"{path}: no column {lacking[0]}; is this the table as CDAS delivers it?")
@@ -87,19 +93,22 @@ def _codes(path: Path) -> dict[tuple[str, int], set[int]]:
     for row in _lower(path, ("pid", "study_yr", "sct_ab_desc")):
         year, code = as_number(row["study_yr"]), as_number(row["sct_ab_desc"])
         if not math.isnan(year) and not math.isnan(code):
-            codes[row["pid"], int(year)].add(int(code))
+            codes[id_in(path, row, "pid"), int(year)].add(int(code))
     return codes
 
 
 def _participants(path: Path) -> dict[str, _Participant]:
+    """By participant; two rows of one must agree."""
+    rows = _lower(path, ("pid", "scr_days0", "scr_days1", "scr_days2"))
+    return {pid: _participant(row) for pid, row in by_id(path, rows, "pid").items()}
+
+
+def _participant(row: Mapping[str, str]) -> _Participant:
     """Days count from randomisation; `dcficd` is the cause on the death certificate in ICD-10."""
-    people: dict[str, _Participant] = {}
-    for row in _lower(path, ("pid", "scr_days0", "scr_days1", "scr_days2")):
-        screens = tuple(as_number(row[f"scr_days{year}"]) for year in (0, 1, 2))
-        died, seen = (as_number(row.get(name, "")) for name in ("death_days", "fup_days"))
-        cause = row.get("dcficd", "").strip().upper()
-        event = math.nan if math.isnan(died) and math.isnan(seen) else 0.0
-        if not math.isnan(died):
-            event = 1.0 if cause.startswith("I") else 2.0 if cause[:1].isalpha() else math.nan
-        people[row["pid"]] = _Participant(screens, seen if math.isnan(died) else died, event)
-    return people
+    screens = tuple(as_number(row[f"scr_days{year}"]) for year in (0, 1, 2))
+    died, seen = (as_number(row.get(name, "")) for name in ("death_days", "fup_days"))
+    cause = row.get("dcficd", "").strip().upper()
+    event = math.nan if math.isnan(died) and math.isnan(seen) else 0.0
+    if not math.isnan(died):
+        event = 1.0 if cause.startswith("I") else 2.0 if cause[:1].isalpha() else math.nan
+    return _Participant(screens, seen if math.isnan(died) else died, event)

@@ -1,22 +1,27 @@
-"""A plain CSV of anyone's own pictures, and the standard table that `write_table` writes.
+"""A plain table of anyone's own pictures, and the standard table that `write_table` writes.
 
 Columns: path (relative to the table; image and volume are understood too), patient, and where wanted study, view,
-split, event, time_years and labels. A column is a label if it holds nothing but 1, 0, -1 and blanks, and some of the
-former.
+split, series, event, time_years and labels. A column is a label if it holds nothing but 1, 0, -1, true, false, yes, no
+and blanks, and some of the former; a warning names the others that look like one.
 """
 
+import logging
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import cast, get_args
+from typing import get_args
 
 from ...core.errors import InputError
+from ...radiograph.view import view_of
 from ...volume.read import is_volume
-from .labels import Policy, as_number, is_blank
-from .rows import PATHS, path_column, read_rows
-from .table import COLUMNS, OUTCOME, Cohort, Sample, View
+from .labels import Policy, as_label, as_number
+from .rows import PATHS, Row, as_id, no_such_file, path_column, path_of, read_rows
+from .table import COLUMNS, LABEL, OUTCOME, SERIES, Cohort, Sample, View, as_view
 
-_VIEWS = {view.upper(): cast(View, view) for view in get_args(View)}
+log = logging.getLogger(__name__)
+
+_KNOWN = {*COLUMNS, *OUTCOME, *PATHS, SERIES}
 
 
 def read_plain(table: str | Path, policy: Policy | None = None) -> Cohort:
@@ -26,58 +31,86 @@ def read_plain(table: str | Path, policy: Policy | None = None) -> Cohort:
     column study has chosen its names: there both are taken as they are.
 
     Raises:
-        InputError: the table cannot be read, lacks a column, or has an unknown view.
+        InputError: the table cannot be read, lacks a column, has an unknown view, or a study twice.
     """
     table = Path(table)
     policy = Policy((policy or Policy()).uncertain, unmentioned="ignore")
     rows = read_rows(table, ("patient",))
     column = path_column(rows, table)
-    labels = [name for name in rows[0] if name not in {*COLUMNS, *OUTCOME, *PATHS} and _is_label(rows, name)]
-    numbers = {
-        patient: f"patient-{i:06d}" for i, patient in enumerate(dict.fromkeys(row["patient"] for row in rows), 1)
-    }
+    labels = _labels(rows, table)
     named = "study" in rows[0]
+    numbers: dict[str, str] = {}
+    lines: dict[str, int] = {}
     samples: list[Sample] = []
     failed: dict[str, str] = {}
-    for line, row in enumerate(rows, 2):
-        path = table.parent / row[column]
-        if problem := _problem(row, path, row[column]):
-            failed[f"line {line}"] = problem
+    for number, row in enumerate(rows, 1):
+        where, path = f"line {row.line}", path_of(table.parent, row[column])
+        try:
+            patient = as_id(row["patient"])
+            study = as_id(row["study"]) if named else f"study-{number:06d}"
+            numbered = numbers.setdefault(patient, f"patient-{len(numbers) + 1:06d}")
+            outcome = _outcome(row, path, row[column])
+        except InputError as error:
+            failed[where] = str(error)
             continue
+        if lines.setdefault(study, row.line) != row.line:
+            twice = f"lines {lines[study]} and {row.line}"
+            raise InputError(f"{table}: {twice} have the same name {study!r} in column study; rename one")
+        view = _view(row, path, f"{table}, {where}")
+        values = {name: policy.number(row[name]) for name in labels}
+        who = patient if named else numbered
         samples.append(
-            Sample(
-                row["study"] if named else f"study-{line - 1:06d}",
-                row["patient"] if named else numbers[row["patient"]],
-                path,
-                _view(row, path, f"{table}, line {line}"),
-                row.get("split", ""),
-                {name: policy.number(row[name]) for name in labels},
-                *(as_number(row.get(name, "")) for name in OUTCOME),
-            )
+            Sample(study, who, path, view, row.get("split", ""), values, *outcome, series=row.get(SERIES, ""))
         )
     return Cohort("csv", tuple(samples), failed)
 
 
-def _problem(row: dict[str, str], path: Path, cell: str) -> str | None:
-    """Why the row cannot be used, if it cannot."""
-    if not cell or not row["patient"]:
-        return "no path or no patient"
+def _outcome(row: Row, path: Path, cell: str) -> tuple[float, float]:
+    """Event and time of a row, NaN where blank.
+
+    Raises:
+        InputError: the row cannot be used.
+    """
+    lacking = [name for name, said in (("path", cell), ("patient", row["patient"])) if not said]
+    if lacking or ("study" in row and not row["study"]):
+        raise InputError(f"no {' and no '.join(lacking or ['study'])}; fill the cell in, or take the row out")
     if not os.path.exists(path):  # false, not an error, also for a name that is too long
-        return "no such file"
-    for name in OUTCOME:
-        if math.isnan(as_number(row.get(name, ""))) and not is_blank(row.get(name, "")):
-            return f"{name} {row[name]!r} is no number"
-    return None
+        raise InputError(no_such_file(cell))
+    event, years = as_label(row.get("event", "")), as_number(row.get("time_years", ""))
+    for name, value in zip(OUTCOME, (event, years), strict=True):
+        if math.isnan(value) and row.get(name, ""):
+            raise InputError(f"{name} {row[name]!r} is no number; write one, or nothing where it is unknown")
+    return event, years
 
 
-def _is_label(rows: list[dict[str, str]], column: str) -> bool:
-    cells = {row[column] for row in rows if not is_blank(row[column])}
-    return bool(cells) and all(as_number(cell) in (0, 1, -1) for cell in cells)
+def _labels(rows: Sequence[Row], table: Path) -> list[str]:
+    """The columns that are labels. What is not is said: by name, with the cell where it looks like one."""
+    labels: list[str] = []
+    others: list[str] = []
+    for column in filter(None, rows[0]):
+        if column in _KNOWN:
+            continue
+        told = [row for row in rows if row[column]]
+        odd = [row for row in told if as_label(row[column]) not in (0, 1, -1)]
+        if told and not odd:
+            labels.append(column)
+        elif 0 < 2 * len(odd) <= len(told):
+            log.warning(
+                "%s: column %s is left out: %d of its %d cells are no label, first %r in line %d; %s",
+                *(table, column, len(odd), len(told), odd[0][column], odd[0].line, LABEL),
+            )
+        else:
+            others.append(column if told else f"{column} (empty)")
+    if others:
+        log.warning("%s: columns that are no labels are left out: %s; %s", table, ", ".join(others), LABEL)
+    return labels
 
 
-def _view(row: dict[str, str], path: Path, where: str) -> View:
+def _view(row: Row, path: Path, where: str) -> View:
     if "view" not in row:
         return "CT" if is_volume(path) else "frontal"
-    if row["view"].upper() not in _VIEWS:
-        raise InputError(f"{where}: view {row['view']!r}; write {', '.join(filter(None, _VIEWS.values()))} or nothing")
-    return _VIEWS[row["view"].upper()]
+    said = row["view"]
+    view: View = "CT" if said.upper() == "CT" else as_view(view_of(said))
+    if said and not view:
+        raise InputError(f"{where}: view {said!r}; write {', '.join(filter(None, get_args(View)))} or nothing")
+    return view

@@ -3,11 +3,12 @@
 import csv
 import math
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -18,8 +19,16 @@ from ...io.files import atomic_path
 # "frontal": PA or AP, unknown which; "": the files do not say. A CT's frontal is rendered.
 View = Literal["PA", "AP", "frontal", "lateral", "CT", ""]
 FRONTAL: tuple[View, ...] = ("PA", "AP", "frontal", "CT")
+_VIEWS: dict[str | None, View] = {view: view for view in get_args(View)}
 COLUMNS = ("study", "patient", "path", "view", "split")
 OUTCOME = ("event", "time_years")
+SERIES = "series"
+LABEL = "a label is a column of nothing but 1, 0, -1, true, false, yes, no and blanks"
+
+
+def as_view(view: str | None) -> View:
+    """A view as tables have it, of what `radiograph.view` found: an oblique and what is unknown are neither."""
+    return _VIEWS.get(view, "")
 
 
 @dataclass(frozen=True)
@@ -35,6 +44,7 @@ class Sample:
         labels: 1 (there), 0 (not there) or NaN (unknown), by name; the same names in all samples of a cohort.
         event: how follow-up ended: 0 censored, 1 cardiovascular death, 2 other death; NaN where it is not known.
         time_years: years from the scan to the end of follow-up; NaN where it is not known.
+        series: SeriesInstanceUID of a CT whose folder holds other scans, too; else empty.
     """
 
     study: str
@@ -45,6 +55,7 @@ class Sample:
     labels: Mapping[str, float] = field(default_factory=dict)
     event: float = math.nan
     time_years: float = math.nan
+    series: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,8 +96,10 @@ class Cohort:
         return replace(self, samples=tuple(filter(keep, self.samples)))
 
     def frontals(self) -> "Cohort":
-        """Without laterals and pictures of unknown view."""
-        return self.select(lambda sample: sample.view in FRONTAL)
+        """Without laterals and pictures of unknown view, which are listed as left out."""
+        said = {"lateral": "a lateral view", "": "the files do not say how it was taken"}
+        others = {s.study: said.get(s.view, s.view) for s in self.samples if s.view not in FRONTAL}
+        return self.without({study: f"{why}; --views all keeps it" for study, why in others.items()})
 
     def without(self, failed: Mapping[str, str]) -> "Cohort":
         """Without these studies, which failed for the reason given."""
@@ -103,7 +116,7 @@ class Cohort:
         lacking = [name for name in names if name not in self.label_names]
         if lacking:
             there = ", ".join(self.label_names) or "none"
-            hint = " (a label is a column of nothing but 1, 0, -1 and blanks)" if self.kind == "csv" else ""
+            hint = f" ({LABEL})" if self.kind == "csv" else ""
             raise InputError(f"{self.kind}: no label {lacking[0]}; this cohort has {there}{hint}")
         return replace(self, samples=tuple(replace(s, labels={n: s.labels[n] for n in names}) for s in self.samples))
 
@@ -115,21 +128,28 @@ class Cohort:
         return replace(self, samples=tuple(replace(s, split=deal(s.patient)) for s in self.samples))
 
 
+def safe_name(name: str) -> str:
+    """A study's name of letters, digits, '.', '_' and '-' only."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")[:100] or "study"
+
+
 def write_table(path: str | Path, cohort: Cohort) -> None:
     """The samples as CSV, whole or not at all; `read_plain` reads it back.
 
-    Columns are study, patient, path (relative to the table), view, split, event and time_years where any is known, and
-    the labels; unknown is empty.
+    Columns are study, patient, path (relative to the table), view, split, series where any is given, event and
+    time_years where any is known, and the labels; unknown is empty.
     """
     folder = Path(path).parent.resolve()
     outcome = [name for name in OUTCOME if any(not math.isnan(getattr(sample, name)) for sample in cohort.samples)]
+    series = [SERIES] if any(sample.series for sample in cohort.samples) else []
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
-        table.writerow([*COLUMNS, *outcome, *cohort.label_names])
+        table.writerow([*COLUMNS, *series, *outcome, *cohort.label_names])
         for s in cohort.samples:
             where = os.path.relpath(s.path.parent.resolve() / s.path.name, folder)
             numbers = [*(getattr(s, name) for name in outcome), *s.labels.values()]
-            table.writerow([s.study, s.patient, where, s.view, s.split, *map(_text, numbers)])
+            named = [s.series] if series else []
+            table.writerow([s.study, s.patient, where, s.view, s.split, *named, *map(_text, numbers)])
 
 
 def _text(number: float) -> str:

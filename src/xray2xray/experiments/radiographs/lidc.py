@@ -200,7 +200,7 @@ def score(pair: Pair, bench: Bench) -> Scored:
     Raises:
         InputError: CT or radiograph cannot be used, or no lungs are found.
     """
-    ct = open_input(pair.ct.path, bench.geometry, name=pair.patient, remove_couch=True)
+    ct = open_input(pair.ct.path, bench.geometry, pair.ct.series or None, name=pair.patient, remove_couch=True)
     truth_p = ct.truth_p(PAIR_DEG)
     if truth_p is None:
         raise InputError(f"{pair.ct.path}: no CT, though the table says so")

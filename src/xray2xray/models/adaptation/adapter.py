@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from ...core.errors import InputError
-from ...io.model_folder import folder_of, read_config, read_part
+from ...io.model_folder import build_part, folder_of, read_config
 from ..vision.normalise import from_network, to_network
 from .generator import AdapterConfig, Generator
 
@@ -34,12 +34,7 @@ class Adapter:
             raise InputError(
                 f"{folder} holds no adapter; train one with python -m xray2xray.experiments.adaptation.train"
             )
-        try:
-            settings = config[PART] | {"dilations": tuple(config[PART]["dilations"])}
-            generator = Generator(AdapterConfig(**settings))
-        except (TypeError, ValueError, KeyError) as error:
-            raise InputError(f"{folder / 'config.json'} does not describe an adapter ({error})") from None
-        read_part(folder, PART, generator)
+        generator: Any = build_part(folder, PART, Generator, AdapterConfig)
         return cls(generator.to(device), config.get("adaptation"))
 
     @property

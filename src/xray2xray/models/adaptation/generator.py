@@ -28,6 +28,8 @@ class AdapterConfig:
     def __post_init__(self) -> None:
         if self.size % FOLD or self.width % 8:
             raise ValueError(f"size {self.size} must be a multiple of {FOLD}, width {self.width} of 8")
+        if any(not 1 <= dilation <= self.size for dilation in self.dilations):
+            raise ValueError(f"dilations {self.dilations} must be from 1 to the size, {self.size}")
 
 
 class Block(nn.Module):
