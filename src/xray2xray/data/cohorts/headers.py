@@ -4,7 +4,6 @@ Every header is read, about 1 ms of a core for each file: archives and users del
 mixtures, and only the headers say whose an image is.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +21,11 @@ from .table import View, as_view
 
 _TAGS = [
     "SOPClassUID", "SOPInstanceUID", "ImageType", "Modality", "PatientID", "StudyDate", "StudyInstanceUID",
-    "SeriesInstanceUID", "ImagePositionPatient", *VIEW_TAGS,
+    "SeriesInstanceUID", *VIEW_TAGS,
 ]  # fmt: skip
 RADIOGRAPHS = ("CR", "DX", "DR", "RG")
 _NEEDED = ("Modality", "PatientID", "StudyInstanceUID")
+_LOCALIZERS = ("LOCALIZER", "SCOUT", "TOPOGRAM")
 _ENDINGS = (".dcm", ".dicom", ".ima")
 _PACKED = (".zip", ".tar", ".tgz", ".tar.gz", ".7z", ".rar", ".dcm.gz")
 _APPLE_DOUBLE = b"\x00\x05\x16\x07"
@@ -55,8 +55,7 @@ class Image:
     modality: str
     date: str  # of the study, YYYYMMDD; TCIA's dates are shifted
     view: View  # of a radiograph
-    kinds: tuple[str, ...]  # ImageType in capitals
-    height_mm: float  # of a CT slice; NaN where the header does not say
+    localizer: bool
 
     @property
     def key(self) -> Study:
@@ -109,7 +108,8 @@ def _read(path: Path) -> Image | Problem | None:
         return Problem(place, "a link to a file that is not here; fetch the file" if lost else str(error.strerror))
     if name.endswith(_PACKED):
         return Problem(place, "an archive; unpack it first")
-    bare = head[:2] in (b"\x08\x00", b"\x02\x00") and head[3:4] == b"\x00"  # without the preamble of 128 bytes
+    # without the preamble of 128 bytes: group 0002 or 0008, or 0008 in big endian
+    bare = (head[:2] in (b"\x08\x00", b"\x02\x00") and head[3:4] == b"\0") or head[:3] == b"\0\x08\0"
     if head[:4] == _APPLE_DOUBLE or not (head[128:] == b"DICM" or bare or name.endswith(_ENDINGS)):
         return None
     if not (head[128:] == b"DICM" or bare):
@@ -136,7 +136,7 @@ def _image(path: Path, header: Any) -> Image:
         for tag in ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "Modality", "StudyDate")
     )
     kinds = header.get("ImageType") or ()
-    kinds = (kinds,) if isinstance(kinds, str) else kinds
+    kinds = {str(kind).upper() for kind in ((kinds,) if isinstance(kinds, str) else kinds)}
     modality = modality.upper()
     view = as_view(view_in_header(header).view if modality in RADIOGRAPHS else "")
     return Image(
@@ -148,13 +148,5 @@ def _image(path: Path, header: Any) -> Image:
         modality,
         date,
         view,
-        tuple(str(kind).upper() for kind in kinds),
-        _height_mm(header),
+        not kinds.isdisjoint(_LOCALIZERS),
     )
-
-
-def _height_mm(header: Any) -> float:
-    try:
-        return float(header.ImagePositionPatient[2])
-    except (AttributeError, TypeError, ValueError, IndexError):
-        return math.nan
