@@ -248,6 +248,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     for name in ("a.dcm", "b.dcm"):
         (tmp_path / "good" / name).write_bytes(b"not DICOM at all")
     (tmp_path / "rest.zip").write_bytes(b"PK\x03\x04")
+    (tmp_path / "numbers.bin").write_bytes(b"\x08\x00\x10\x00" + bytes(500))  # begins as a bare header would
     (tmp_path / "LICENSE").write_text("CC BY 3.0")
     assert read_cohort(tmp_path, "lidc").failed == {
         str(tmp_path / "good" / "a.dcm"): "no DICOM file, though it is called one; copy it again (2 such files)",

@@ -19,12 +19,12 @@ from ...radiograph.view import VIEW_TAGS, view_in_header
 from ...volume.dicom import decode
 from .table import View, as_view
 
-_TAGS = [
-    "SOPClassUID", "SOPInstanceUID", "ImageType", "Modality", "PatientID", "StudyDate", "StudyInstanceUID",
-    "SeriesInstanceUID", *VIEW_TAGS,
-]  # fmt: skip
 RADIOGRAPHS = ("CR", "DX", "DR", "RG")
+_IDENTITY = (
+    "SOPClassUID", "PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "Modality", "StudyDate",
+)  # fmt: skip
 _NEEDED = ("Modality", "PatientID", "StudyInstanceUID")
+_TAGS = [*_IDENTITY, "ImageType", *VIEW_TAGS]
 _LOCALIZERS = ("LOCALIZER", "SCOUT", "TOPOGRAM")
 _ENDINGS = (".dcm", ".dicom", ".ima")
 _PACKED = (".zip", ".tar", ".tgz", ".tar.gz", ".7z", ".rar", ".dcm.gz")
@@ -114,27 +114,28 @@ def _read(path: Path) -> Image | Problem | None:
         return None
     if not (head[128:] == b"DICM" or bare):
         return Problem(place, "no DICOM file, though it is called one; copy it again")
+
+    def read() -> Image | Problem | None:  # pydicom finds a value damaged when it is asked for
+        return _said(path, pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS, force=bare))
+
     try:
-        header = decode(
-            lambda: pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS, force=bare), str(path)
-        )
-        if header.get("SOPClassUID") == MediaStorageDirectoryStorage:
-            return None
-        lacking = [tag for tag in _NEEDED if not str(header.get(tag) or "").strip()]
-        if lacking:
-            said = f"no {' and no '.join(lacking)} in the header; export it again with these tags"
-            return Problem(str(header.get("StudyInstanceUID") or place), said)
-        image: Image = decode(lambda: _image(path, header), str(path))
-        return image
+        said: Image | Problem | None = decode(read, str(path))
+        return said
     except InputError as error:
         return Problem(place, str(error).removeprefix(f"{path}: "))
 
 
-def _image(path: Path, header: Any) -> Image:
-    patient, study, series, instance, modality, date = (
-        str(header.get(tag) or "").strip()
-        for tag in ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "Modality", "StudyDate")
+def _said(path: Path, header: Any) -> Image | Problem | None:
+    """What a header says; None of a DICOMDIR, and of bytes that only look like a header."""
+    sop_class, patient, study, series, instance, modality, date = (
+        str(header.get(tag) or "").strip() for tag in _IDENTITY
     )
+    if sop_class == MediaStorageDirectoryStorage or not (sop_class or modality or study):
+        return None
+    lacking = [tag for tag in _NEEDED if not str(header.get(tag) or "").strip()]
+    if lacking:
+        said = f"no {' and no '.join(lacking)} in the header; export it again with these tags"
+        return Problem(study or str(path.parent), said)
     kinds = header.get("ImageType") or ()
     kinds = {str(kind).upper() for kind in ((kinds,) if isinstance(kinds, str) else kinds)}
     modality = modality.upper()
