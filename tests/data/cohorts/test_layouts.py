@@ -21,6 +21,7 @@ from xray2xray.session.study import open_input
 
 from .conftest import save_dicom
 
+GRID = {"ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "PixelSpacing": [4, 4], "RescaleSlope": 8}
 APPLE_DOUBLE = bytes.fromhex("0005160700020000") + b"Mac OS X        " + bytes(139)
 
 
@@ -29,7 +30,7 @@ def save_series(
 ) -> None:
     modality = str(tags.pop("Modality", "CT"))
     for k in range(n):
-        said = {"ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"], "ImagePositionPatient": [0, 0, 5.0 * k], **tags}
+        said = {**GRID, "ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"], "ImagePositionPatient": [0, 0, 5.0 * k], **tags}
         said |= {"StudyInstanceUID": study, "SeriesInstanceUID": series, "InstanceNumber": k + 1}
         save_dicom(folder / name.format(k=k, series=series), patient, "19990102", modality, k, **said)
 
@@ -84,11 +85,11 @@ def test_series_side_by_side(tmp_path: Path) -> None:
 
 
 def test_several_series_of_a_study_beside_those_of_others(tmp_path: Path) -> None:
-    """One of each study: original axial, then the range, then the most slices."""
+    """Of each study the one that the CT reader would take: original axial, then coverage, then thin slices."""
     for i in (1, 2):
         save_series(tmp_path / f"{i}-thick", f"P{i}", f"1.2.{i}", f"1.3.{i}.1", n=4, SliceThickness=5)
-        for k in range(7):
-            thin = {"ImagePositionPatient": [0, 0, 2.5 * k], "ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"]}
+        for k in range(8):
+            thin = {**GRID, "ImagePositionPatient": [0, 0, 2.5 * k], "ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"]}
             thin |= {"StudyInstanceUID": f"1.2.{i}", "SeriesInstanceUID": f"1.3.{i}.2"}
             save_dicom(tmp_path / f"{i}-thin" / f"{k}.dcm", f"P{i}", "19990102", "CT", k, **thin)
         save_series(
@@ -115,6 +116,18 @@ def test_one_folder_for_everything(tmp_path: Path) -> None:
     assert [sample.series for sample in again.samples] == ["1.3.6.1", "1.3.6.2", "1.3.6.3"]
     prints = [one for sample in again.samples if not isinstance(one := fingerprint(sample), str)]
     assert len({one.sha256 for one in prints}) == 3
+
+
+def test_a_relative_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_series(tmp_path / "a", "P1", "1.2.1", "1.3.1")
+    save_series(tmp_path, "P2", "1.2.2", "1.3.2")
+    monkeypatch.chdir(tmp_path)
+    for root in (Path("."), Path("../") / tmp_path.name):
+        cohort = read_cohort(root, "lidc")
+        assert sorted((s.patient, s.path.resolve(), s.series) for s in cohort.samples) == [
+            ("P1", tmp_path / "a", ""),
+            ("P2", tmp_path, "1.3.2"),
+        ]
 
 
 def test_a_study_in_two_batches(tmp_path: Path) -> None:
@@ -235,6 +248,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     for name in ("a.dcm", "b.dcm"):
         (tmp_path / "good" / name).write_bytes(b"not DICOM at all")
     (tmp_path / "rest.zip").write_bytes(b"PK\x03\x04")
+    (tmp_path / "numbers.bin").write_bytes(b"\x08\x00\x10\x00" + bytes(500))  # begins as a bare header would
     (tmp_path / "LICENSE").write_text("CC BY 3.0")
     assert read_cohort(tmp_path, "lidc").failed == {
         str(tmp_path / "good" / "a.dcm"): "no DICOM file, though it is called one; copy it again (2 such files)",
@@ -302,11 +316,10 @@ def test_processes_find_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_the_reader_takes_the_series_of_the_table(tmp_path: Path) -> None:
     """Two scans in one folder, each read as its own patient's."""
-    grid = {"ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "PixelSpacing": [4, 4], "RescaleSlope": 8}
     for i in (1, 2):
         for k in range(20):
             place = {"ImagePositionPatient": [0, 0, 8.0 * k], "StudyInstanceUID": f"1.2.{i}"}
-            tags = {**grid, **place, "SeriesInstanceUID": f"1.3.{i}", "RescaleIntercept": -1024 + 10 * i}
+            tags = {**GRID, **place, "SeriesInstanceUID": f"1.3.{i}", "RescaleIntercept": -1024 + 10 * i}
             save_dicom(tmp_path / "all" / f"{k}-{i}.dcm", f"P{i}", "20000101", "CT", 0, **tags)
     write_table(tmp_path / "t.csv", read(tmp_path / "all"))
     for item, low in zip(list_inputs([tmp_path / "t.csv"]), (-1014, -1004), strict=True):

@@ -4,7 +4,6 @@ Every header is read, about 1 ms of a core for each file: archives and users del
 mixtures, and only the headers say whose an image is.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +19,13 @@ from ...radiograph.view import VIEW_TAGS, view_in_header
 from ...volume.dicom import decode
 from .table import View, as_view
 
-_TAGS = [
-    "SOPClassUID", "SOPInstanceUID", "ImageType", "Modality", "PatientID", "StudyDate", "StudyInstanceUID",
-    "SeriesInstanceUID", "ImagePositionPatient", *VIEW_TAGS,
-]  # fmt: skip
 RADIOGRAPHS = ("CR", "DX", "DR", "RG")
+_IDENTITY = (
+    "SOPClassUID", "PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "Modality", "StudyDate",
+)  # fmt: skip
 _NEEDED = ("Modality", "PatientID", "StudyInstanceUID")
+_TAGS = [*_IDENTITY, "ImageType", *VIEW_TAGS]
+_LOCALIZERS = ("LOCALIZER", "SCOUT", "TOPOGRAM")
 _ENDINGS = (".dcm", ".dicom", ".ima")
 _PACKED = (".zip", ".tar", ".tgz", ".tar.gz", ".7z", ".rar", ".dcm.gz")
 _APPLE_DOUBLE = b"\x00\x05\x16\x07"
@@ -55,8 +55,7 @@ class Image:
     modality: str
     date: str  # of the study, YYYYMMDD; TCIA's dates are shifted
     view: View  # of a radiograph
-    kinds: tuple[str, ...]  # ImageType in capitals
-    height_mm: float  # of a CT slice; NaN where the header does not say
+    localizer: bool
 
     @property
     def key(self) -> Study:
@@ -110,32 +109,36 @@ def _read(path: Path) -> Image | Problem | None:
         return Problem(place, "a link to a file that is not here; fetch the file" if lost else str(error.strerror))
     if name.endswith(_PACKED):
         return Problem(place, "an archive; unpack it first")
-    bare = head[:2] in (b"\x08\x00", b"\x02\x00") and head[3:4] == b"\x00"  # without the preamble of 128 bytes
+    # without the preamble of 128 bytes: group 0002 or 0008, or 0008 in big endian
+    bare = (head[:2] in (b"\x08\x00", b"\x02\x00") and head[3:4] == b"\0") or head[:3] == b"\0\x08\0"
     if head[:4] == _APPLE_DOUBLE or not (head[128:] == b"DICM" or bare or name.endswith(_ENDINGS)):
         return None
     if not (head[128:] == b"DICM" or bare):
         return Problem(place, "no DICOM file, though it is called one; copy it again")
+
+    def read() -> Image | Problem | None:  # pydicom finds a value damaged when it is asked for
+        return _said(path, dcmread(path, stop_before_pixels=True, specific_tags=_TAGS, force=bare))
+
     try:
-        header = decode(lambda: dcmread(path, stop_before_pixels=True, specific_tags=_TAGS, force=bare), str(path))
-        if header.get("SOPClassUID") == MediaStorageDirectoryStorage:
-            return None
-        lacking = [tag for tag in _NEEDED if not str(header.get(tag) or "").strip()]
-        if lacking:
-            said = f"no {' and no '.join(lacking)} in the header; export it again with these tags"
-            return Problem(str(header.get("StudyInstanceUID") or place), said)
-        image: Image = decode(lambda: _image(path, header), str(path))
-        return image
+        said: Image | Problem | None = decode(read, str(path))
+        return said
     except InputError as error:
         return Problem(place, str(error).removeprefix(f"{path}: "))
 
 
-def _image(path: Path, header: Any) -> Image:
-    patient, study, series, instance, modality, date = (
-        str(header.get(tag) or "").strip()
-        for tag in ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "Modality", "StudyDate")
+def _said(path: Path, header: Any) -> Image | Problem | None:
+    """What a header says; None of a DICOMDIR, and of bytes that only look like a header."""
+    sop_class, patient, study, series, instance, modality, date = (
+        str(header.get(tag) or "").strip() for tag in _IDENTITY
     )
+    if sop_class == MediaStorageDirectoryStorage or not (sop_class or modality or study):
+        return None
+    lacking = [tag for tag in _NEEDED if not str(header.get(tag) or "").strip()]
+    if lacking:
+        said = f"no {' and no '.join(lacking)} in the header; export it again with these tags"
+        return Problem(study or str(path.parent), said)
     kinds = header.get("ImageType") or ()
-    kinds = (kinds,) if isinstance(kinds, str) else kinds
+    kinds = {str(kind).upper() for kind in ((kinds,) if isinstance(kinds, str) else kinds)}
     modality = modality.upper()
     view = as_view(view_in_header(header).view if modality in RADIOGRAPHS else "")
     return Image(
@@ -147,13 +150,5 @@ def _image(path: Path, header: Any) -> Image:
         modality,
         date,
         view,
-        tuple(str(kind).upper() for kind in kinds),
-        _height_mm(header),
+        not kinds.isdisjoint(_LOCALIZERS),
     )
-
-
-def _height_mm(header: Any) -> float:
-    try:
-        return float(header.ImagePositionPatient[2])
-    except (AttributeError, TypeError, ValueError, IndexError):
-        return math.nan

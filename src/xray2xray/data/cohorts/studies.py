@@ -1,17 +1,18 @@
 """The CT studies and radiographs among images, by their headers, and for each CT a path that the CT reader takes."""
 
-import math
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from ...core.errors import InputError
+from ...volume.dicom.choice import choose
+from ...volume.dicom.files import ListedFiles
+from ...volume.dicom.images import images_in
+from ...volume.dicom.stacks import find_stacks
 from .headers import RADIOGRAPHS, Image, Study, read_images
-
-_SAME_RANGE = 0.9  # as in `volume.dicom`
-_DERIVED = ("MIP", "MPR", "PROJECTION", "REFORMATTED", "AVERAGE", "SECONDARY")
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class Studies:
 def studies_below(folder: str | Path, workers: int | None = 1) -> Studies:
     """Every CT study and every radiograph below a folder. Each study in the headers is there or in `failed`.
 
-    A CT study is a folder, of which the CT reader chooses the series. Where it lies among other studies one series is
-    named: original axial images before others, then the largest range, the most slices, the smallest UID.
+    A CT study is a folder, of which the CT reader chooses the series. Where it lies among other studies the series is
+    named that the reader would choose.
 
     Raises:
         InputError: as `read_images`.
@@ -81,18 +82,17 @@ def _owners(root: Path, images: Iterable[Image]) -> _Owners:
 
 def _placed(slices: Sequence[Image], owners: _Owners) -> CtStudy | str:
     """Where the reader finds a study, or why it cannot."""
-    stacks: dict[str, list[Image]] = defaultdict(list)
-    for image in slices:
-        if "LOCALIZER" not in image.kinds:
-            stacks[image.series].append(image)
-    if not stacks:
-        return "localizers only, no CT images"
     first = slices[0]
+    if all(image.localizer for image in slices):
+        return "localizers only, no CT images"
     folder = _common(image.path.parent for image in slices)
     if {key for key, _ in owners[folder]} == {first.key}:
         return CtStudy(first.patient, first.date, folder)
-    chosen = _best(list(stacks.values()))
-    uid, folder = chosen[0].series, _common(_folders(chosen))
+    try:
+        uid = _chosen(slices)
+    except InputError as error:
+        return str(error)
+    folder = _common(_folders([image for image in slices if image.series == uid]))
     sharing = owners[folder] - {(first.key, uid)}
     if not sharing:
         return CtStudy(first.patient, first.date, folder)
@@ -101,19 +101,19 @@ def _placed(slices: Sequence[Image], owners: _Owners) -> CtStudy | str:
     return CtStudy(first.patient, first.date, folder, uid)
 
 
-def _best(stacks: Sequence[Sequence[Image]]) -> Sequence[Image]:
-    """The stack to take: a header tells less than the pixels do, so only what is sure is asked."""
+def _chosen(slices: Sequence[Image]) -> str:
+    """The series of a study that the CT reader would take; where it sees no stack, the one of the most images.
 
-    def original(stack: Sequence[Image]) -> bool:
-        return "ORIGINAL" in stack[0].kinds and not any(kind in _DERIVED for kind in stack[0].kinds)
-
-    def range_mm(stack: Sequence[Image]) -> float:
-        heights = [image.height_mm for image in stack if not math.isnan(image.height_mm)]
-        return max(heights) - min(heights) if heights else 0.0
-
-    kept = [stack for stack in stacks if original(stack)] or list(stacks)
-    least = _SAME_RANGE * max(map(range_mm, kept))
-    return min((stack for stack in kept if range_mm(stack) >= least), key=lambda stack: (-len(stack), stack[0].series))
+    Raises:
+        InputError: nothing but projections and maps.
+    """
+    count = Counter(image.series for image in slices if not image.localizer)
+    if len(count) > 1:
+        files = ListedFiles(image.path for image in slices)
+        stacks = find_stacks(images_in(files, {}), same_pixels=lambda one, other: True).stacks
+        if stacks:
+            return choose(stacks, None, "the study")[0].series
+    return min(count, key=lambda uid: (-count[uid], uid))
 
 
 def _folders(stack: Sequence[Image]) -> list[Path]:

@@ -2,6 +2,7 @@
 
 import io
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -52,7 +53,20 @@ class ZipFiles:
         return io.BytesIO(self.archive.read(name))
 
 
-Files = FolderFiles | OneFile | ZipFiles
+class ListedFiles:
+    """Files wherever they lie, each by its path."""
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        self.paths = [str(path) for path in paths]
+
+    def names(self) -> list[str]:
+        return sorted(self.paths)
+
+    def open(self, name: str) -> BinaryIO:
+        return Path(name).open("rb")
+
+
+Files = FolderFiles | OneFile | ZipFiles | ListedFiles
 
 
 def _below(folder: Path, above: tuple[Path, ...]) -> list[Path]:
