@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 # fixtures that several rooms need
-pytest_plugins = ["tests.ellipsoid_chest", "tests.small_models", "tests.small_training"]
+pytest_plugins = ["tests.ct_scanner", "tests.ellipsoid_chest", "tests.small_models", "tests.small_training"]
 
 # before torch or numba are imported: workers that each take all cores slow each other down
 if "PYTEST_XDIST_WORKER" in os.environ:

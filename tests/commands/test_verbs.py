@@ -17,7 +17,7 @@ from xray2xray.commands import cli
 from xray2xray.data.store import ViewStore
 from xray2xray.phantoms import sample_patient
 from xray2xray.projection import preset
-from xray2xray.volume import read_nifti, remove_couch, write_nifti
+from xray2xray.volume import read_dicom_series, read_nifti, remove_couch, write_nifti
 
 SIZE = 32
 
@@ -181,11 +181,14 @@ def test_the_volume_lies_where_the_ct_lies(model: Path, cohort: Path, tmp_path: 
     moved[:3, 3] += (100, -200, 300)
     path = tmp_path / "moved.nii.gz"
     nib.save(nib.Nifti1Image(np.asarray(scan.dataobj), moved), path)
-    xray2xray.reconstruct(path, tmp_path / "out", size=32, source=model)
+    xray2xray.reconstruct(path, tmp_path / "out", size=32, source=model, dicom=True)
     report = json.loads((tmp_path / "out" / "report.json").read_text())
 
     volume = nib.load(tmp_path / "out" / "volume.nii.gz")
     assert volume.shape == (32, 32, 32)
+    series = read_dicom_series(tmp_path / "out" / "volume-dicom")
+    assert np.array_equal(series.hu, volume.get_fdata())
+    assert np.allclose(series.affine, volume.affine, atol=1e-3)
     centre = volume.affine[:3, :3] @ np.full(3, 15.5) + volume.affine[:3, 3]
     assert np.allclose(centre, xray2xray.open_input(path, preset("chest", SIZE)).isocentre_mm, atol=1e-3)
     assert np.linalg.norm(centre - (100, -200, 300)) < 60, "the middle of the body is near the middle of the scan"

@@ -1,6 +1,8 @@
 """A radiograph as a study: what was assumed of it is said, whoever gives it and in whatever way."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +12,8 @@ from tests.radiograph.films import write_dicom
 from xray2xray.core.errors import InputError
 from xray2xray.data.inputs import Input
 from xray2xray.projection import preset
-from xray2xray.session.study import open_input
+from xray2xray.session.study import COUCH_NOTE, open_input
+from xray2xray.volume import Volume
 
 from ..data.cohorts.conftest import picture
 
@@ -62,3 +65,15 @@ def test_an_array_of_two_films_is_refused_and_a_crop_said(gray: np.ndarray) -> N
     assert notes(np.pad(gray, ((20, 20), (0, 0)), mode="edge"), "pa") == [
         "cropped to the middle square: 24 % of the height was left out"
     ]
+
+
+def test_what_was_chosen_on_reading_stands_in_the_notes(
+    tmp_path: Path, scanner: Any, chest: Callable[..., Volume]
+) -> None:
+    volume = chest((4.0, 4.0, 8.0))
+    scanner.series(tmp_path / "a", volume, uid="1.2.1")
+    scanner.series(tmp_path / "b", volume, uid="1.2.2", every=2)
+    for remove_couch, last in ((False, "1.2.2 ("), (True, COUCH_NOTE)):
+        study = open_input(tmp_path, preset("chest", 16), remove_couch=remove_couch)
+        assert "2 CT series, reading 1.2.1" in study.notes[0]
+        assert last in study.notes[-1]

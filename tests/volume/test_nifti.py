@@ -153,3 +153,51 @@ def test_header_that_claims_too_much_is_refused(tmp_path: Path) -> None:
     path.write_bytes(bytes(data))
     with pytest.raises(InputError, match="too many"):
         read_nifti(path)
+
+
+def _with_two_forms(path: Path, sform: np.ndarray, qform: np.ndarray, sform_code: int = 1) -> Path:
+    image = nib.Nifti1Image(np.zeros((40, 50, 60), np.int16), None)
+    image.set_sform(sform, code=sform_code)
+    image.set_qform(qform, code=1)
+    nib.save(image, path)
+    return path
+
+
+TURNED = np.array([[2 * np.cos(0.3), -2 * np.sin(0.3), 0, 0], [2 * np.sin(0.3), 2 * np.cos(0.3), 0, 0],
+                   [0, 0, 2, 0], [0, 0, 0, 1]])  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "qform",
+    [np.diag([-2.0, 2, 2, 1]), np.diag([-2.0, -2, 2, 1]), np.diag([2.0, 2, -2, 1]), TURNED],
+)
+def test_sform_and_qform_that_turn_the_scan_differently_are_refused(tmp_path: Path, qform: np.ndarray) -> None:
+    path = _with_two_forms(tmp_path / "a.nii", np.diag([2.0, 2, 2, 1]), qform)
+    with pytest.raises(InputError, match="sform and qform turn or scale the scan differently"):
+        read_nifti(path)
+
+
+def test_sform_and_qform_apart_are_said_and_the_sform_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    moved = np.diag([2.0, 2, 2, 1])
+    moved[:3, 3] = (0, 30, 40)
+    volume = read_nifti(_with_two_forms(tmp_path / "a.nii", np.diag([2.0, 2, 2, 1]), moved))
+    np.testing.assert_array_equal(volume.affine, np.diag([2.0, 2, 2, 1]))
+    assert volume.notes == ("sform and qform place the scan 50 mm apart; the sform was taken",)
+    assert volume.notes[0] in caplog.text
+
+
+def test_a_tilted_gantry_is_no_conflict(tmp_path: Path) -> None:
+    """A qform has no shear: what it can say of the same scan is enough."""
+    sheared = np.diag([2.0, 2, 2, 1])
+    sheared[1, 2] = 0.5
+    volume = Volume(np.zeros((8, 8, 8)), sheared)
+    write_nifti(tmp_path / "a.nii", volume)
+    found = read_nifti(tmp_path / "a.nii")
+    np.testing.assert_allclose(found.affine, sheared, atol=1e-6)
+    assert found.notes == ()
+
+
+def test_a_scan_in_an_atlas_is_said(tmp_path: Path) -> None:
+    plain = np.diag([2.0, 2, 2, 1])
+    volume = read_nifti(_with_two_forms(tmp_path / "a.nii", plain, plain, sform_code=4))
+    assert "in an atlas" in volume.notes[0]
