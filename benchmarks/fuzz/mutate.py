@@ -3,6 +3,7 @@
 A mutator is a function (rng, path) that changes the file in place; all it draws comes from `rng`.
 """
 
+import copy
 import gzip
 import io
 import json
@@ -126,7 +127,7 @@ def revalued(rng: Random, tree: Any) -> Any:
             holder[key] = rng.choice((None, True, [], {}, [old], {"x": old}, [old] * 40))
         case 4:
             other, there = rng.choice(places)
-            holder[key] = other.get(there) if isinstance(other, dict) else other[there % max(1, len(other))]
+            holder[key] = copy.deepcopy(other[there])  # a copy: it may hold the place that it goes to
         case _:
             holder[key] = old * rng.choice((-1, 0, 2, 10)) if isinstance(old, int | float) else rng.choice(NUMBERS)
     return tree

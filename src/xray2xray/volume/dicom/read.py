@@ -1,6 +1,7 @@
 """A DICOM CT series, in a folder, a zip or one multi-frame file, to one `Volume`."""
 
 import logging
+import math
 import zipfile
 from collections.abc import Iterator
 from functools import partial
@@ -12,6 +13,7 @@ import numpy as np
 import pydicom
 
 from ...core.errors import InputError
+from ...core.limits import MAX_VOXELS, check_size
 from ...io.archive import opened_zip
 from ...io.dicom import dcmread
 from ..volume import Volume, check_affine
@@ -150,6 +152,7 @@ def _voxels(files: Files, stack: Stack, path: Path) -> tuple[np.ndarray, np.ndar
     turned = nib.orientations.io_orientation(stack.affine)
     affine = stack.affine @ nib.orientations.inv_ornt_aff(turned, stack.shape)
     axes = turned[:, 0].astype(int)
+    check_size(math.prod(stack.shape), MAX_VOXELS, "voxels", path, "resample it, 1 mm is enough")
     hu = np.empty([stack.shape[axis] for axis in np.argsort(axes)], np.float32)
     flips = tuple(slice(None, None, int(sign)) for sign in turned[np.argsort(axes), 1])
     by_slice = hu[flips].transpose(axes)  # (columns, rows, slices), a view
