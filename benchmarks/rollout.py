@@ -103,7 +103,7 @@ def roll_out_s(patients: int, steps: int, rounds: int) -> float:
 
 def imagine_s(rounds: int) -> float:
     """Seconds of `WorldModel.imagine` with the packaged direct form: 36 views of one patient, from image to images."""
-    world = WorldModel.from_pretrained()
+    world = WorldModel.from_pretrained(form="direct")
     view, arc = frontals(1, world.size)[0], [yaw for yaw in STANDARD_ARC if yaw]
     return taking_turns({"imagine": lambda: world.imagine(view, 0.0, arc)}, rounds)["imagine"]
 

@@ -52,7 +52,7 @@ def second_views(ct: Sequence[str], procedural: int, source: str, failed: list[F
         InputError: no case could be used, or there is no such model.
         UsageError: the model has no sampler.
     """
-    model = WorldModel.from_pretrained(source)
+    model = WorldModel.from_pretrained(source, "direct")
     found: dict[str, list[tuple[float, float]]] = {}
     for case in rendered(list(sources(ct, procedural, without_couch=True)), preset("chest", model.size), failed):
         for second in SECOND_DEG:

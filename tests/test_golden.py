@@ -41,7 +41,7 @@ def model_figures(scan: Volume) -> dict[str, list[float]]:
         found[form] = summary(model.imagine(frontal_p, 0.0, YAW_DEG))
         for kind in ("vision", "hidden", "volumetric"):
             found[f"{form}.{kind}"] = summary(model.features(frontal_p, kind))
-    model = WorldModel.from_pretrained("tiny")
+    model = WorldModel.from_pretrained("tiny", "direct")
     generator = torch.Generator().manual_seed(0)
     found["mirrored"] = summary(model.imagine(frontal_p, 0.0, YAW_DEG, mirrored=True))
     found["samples"] = summary(model.imagine(frontal_p, 0.0, YAW_DEG, generator=generator, samples=3))
@@ -77,7 +77,7 @@ def phantom_figures(folder: Path) -> dict[str, list[float]]:
 
 
 def demo_figures(folder: Path) -> dict[str, float]:
-    xray2xray.demo(folder / "demo")
+    xray2xray.demo(folder / "demo", form="direct")
     return report_figures(folder / "demo")
 
 
@@ -86,7 +86,7 @@ def ct_of(data: Path) -> Path:
 
 
 def reconstruct_figures(data: Path, folder: Path) -> dict[str, float]:
-    xray2xray.reconstruct(ct_of(data), folder / "reconstruct", remove_couch=True)
+    xray2xray.reconstruct(ct_of(data), folder / "reconstruct", form="direct", remove_couch=True)
     return report_figures(folder / "reconstruct")
 
 

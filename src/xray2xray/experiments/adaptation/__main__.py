@@ -131,7 +131,7 @@ class Rendered:
 
 
 def read_rendered(known_p: np.ndarray, unseen_p: np.ndarray) -> Rendered:
-    model = WorldModel.from_pretrained()
+    model = WorldModel.from_pretrained(form="direct")
     features = model.features(known_p, "vision"), model.features(unseen_p, "vision")
     return Rendered(model, known_p, unseen_p, features, _v_error(model, unseen_p))
 

@@ -39,7 +39,7 @@ class Encoder(Protocol):
 def _world_model(folder: Path, device: str) -> Encoder:
     from ...models.world_model import WorldModel
 
-    return WorldModel.from_pretrained(folder, device=device)
+    return WorldModel.from_pretrained(folder, "direct", device)
 
 
 def _pretrained(folder: Path, device: str) -> Encoder:
@@ -71,7 +71,7 @@ class Bench:
     def model(self) -> "WorldModel":
         from ...models.world_model import WorldModel
 
-        return WorldModel.from_pretrained(self.source, device=self.device)
+        return WorldModel.from_pretrained(self.source, "direct", self.device)
 
     @cached_property
     def frontals(self) -> Array:

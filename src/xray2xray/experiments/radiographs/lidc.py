@@ -139,7 +139,7 @@ def open_bench(source: str, preparations: Sequence[str], adapter: Path | None, t
     Raises:
         InputError: model, adapter or store cannot be read, or the baselines' views are of another size.
     """
-    model = WorldModel.from_pretrained(source)
+    model = WorldModel.from_pretrained(source, "direct")
     ways = tuple(dict.fromkeys(preparations)) + (("adapted",) if adapter else ())
     at = [STANDARD_ARC.index(yaw) for yaw in PAIR_DEG]
     if train is not None:

@@ -90,7 +90,7 @@ def measure(data: Path, source: str, encoders: Mapping[str, Path], adapter: Path
     Raises:
         InputError: the data, the model or an encoder cannot be read.
     """
-    model = WorldModel.from_pretrained(source)
+    model = WorldModel.from_pretrained(source, "direct")
     reads: dict[str, Features] = {OTHER: block_means}
     reads |= {kind: partial(model.features, kind=kind) for kind in ("vision", "hidden", "volumetric")}
     reads |= {name: open_encoder(folder, "cpu").features for name, folder in encoders.items()}

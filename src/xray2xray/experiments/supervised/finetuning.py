@@ -173,4 +173,4 @@ def open_backbone(method: str, source: str | Path) -> Backbone:
         return EncoderBackbone(load_encoder(source)).requires_grad_(True).train()
     if method not in backbones:
         raise UsageError(f"there is no fine-tuning of {method!r}; choose {', '.join([*backbones, ENCODER])}")
-    return backbones[method](WorldModel.from_pretrained(source)).requires_grad_(True).train()
+    return backbones[method](WorldModel.from_pretrained(source, "direct")).requires_grad_(True).train()

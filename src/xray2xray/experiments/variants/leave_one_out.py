@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> None:
     named = zip(options.ct, chosen, strict=True)
     warped = [_warps(path, options.out / "warps" / source.name, options.warps) for path, source in named]
     virtual = training_views(options.views)
-    before = WorldModel.from_pretrained(options.source)
+    before = WorldModel.from_pretrained(options.source, "direct")
     latents = [encode_all(before.vision, views)[0] for views in (*warped, virtual[: options.patients])]
     geometry = ViewStore.open(options.views).geometry
 
