@@ -2,7 +2,7 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .options import Inputs, as_paths, at_least
+from .options import Form, Inputs, as_paths, at_least
 from .registry import as_function
 from .run_folder import list_failures, run_folder
 
@@ -27,7 +27,9 @@ class Options:
         counterfactual_pairs: how many pairs of each kind to make, without and with a lesion, from seed 1,000,000.
         samples: how many chests to draw of each patient, at least 39.
         calibration: how many procedural patients, from seed 500,000, give the normal baseline its spread.
-        source: a model with a sampler: a folder that `train` made.
+        source: the model: tiny, or a folder that `train` made.
+        form: the form of M, which must have a sampler: volumetric, direct, autoregressive, or auto, the first that the
+            model has.
         seed: offset of the procedural patients' seeds, and seed of samples, noise and bootstrap.
         device: auto, cpu or cuda.
         series: SeriesInstanceUID, or UID:acquisition, where a DICOM folder holds several.
@@ -43,6 +45,7 @@ class Options:
     samples: int = 40
     calibration: int = 40
     source: str | Path = "tiny"
+    form: Form = "auto"
     seed: int = 0
     device: str = "auto"
     series: str | None = None
@@ -67,6 +70,7 @@ def run(options: Options) -> "UncertaintyResult":
             calibration=options.calibration,
             pairs=pairs,
             source=options.source,
+            form=options.form,
             seed=options.seed,
             device=pick_device(options.device),
             series=options.series,

@@ -135,6 +135,7 @@ def evaluate_uncertainty(
     calibration: int = 40,
     pairs: int = 0,
     source: str | Path = "tiny",
+    form: str = "auto",
     seed: int = 0,
     device: str = "cpu",
     series: str | None = None,
@@ -151,7 +152,7 @@ def evaluate_uncertainty(
         samples: of each patient; 39 are the fewest that a 95 % interval can be made of.
         calibration: virtual patients, seeds from 500,000 + `seed`, that give the normal distribution its SD.
         pairs: counterfactual pairs of each kind, seeds from 1,000,000 + `seed`; 0 leaves them out.
-        source: weights with a trained sampler, as in `WorldModel.from_pretrained`.
+        source, form: weights of a form that can be sampled from, as in `WorldModel.from_pretrained`.
         seed: offset of the patients, and the seed of samples, noise and bootstrap.
         pictures: examples of each evidence level to keep.
 
@@ -164,7 +165,7 @@ def evaluate_uncertainty(
         raise UsageError("nothing to evaluate: name chest CTs, give --procedural N or --counterfactual-pairs N")
     if samples < LEAST_SAMPLES:
         raise UsageError(f"--samples is {samples}; a 95 % interval takes at least {LEAST_SAMPLES}")
-    model = _with_sampler(source, device)
+    model = _with_sampler(source, form, device)
     geometry = geometry_preset("chest", model.size)
     failed: list[Failure] = []
     groups: dict[str, Group] = {}
@@ -347,10 +348,11 @@ def _add(named: dict[str, list[Any]], name: str, value: Any) -> None:
     named.setdefault(name, []).append(value)
 
 
-def _with_sampler(source: str | Path, device: str) -> "WorldModel":
+def _with_sampler(source: str | Path, form: str, device: str) -> "WorldModel":
     from ..models.world_model import WorldModel
 
-    model = WorldModel.from_pretrained(source, device=device)
-    if model.sampler is None:
-        raise UsageError(f"{source} holds no sampler: train one with `xray2xray train --stage sampler`")
+    model = WorldModel.from_pretrained(source, form, device)
+    if not model.transition.has_sampler:
+        kind = model.config.form
+        raise UsageError(f"the {kind} form of {source} was not trained to be sampled from; name another form")
     return model
