@@ -117,12 +117,15 @@ def test_every_size_can_be_built(name, size, grid):
 
 
 def test_the_embedded_default_fits_the_package():
-    """fp16: each file at most 16 MiB, together 32 MiB."""
+    """fp16: each file at most 16 MiB, together 48 MiB."""
     tiny = preset("tiny")
     models = [PARTS[name].network(tiny.stages[name].network) for name in ("vision", *forms())]
-    sizes = [2 * sum(t.numel() for t in model.state_dict().values()) / 2**20 for model in models]
+    sizes = [
+        sum(t.numel() * (2 if t.is_floating_point() else t.element_size()) for t in model.state_dict().values()) / 2**20
+        for model in models
+    ]
     assert max(sizes) < 16
-    assert sum(sizes) < 31.9
+    assert sum(sizes) < 48
 
 
 def test_steps_can_be_cut():

@@ -121,7 +121,7 @@ def test_a_training_starts_from_another_and_a_start_is_no_resume(trained, store,
     """The first figures are those of the weights that were given, not of new ones; V comes along."""
     one_step = recipe.changed(direct_loop={"steps": 1, "rate": 0.0, "warm_up": 1})
     train(store, tmp_path, "direct", recipe=one_step, precision=FLOAT32, start=trained / "model")
-    before, after = (WorldModel.from_pretrained(folder / "model") for folder in (trained, tmp_path))
+    before, after = (WorldModel.from_pretrained(folder / "model", "direct") for folder in (trained, tmp_path))
     view = np.ones((32, 32), np.float32)
     np.testing.assert_allclose(before.imagine(view), after.imagine(view), atol=1e-5)
     assert after.config.notes["start"] == str(trained / "model")
@@ -274,7 +274,7 @@ def test_a_recipe_of_version_0_1_is_read(tmp_path):
         "sampler: {hidden: 64}",
         "direct_training: {alignment: 0.1}",
         "direct_training: {appearance_share: 0.5}",
-        "volumetric: {depth: 3}",
+        "vectorial: {depth: 3}",
         "held_out: many",
         "held_out: -5",
         "__post_init__: 1",

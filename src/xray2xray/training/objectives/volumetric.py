@@ -170,7 +170,7 @@ class VolumetricObjective(Objective):
 
     @classmethod
     def settings(cls, size: Size) -> Settings:
-        network = VolumetricConfig(size=size.vision.size)
+        network = VolumetricConfig(size=size.vision.size, donors=6)
         if size.steps is None:
             loop = LoopConfig(steps=2600, batch=8, rate=1e-3, warm_up=100, check_every=200, optimizer="muon")
         else:
