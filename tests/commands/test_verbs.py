@@ -245,12 +245,15 @@ def _add_probes(folder: Path) -> None:
     from xray2xray.probing.probe import compare_probes, save_probes
 
     random = np.random.default_rng(0)
-    width = xray2xray.WorldModel.from_pretrained(folder).features(np.zeros((1, SIZE, SIZE), np.float32)).shape[1]
+    model = xray2xray.WorldModel.from_pretrained(folder)
+    width = model.features(np.zeros((1, SIZE, SIZE), np.float32)).shape[1]
     train, test = random.normal(size=(40, width)), random.normal(size=(20, width))
     labels = [{name: random.integers(0, 2, n) for name in ("edema", "cvd_prevalent")} for n in (40, 20)]
     comparison = compare_probes({"volumetric": (train, test)}, *labels, draws=50)
     save_probes(folder / "probes.npz", [found["volumetric"].probe for found in comparison.results.values()])
-    (folder / "probes.json").write_text(json.dumps(as_json(summarise_probes(comparison, *labels))))
+    (folder / "probes.json").write_text(
+        json.dumps(as_json(summarise_probes(comparison, *labels, {"form": model.config.form})))
+    )
 
 
 def test_embed(model: Path, cohort: Path, radiograph: Path, tmp_path: Path) -> None:

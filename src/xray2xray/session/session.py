@@ -117,7 +117,7 @@ class Session:
         if not (probes.is_file() and table.is_file()):
             return {}, None
         told = read_json(table, remedy="write it again with evaluate probes")
-        if told["settings"].get("form", PROBED_FORM) != self.model.config.form:
+        if (told.get("settings") or {}).get("form", PROBED_FORM) != self.model.config.form:
             return {}, None
         return load_probes(probes), told
 
