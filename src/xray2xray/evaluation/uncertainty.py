@@ -353,6 +353,8 @@ def _with_sampler(source: str | Path, form: str, device: str) -> "WorldModel":
 
     model = WorldModel.from_pretrained(source, form, device)
     if not model.transition.has_sampler:
-        kind = model.config.form
-        raise UsageError(f"the {kind} form of {source} was not trained to be sampled from; name another form")
+        raise UsageError(
+            f"the {model.config.form} form of {source} was not trained to be sampled from: name another form, or train "
+            "a sampler of direct with `xray2xray train --stage sampler`"
+        )
     return model
