@@ -245,6 +245,10 @@ def test_an_array_header_that_promises_too_much(tmp_path: Path) -> None:
         ("vision", "widths", [8, -16]),
         ("vision", "blocks", ["1", "1"]),
         ("vision", "codebook_size", None),
+        ("volumetric", "depth", 2**20),
+        ("volumetric", "donors", 10**6),
+        ("volumetric", "size", 256),
+        ("volumetric", "geometry", "round"),
     ],
 )
 def test_a_model_that_asks_for_more_than_its_file_holds(tmp_path: Path, part: str, key: str, value: object) -> None:
@@ -255,7 +259,7 @@ def test_a_model_that_asks_for_more_than_its_file_holds(tmp_path: Path, part: st
     config[part][key] = value
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(InputError, match=r"config\.json"):
-        WorldModel.from_pretrained(tmp_path)
+        WorldModel.from_pretrained(tmp_path, "volumetric" if part == "volumetric" else "direct")
 
 
 def test_text_that_stands_for_more(tmp_path: Path) -> None:

@@ -356,8 +356,8 @@ def _part(folder: Path, name: str, device: str | torch.device) -> Any:
 
 
 def _check_pair(folder: Path, vision: VisionConfig, transition: Any) -> None:
-    """Raise InputError unless M works on the tokens of V."""
-    for key in ("tokens", "latent_dim", "codebook_size"):
+    """Raise InputError unless M works on the views and tokens of V."""
+    for key in ("size", "tokens", "latent_dim", "codebook_size"):
         given, wanted = getattr(transition, key, None), getattr(vision, key)
         if given not in (None, wanted):
             raise InputError(

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ...core.errors import InputError, UsageError
 from ...projection.frustum import Frustum, march
-from ...projection.geometry import Pose, preset
+from ...projection.geometry import PRESETS, Pose, preset
 from ...projection.lifted import Lifted, extended
 from ...reconstruction.lifted import agreed
 from .base import Noise, Observation, PixelViews, State, Transition, Views, checked_depth
@@ -34,10 +34,22 @@ class VolumetricConfig(LiftingConfig):
     Attributes:
         geometry: preset of the views it is trained on.
         donors: residual volumes to sample with.
+
+    Raises:
+        ValueError: settings that describe no state.
     """
 
     geometry: str = "chest"
     donors: int = 0
+
+    def __post_init__(self) -> None:
+        if self.size < 16 or self.size % 16 or self.depth < SLABS or self.donors < 0:
+            raise ValueError(
+                f"size must be a multiple of 16, depth at least {SLABS} and donors 0 or more, got {self.size}, "
+                f"{self.depth} and {self.donors}"
+            )
+        if self.geometry not in PRESETS:
+            raise ValueError(f"geometry must be one of {', '.join(PRESETS)}, got {self.geometry!r}")
 
     @property
     def frustum(self) -> Frustum:
