@@ -37,5 +37,5 @@ def test_wheel_runs_the_demo(tmp_path: Path) -> None:
     command = [str(python), "-m", "xray2xray", "demo", "--out", str(tmp_path / "demo")]
     subprocess.run(command, check=True, cwd=tmp_path, env=environment)
     report = json.loads((tmp_path / "demo" / "report.json").read_text(encoding="utf-8"))
-    assert report["views"]["models"]["direct"]["psnr"]["mean"] > 25
+    assert report["views"]["models"]["volumetric"]["psnr"]["mean"] > 25
     assert (tmp_path / "demo" / "report.html").stat().st_size > 100_000

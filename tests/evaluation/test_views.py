@@ -134,7 +134,7 @@ def linear_models(store: ViewStore, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_name_says_whether_the_mirror_image_is_used_too() -> None:
     found = views_module.view_models("tiny", ["direct", "direct+mirrored"])
     assert found["direct+mirrored"] == views_module.Mirrored(found["direct"])
-    assert list(views_module.view_models("tiny")) == ["direct", "autoregressive"]
+    assert list(views_module.view_models("tiny")) == ["volumetric", "direct", "autoregressive"]
     with pytest.raises(UsageError, match=r"no model 'foo'; choose volumetric or direct or autoregressive"):
         views_module.view_models("tiny", ["direct", "foo+mirrored"])
 

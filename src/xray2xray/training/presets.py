@@ -55,7 +55,7 @@ class Preset:
         require(self.held_out_views >= 1, "held_out_views must be at least 1")
         for name, settings in self.stages.items():
             given = asdict(settings.network)
-            for key in ("size", "tokens", "latent_dim", "codebook_size"):
+            for key in ("tokens", "latent_dim", "codebook_size"):
                 wanted = getattr(self.vision, key)
                 require(given.get(key, wanted) == wanted, f"{name} must have V's {key}, {wanted}")
             if "dim" in given:

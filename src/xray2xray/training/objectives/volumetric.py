@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ...core.errors import InputError
 from ...models.transitions.lifting_network import PATCH, LiftingNetwork
 from ...models.transitions.residual_bank import bank_of
 from ...models.transitions.volumetric import VolumetricConfig, VolumetricTransition
@@ -180,6 +181,12 @@ class VolumetricObjective(Objective):
 
     @classmethod
     def build(cls, model: VolumetricTransition, data: "StageData", training: VolumetricTraining) -> Self:
+        size = data.studies.geometry.size
+        if model.config.size != size:
+            raise InputError(
+                f"the views have {size} pixels a side, the volumetric form is set to {model.config.size}: say so in a "
+                f"recipe (volumetric: {{size: {size}}})"
+            )
         return cls(model, data.lifted(model.config.frustum), data.weight, data.studies.virtual, training)
 
     @property
