@@ -1,8 +1,9 @@
-"""The pictures of the pages on geometry and on the virtual cohort, drawn with the functions that project.
+"""The picture of the README, and with CTs those of the pages on geometry and on the virtual cohort.
 
-python -m benchmarks.pictures CT... [--out docs/pictures]
+python -m benchmarks.pictures [CT...] [--out docs/pictures]
 
-The first CT is drawn within the set; all of them stand beside as many virtual patients.
+The README shows a virtual patient of no training. The first CT is drawn within the set; all of them stand beside as
+many virtual patients.
 """
 
 import argparse
@@ -18,6 +19,9 @@ from xray2xray.phantoms import patient_volume
 from xray2xray.projection import NAMED_VIEWS, STANDARD_ARC, Geometry, preset, render
 from xray2xray.projection.geometry import rays_mm, source_mm
 from xray2xray.radiograph import radiograph, save_png
+from xray2xray.reporting.pictures import PICTURE_YAW_DEG, save_picture, unfold_picture
+from xray2xray.session.session import Session
+from xray2xray.session.study import open_procedural
 from xray2xray.volume import Volume, canonical, isocentre_mm, read_volume, remove_couch
 
 DRAWN_YAW = 30.0  # the view whose fan is drawn
@@ -158,11 +162,25 @@ def beside_virtual(volumes: Sequence[Volume], path: Path) -> None:
     save_png(path, np.vstack(rows))
 
 
+def unfolded(path: Path, pixels: int = 256) -> None:
+    """A virtual patient's frontal, what the packaged model makes of it, and the truth."""
+    session = Session.open(pixels=pixels)
+    result = session.analyse(open_procedural(FIRST_TEST_SEED, session.geometry))
+    assert result.truth_p is not None
+    shown = [STANDARD_ARC.index(yaw) for yaw in PICTURE_YAW_DEG]
+    expected, possible = (views_p[shown] for views_p in result.predictions_p.values())
+    rows = {"expected": expected, "one possible chest": possible, "truth": result.truth_p[shown]}
+    save_picture(path, unfold_picture(result.input_p, rows, PICTURE_YAW_DEG, side=190))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("ct", type=Path, nargs="+", help="a chest CT: NIfTI, DICOM folder or zip")
+    parser.add_argument("ct", type=Path, nargs="*", help="a chest CT: NIfTI, DICOM folder or zip")
     parser.add_argument("--out", type=Path, default=Path("docs/pictures"))
     options = parser.parse_args()
+    unfolded(options.out / "unfold.png")
+    if not options.ct:
+        return
     volumes = [remove_couch(canonical(read_volume(path))) for path in options.ct]
     drawing(volumes[0], options.out / "geometry.png")
     named_views(volumes[0], options.out / "named_views.png")
