@@ -26,7 +26,8 @@ class Options:
         size: pixels along each side of a view.
         yaw_deg: angles in degrees (default: the standard arc, -90 to 90 in steps of 5).
         series: SeriesInstanceUID, or UID:acquisition, where a DICOM folder holds several.
-        remove_couch: replace couch, cushions and sheets by air first. The packaged model was trained with couches.
+        remove_couch: replace couch, cushions and sheets by air first. The packaged volumetric
+            form was trained without couches, the other forms with.
         uncut: procedural patients as they are built, arms and shoulders and all, not cut to a scan's field of view.
         lifted: also keep each volume on the grid of the volumetric form, which learns from it (1 MB a study at 128
             pixels); without, training reconstructs it from the views.
