@@ -227,5 +227,5 @@ def test_a_bomb_of_pixels(tmp_path: Path) -> None:
 
     size = chunk(b"IHDR", struct.pack(">2I5B", 20000, 20000, 1, 0, 0, 0, 0))
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + size + chunk(b"IDAT", zlib.compress(bytes(100))))
-    with pytest.raises(InputError, match="pixels are too many"):
+    with pytest.raises(InputError, match="pixels"):
         read_radiograph(tmp_path / "a.png")
