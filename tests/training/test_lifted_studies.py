@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from xray2xray.core.errors import InputError
-from xray2xray.data.rendering import Job, lift, render_job
+from xray2xray.data.rendering import Job, lift, render_job, render_jobs
 from xray2xray.data.store import ViewStore
 from xray2xray.phantoms import patient_volume
 from xray2xray.projection.frustum import Frustum
@@ -71,3 +71,11 @@ def test_another_geometry_is_refused(store: ViewStore, tmp_path: Path) -> None:
 def test_uncut_patients_reach_further(patient: Volume) -> None:
     cut = render(patient_volume(3, 64), GEOMETRY, [90.0])
     assert render(patient, GEOMETRY, [90.0]).sum() >= cut.sum()
+
+
+def test_a_volume_that_is_not_there_yet_is_rendered(tmp_path: Path) -> None:
+    made = ViewStore.create(tmp_path / "store", GEOMETRY)
+    for lifted in (False, True):
+        jobs = [Job("thorax-0000003", "", seed=3, volume_size=32, lifted=lifted)]
+        assert not render_jobs(made, jobs, STANDARD_ARC, 1)
+        assert (made.read_lifted("thorax-0000003") is not None) == lifted

@@ -75,7 +75,7 @@ def render_jobs(
 
     Args:
         store: where the views go; every study is written whole or not at all.
-        jobs: what to render; studies already in the store are passed over.
+        jobs: what to render; studies already in the store are passed over, unless a volume is wanted that is not there.
         yaw_deg: the angles.
         workers: processes (None: one for each core).
         load: makes the volume of a job.
@@ -83,7 +83,7 @@ def render_jobs(
     Returns:
         what was wrong with the studies that failed, by name; they are also listed in `failed.csv` in the store.
     """
-    waiting = [job for job in jobs if job.study not in store]
+    waiting = [job for job in jobs if job.study not in store or (job.lifted and store.read_lifted(job.study) is None)]
     failed: dict[str, str] = {}
     work = partial(render_job, store, tuple(yaw_deg), load)
     done = usable(waiting, work, failed, lambda job: job.study, executor(workers, len(waiting)))

@@ -146,7 +146,9 @@ class WorldModel:
 
         Args:
             views: each given view p, (h, w) or (b, h, w) for several patients, or a prediction (b, ...) of M, and its
-                pose; 0 is PA. Which further views a form takes, its `observe` says.
+                pose; 0 is PA. All are of one size: the model's, or with the volumetric form a multiple of it. Several
+                views are taken by the volumetric form, from any poses, and by the direct form beside a frontal, if it
+                has a sampler. Samples are drawn from a single frontal.
 
         Raises:
             InputError: views of another size, or of different numbers of patients.
@@ -204,13 +206,14 @@ class WorldModel:
                 autoregressive form draws its tokens, other ones for other angles.
             samples: draw that many instead of one.
             others: further views of the same patients, angle -> views like `view_p`, such as {90.0: lateral_p} beside
-                a frontal. The direct form with a sampler takes them.
+                a frontal. The volumetric form takes them, and the direct form with a sampler; views from other poses
+                than upright ones are given to `observe`.
             mirrored: the mean with the prediction from the mirror image, mirrored back: errors that favour a side
                 cancel. Twice the time; of expected views from one view only.
 
         Returns:
             float32 p, (n, h, w) or (b, n, h, w), with `samples` (samples, n, h, w) or (samples, b, n, h, w). At the
-            angle of a given view it is V's reconstruction of that view.
+            angle of a given view it is that view, as the form keeps it: itself, or V's reconstruction.
 
         Raises:
             UsageError: samples without a generator, or of a direct form that has no sampler; see the form's `observe`,
@@ -244,12 +247,22 @@ class WorldModel:
         """Attenuation per mm of the chests of a state, float32 (b, *shape); None of a form that keeps none.
 
         Args:
+            shape: voxels along each axis.
             affine: (4, 4), voxel index -> RAS mm about the isocentre.
             generator: draws possible chests, (samples, b, *shape), those of `sample` with a generator of the same seed.
+            samples: how many.
 
         Raises:
-            UsageError: as `sample`.
+            InputError: a shape or an affine that is no grid.
+            UsageError: as `sample`, or several samples without a generator.
         """
+        if len(tuple(shape)) != 3 or not all(isinstance(n, int | np.integer) and n >= 1 for n in shape):
+            raise InputError(f"a volume has three whole numbers of voxels, got {shape}")
+        affine = np.asarray(affine, float)
+        if affine.shape != (4, 4) or not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+            raise InputError(f"the affine of a grid is (4, 4), finite and invertible, got {affine.tolist()}")
+        if samples < 1 or (generator is None and samples != 1):
+            raise UsageError(f"{samples} samples are asked for: give at least 1, and a generator that draws them")
         if not self.transition.renders:
             return None
         noise = None if generator is None else Noise(samples, generator)

@@ -71,7 +71,11 @@ def contact_sheet(
 
 
 def case_picture(
-    truth_p: Array, predicted_p: Mapping[str, Array], yaw_deg: Sequence[float], input_yaw_deg: float = 0.0
+    truth_p: Array,
+    predicted_p: Mapping[str, Array],
+    yaw_deg: Sequence[float],
+    input_yaw_deg: float = 0.0,
+    side: int = 160,
 ) -> Image.Image:
     """Truth above each model's prediction above the error of the first model; p arrays (angles, h, w)."""
     rows: list[tuple[str, Sequence[Pixels]]] = [("truth", list(to_gray(truth_p)))]
@@ -79,7 +83,7 @@ def case_picture(
     for name, views in list(predicted_p.items())[:1]:
         rows.append((f"|error| {name}", list(error_colours(views - truth_p))))
     marked = list(yaw_deg).index(input_yaw_deg) if input_yaw_deg in yaw_deg else None
-    return contact_sheet(rows, [_degrees(yaw, input_yaw_deg) for yaw in yaw_deg], marked=marked)
+    return contact_sheet(rows, [_degrees(yaw, input_yaw_deg) for yaw in yaw_deg], side, marked)
 
 
 def unfold_picture(

@@ -107,9 +107,10 @@ def _write_views(out: Path, result: Result) -> None:
             save_png(out / f"yaw{yaw:+g}.png", to_gray(view_p))
     shown = [STANDARD_ARC.index(yaw) for yaw in PICTURE_YAW_DEG]
     named = {label_of(name): views_p[shown] for name, views_p in result.predictions_p.items()}
+    side = max(160, min(predicted_p.shape[-1], 320))
     if truth_p is None:
-        picture = unfold_picture(result.input_p, named, PICTURE_YAW_DEG)
+        picture = unfold_picture(result.input_p, named, PICTURE_YAW_DEG, side)
     else:
-        picture = case_picture(truth_p[shown], named, PICTURE_YAW_DEG, result.input_yaw_deg)
+        picture = case_picture(truth_p[shown], named, PICTURE_YAW_DEG, result.input_yaw_deg, side)
     save_picture(out / "views.png", picture)
     views_gif(out / "views.gif", predicted_p, truth_p, STANDARD_ARC)

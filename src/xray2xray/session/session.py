@@ -30,6 +30,7 @@ from ..volume.chest import Chest
 from .about import versions
 from .study import Given, Study, View, open_input
 
+MOST_PIXELS = 1024  # 64 times the work of 128
 PROBED_FORM = "direct"  # the form of the tables that older versions of `evaluate probes` wrote, which name none
 
 
@@ -51,7 +52,9 @@ class Session:
         """`source`: the model's name or folder, where what belongs to it is read from when it is first needed."""
         self.model, self.source, self.adapter = model, str(source), adapter
         self.pixels = model.size if pixels is None else pixels
-        if self.pixels != model.size and (not model.transition.renders or self.pixels % model.size or self.pixels < 1):
+        if not isinstance(self.pixels, int) or not 1 <= self.pixels <= MOST_PIXELS:
+            raise UsageError(f"pixels is {pixels!r}; it must be a whole number from 1 to {MOST_PIXELS}")
+        if self.pixels != model.size and (not model.transition.renders or self.pixels % model.size):
             what = f"a multiple of {model.size}" if model.transition.renders else f"{model.size} only"
             raise UsageError(f"--pixels {pixels}: the form {model.config.form} of {source} makes views of {what}")
         if self.pixels != model.size and adapter is not None:

@@ -130,3 +130,15 @@ def test_features_see_the_chest_in_coarse_cells(model: WorldModel) -> None:
     slabs = found[..., 16:]
     pooled = view().reshape(8, 4, 8, 4).mean(axis=(1, 3))
     np.testing.assert_allclose(slabs.sum(axis=2), pooled, rtol=0.02, atol=0.01)  # planes sum to what is measured
+
+
+def test_a_grid_that_is_none_is_refused(model: WorldModel) -> None:
+    state, affine = model.observe([(view(), 0.0)]), centred_affine(16, 384.0)
+    for shape in ((16, 16), (-1, 16, 16), (16.0, 16, 16)):
+        with pytest.raises(InputError, match="three whole numbers"):
+            model.volume(state, shape, affine)  # type: ignore[arg-type]
+    for wrong in (np.eye(3), np.zeros((4, 4)), np.full((4, 4), np.nan)):
+        with pytest.raises(InputError, match="affine of a grid"):
+            model.volume(state, (16, 16, 16), wrong)
+    with pytest.raises(UsageError, match="a generator that draws"):
+        model.volume(state, (16, 16, 16), affine, samples=4)

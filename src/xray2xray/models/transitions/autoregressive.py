@@ -103,7 +103,9 @@ class AutoregressiveTransition(Transition):
     def observe(self, observations: Sequence[Observation]) -> State:
         yaw_angles([observation.pose for observation in observations], "autoregressive")
         if len(observations) > 1:
-            raise UsageError("the autoregressive form takes one given view; use the direct form, with a sampler")
+            raise UsageError(
+                "the autoregressive form takes one given view; use the volumetric form, or direct with a sampler"
+            )
         return State(tuple(observations))
 
     def predict(self, state: State, poses: Sequence[Pose]) -> Views:
