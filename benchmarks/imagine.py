@@ -8,7 +8,6 @@ rounds in which all take turns. Peak memory is of a process that does nothing el
 """
 
 import argparse
-import resource
 from collections.abc import Callable
 from multiprocessing import get_context
 from pathlib import Path
@@ -58,10 +57,12 @@ def works(pixels: int, samples: int) -> dict[str, Callable[[], object]]:
 
 
 def peak_mib(name: str, pixels: int, samples: int, threads: int) -> float:
-    """Peak resident memory of this process after one of the works; to be called in a process of its own."""
+    """Peak resident memory of this process after one of the works; to be called in a process of its own (Linux)."""
     torch.set_num_threads(threads)
     works(pixels, samples)[name]()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # Not ru_maxrss: a child begins with that of the process that started it.
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def main() -> None:
