@@ -36,10 +36,10 @@ quick: $(VENV)/dev.stamp
 	$(PYTEST) -m "not slow and not data and not gpu"
 
 test: $(VENV)/dev.stamp
-	$(PYTEST)
+	$(PYTEST) $(COVERAGE)
 
-coverage: $(VENV)/dev.stamp
-	$(PYTEST) --cov --cov-report=term --cov-report=xml
+coverage: COVERAGE := --cov --cov-report=term --cov-report=xml
+coverage: test
 
 reference: $(VENV)/dev.stamp
 	$(BIN)/python docs/build_reference.py

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 from .options import Inputs, as_paths, at_least, one_of
 from .registry import as_function
-from .run_folder import run_folder
+from .run_folder import list_failures, run_folder
 
 if TYPE_CHECKING:
     from ..evaluation.volume_table import VolumeResult
@@ -19,6 +19,7 @@ class Options:
     The views are those of real CTs and of unseen virtual patients. Baselines: the mean volume of the training cohort,
     its nearest case, the mean's depth distribution along the measured rays, back-projection, and OS-SART from the given
     views. Writes volume.json, volume.md and pictures of the first cases; with --save also the volumes as NIfTI.
+    A scan that cannot be used is named, listed in failed.csv and left out; the exit code is 1 only if all fail.
 
     Attributes:
         inputs: chest CTs: NIfTI files, folders or zips of DICOM; a folder of NIfTI files means each of them.
@@ -69,6 +70,7 @@ def run(options: Options) -> "VolumeResult":
     from ..core.device import pick_device
     from ..evaluation.baselines import baselines_beside
     from ..evaluation.volume_table import GIVEN, evaluate_volume
+    from ..io.files import FAILED
     from ..reporting.volume import write_volume
     from ..volume.nifti import write_nifti
 
@@ -100,6 +102,7 @@ def run(options: Options) -> "VolumeResult":
             pictures=options.pictures,
             keep=keep if options.save else None,
         )
+        list_failures(folder / FAILED, result.failed)
         print(write_volume(folder, result))
     return result
 

@@ -78,7 +78,7 @@ def as_label(cell: str) -> float:
 
 
 def as_number(cell: str) -> float:
-    """NaN where a cell holds no finite number. 1,5 is 1.5; of 1,500 nobody knows whether it is 1.5 or 1500."""
+    """NaN where a cell holds no finite number. 1,5 is 1.5; 1,500 may be 1.5 or 1500."""
     if _COMMA.fullmatch(cell) and not _THOUSANDS.fullmatch(cell):
         cell = cell.replace(",", ".")
     try:

@@ -88,17 +88,18 @@ class LiftingNetwork(nn.Module):
 
     def encode(self, view_p: Tensor) -> list[Tensor]:
         """Hidden states (b, c, rows, columns) on grids of 1, 2, 4 and 8 cells, the last after attention."""
-        found = [self.stem(self.canvas(view_p))]
-        for stage in self.down:
-            found.append(stage(found[-1]))
-        return [*found[1:-1], self.bottom(found[-1])]
+        *finer, coarsest = self._contracted(view_p)
+        return [*finer, self.bottom(coarsest)]
 
     def coarsest(self, view_p: Tensor) -> tuple[Tensor, Tensor]:
         """Hidden states (b, c, rows, columns) of the coarsest grid, before attention and after."""
-        x = self.stem(self.canvas(view_p))
-        for stage in self.down:
-            x = stage(x)
+        x = self._contracted(view_p)[-1]
         return x, self.bottom(x)
+
+    def _contracted(self, view_p: Tensor) -> list[Tensor]:
+        """As `encode`, before attention."""
+        x = self.stem(self.canvas(view_p))
+        return [x := stage(x) for stage in self.down]
 
     def canvas(self, view_p: Tensor) -> Tensor:
         """(b, 7, rows, columns): the pixels of each cell, whether the detector measured it, and where it lies."""

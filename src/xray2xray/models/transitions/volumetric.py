@@ -63,10 +63,10 @@ class VolumetricConfig(LiftingConfig):
 
 @dataclass(frozen=True, eq=False)
 class VolumetricState(State):
-    """`chests`: one for each patient. `tokens`: features (b, n, width)."""
+    """`chests`: one for each patient. `first`: the view that was lifted, of the observations."""
 
     chests: tuple[Lifted, ...]
-    tokens: tuple[Tensor, Tensor]
+    first: Observation
 
 
 class VolumetricTransition(Transition):
@@ -125,7 +125,7 @@ class VolumetricTransition(Transition):
                 chest = agreed(chest, given_p, [observations[i].pose for i in others])
             chests.append(chest)
         first = observations[frontals[0] if frontals else 0]
-        return VolumetricState(tuple(observations), tuple(chests), self._tokens(first.pixels, chests))
+        return VolumetricState(tuple(observations), tuple(chests), first)
 
     def predict(self, state: VolumetricState, poses: Sequence[Pose]) -> Views:
         return self._rendered(state, [chest.views(poses) for chest in state.chests], poses)
@@ -143,7 +143,8 @@ class VolumetricTransition(Transition):
 
         They are of no pose. Depth 0 is before the network's attention, 1 (by default) after.
         """
-        return state.tokens[checked_depth(depth, 1)][:, None]
+        depth = checked_depth(depth, 1)
+        return self._tokens(state.first.pixels, state.chests, depth)[:, None]
 
     def given(self, observation: Observation) -> Views:
         return PixelViews(observation.pixels)
@@ -204,18 +205,16 @@ class VolumetricTransition(Transition):
         return PixelViews(found)
 
     @torch.no_grad()
-    def _tokens(self, view_p: Tensor, chests: Sequence[Lifted]) -> tuple[Tensor, Tensor]:
-        """(b, n, width) before and after attention, on the detector's part of the grid."""
+    def _tokens(self, view_p: Tensor, chests: Sequence[Lifted], depth: int) -> Tensor:
+        """(b, n, width), on the detector's part of the grid."""
         small = F.avg_pool2d(view_p[:, None].float(), view_p.shape[-1] // self.config.size)
-        before, after = self.network.coarsest(small)
+        hidden = self.network.coarsest(small)[depth]
         slabs = F.adaptive_avg_pool3d(
             torch.from_numpy(np.stack([chest.portions()[:, *chest.frustum.detector] for chest in chests])),
             (SLABS, GRID, GRID),
-        ).to(before.device)
+        ).to(hidden.device)
         scale = self.config.depth / SLABS
-        return tuple(  # type: ignore[return-value]
-            torch.cat([self._on_detector(hidden), slabs * scale], dim=1).flatten(2).mT for hidden in (before, after)
-        )
+        return torch.cat([self._on_detector(hidden), slabs * scale], dim=1).flatten(2).mT
 
     def _on_detector(self, hidden: Tensor) -> Tensor:
         """(b, c, GRID, GRID): what lies on the detector, in coarse cells."""

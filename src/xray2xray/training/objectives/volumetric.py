@@ -240,7 +240,9 @@ class VolumetricObjective(Objective):
         pairs = []
         for number in chosen.tolist():
             portions, p = _stacked(self._patients, [number])
-            w, _ = self.average.network.lift(self._view(p).to(self.average.network.mean.device), mirrored=True)
+            w, _ = self.average.network.lift(
+                measured(p, self.model.config.size).to(self.average.network.mean.device), mirrored=True
+            )
             pairs.append((portions[0].numpy(), (w[0].cpu() * portions[0].sum(dim=0)).numpy()))
         self.average.set_bank(bank_of(pairs, frustum))
 
@@ -260,7 +262,7 @@ class VolumetricObjective(Objective):
         if not (held_out := self._held_out()):
             return None
         portions, p = _stacked(self._patients, held_out[:1])
-        view = self._view(p)
+        view = measured(p, self.model.config.size)
         w, beyond = (x[0].cpu().numpy() for x in self.average.network.lift(view.to(self.average.network.mean.device)))
         frustum = self.average.config.frustum
         predicted = w * extended(F.avg_pool2d(view, PATCH)[0, 0].numpy(), frustum, beyond)
@@ -281,11 +283,11 @@ class VolumetricObjective(Objective):
     def _held_out(self) -> list[int]:
         return list(range(len(self._weight), len(self._patients)))[: self.training_config.validated]
 
-    def _view(self, p: Tensor) -> Tensor:
-        """(b, 1, size, size): the part of p (b, 2 rows, 2 columns) that the detector measures."""
-        side, (rows, columns) = self.model.config.size, p.shape[1:]
-        top, left = (rows - side) // 2, (columns - side) // 2
-        return torch.nan_to_num(p[:, None, top : top + side, left : left + side])
+
+def measured(p: Tensor, side: int) -> Tensor:
+    """(b, 1, side, side): the part of p (b, 2 rows, 2 columns) that the detector measures."""
+    top, left = ((n - side) // 2 for n in p.shape[1:])
+    return torch.nan_to_num(p[:, None, top : top + side, left : left + side])
 
 
 def _spread(numbers: np.ndarray, count: int) -> np.ndarray:
@@ -309,8 +311,7 @@ def loss(network: LiftingNetwork, portions: Tensor, p: Tensor) -> dict[str, Tens
     """
     side, (rows, columns) = network.config.size, p.shape[1:]
     top, left = (rows - side) // 2, (columns - side) // 2
-    view = torch.nan_to_num(p[:, None, top : top + side, left : left + side])
-    logits, log_p = network(view)
+    logits, log_p = network(measured(p, side))
     known = F.avg_pool2d(torch.isfinite(p).float()[:, None], PATCH)[:, 0] == 1
     beyond = known.clone()
     beyond[:, top // PATCH : (top + side) // PATCH, left // PATCH : (left + side) // PATCH] = False
