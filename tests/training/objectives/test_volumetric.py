@@ -1,5 +1,6 @@
 """Learning how attenuation is distributed along rays: loss, augmentation, and a run that is interrupted."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,13 @@ def test_view_and_volume_change_alike(seed: int) -> None:
     assert torch.isnan(p).any()  # what came in from outside the grid
     known = torch.isfinite(pooled(p))
     assert (pooled(p) - portions.sum(dim=1))[known].abs().max() < 0.05 * portions.sum(dim=1).max()
+
+
+def test_a_bent_patient_keeps_its_line_integrals() -> None:
+    bend = replace(STILL, posture=1.0)
+    portions, p = augmented(*batch(), bend, torch.Generator().manual_seed(0))
+    assert (pooled(p) - portions.sum(dim=1)).abs().max() < 0.05 * portions.sum(dim=1).max()
+    assert (portions - batch()[0]).abs().max() > 0.03 * portions.max()
 
 
 def test_no_change_is_none_and_a_mirror_image_is_one() -> None:

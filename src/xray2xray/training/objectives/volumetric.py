@@ -6,7 +6,7 @@ depth weighted by p; beyond it also sum(l) - p log sum(l) of the predicted line 
 conditional mean of q given the view, hence of every view that is a linear function of q.
 
 Augmentation. Every patient is changed in the frustum, view and volume alike: mirror, scale and shear, shift, stretch
-and bend along depth, intensity, and the ends of the scan. Sums along rays stay sums along rays.
+and bend along depth, posture, intensity, and the ends of the scan. Sums along rays stay sums along rays.
 """
 
 import copy
@@ -29,6 +29,7 @@ from ...projection.geometry import as_poses
 from ...projection.lifted import extended
 from ..objective import Batch, Objective, draw_rows, follow, require, require_shares
 from ..pictures import contact_sheet
+from ..posture import bent
 from ..settings import Settings, Size
 from ..steps import LoopConfig
 
@@ -53,6 +54,7 @@ class Augmentation:
         intensity: of attenuation, as a logarithm.
         cut: probability of a scan that ends early above or below.
         mirror: probability of left for right.
+        posture: most of the way to the posture of real patients, see `training.posture`.
     """
 
     scale: tuple[float, float] = (-0.10, 0.26)
@@ -66,10 +68,11 @@ class Augmentation:
     intensity: float = 0.06
     cut: float = 0.25
     mirror: float = 0.5
+    posture: float = 0.0
 
 
-GENTLE = Augmentation((-0.08, 0.26), 0.04, 0.03, 0.06, 0.05, 0.06, 0.05, 0.02, 0.03, 0.15, 0.5)
-"""For virtual patients, of which there is no end: mostly to move their flanks beyond the detector."""
+GENTLE = Augmentation((-0.08, 0.26), 0.04, 0.03, 0.06, 0.05, 0.06, 0.05, 0.02, 0.03, 0.15, 0.5, posture=1.6)
+"""For virtual patients, of which there is no end: mostly to move their flanks beyond the detector, and to bend them."""
 
 
 def augmented(portions: Tensor, p: Tensor, change: Augmentation, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -100,15 +103,20 @@ def augmented(portions: Tensor, p: Tensor, change: Augmentation, generator: torc
     affine[:, 2, 1] = even(change.depth_tilt) * half_rows
     affine[:, 2, 2] = 1 / stretch
     affine[:, 2, 3] = even(change.depth_shift)
-    portions = _sampled(portions[:, None], affine)[:, 0]
+    posture = change.posture * torch.rand(b, generator=generator) if change.posture else torch.zeros(b)
+    where = F.affine_grid(affine, [b, 1, *portions.shape[1:]], align_corners=False)
+    where[..., 2], _ = bent(where[..., 2], -half_rows * where[..., 1], posture)
+    portions = F.grid_sample(portions[:, None], where, align_corners=False)[:, 0]
 
     known = torch.isfinite(p)
     flat = affine[:, :2, [0, 1, 3]]
-    p = _sampled(torch.nan_to_num(p)[:, None], flat)[:, 0]
-    known = _sampled(known.float()[:, None], flat)[:, 0] > 0.99
+    where = F.affine_grid(flat, [b, 1, *p.shape[1:]], align_corners=False)
+    p = F.grid_sample(torch.nan_to_num(p)[:, None], where, align_corners=False)[:, 0]
+    known = F.grid_sample(known.float()[:, None], where, align_corners=False)[:, 0] > 0.99
+    _, deeper = bent(torch.zeros_like(p), -half_rows * where[..., 1], posture)
     intensity = even(change.intensity).exp()[:, None, None]
     portions = portions * intensity[:, None]
-    p = p * intensity * stretch[:, None, None]  # a chest that is deeper fills more planes
+    p = p * intensity * stretch[:, None, None] * deeper  # a chest that is deeper fills more planes
 
     down = torch.linspace(-half_rows, half_rows, p.shape[1])
     top = torch.where(chosen(change.cut), -1 + 0.5 * torch.rand(b, generator=generator), -9.0)
@@ -117,11 +125,6 @@ def augmented(portions: Tensor, p: Tensor, change: Augmentation, generator: torc
     p = p * kept[:, :, None]
     portions = portions * F.avg_pool1d(kept[:, None], PATCH)[:, 0, None, :, None]
     return portions, torch.where(known, p, torch.nan)
-
-
-def _sampled(grid: Tensor, affine: Tensor) -> Tensor:
-    where = F.affine_grid(affine, list(grid.shape), align_corners=False)
-    return F.grid_sample(grid, where, align_corners=False)
 
 
 class Patients(Protocol):
