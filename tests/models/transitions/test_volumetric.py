@@ -1,10 +1,13 @@
 """The volumetric form: what holds by construction, whatever the network has learned."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from xray2xray.core.errors import InputError, UsageError
+from xray2xray.models.transitions.deviations import Deviations, deviations_of
 from xray2xray.models.transitions.residual_bank import ResidualBank
 from xray2xray.models.transitions.volumetric import VolumetricConfig, VolumetricTransition
 from xray2xray.models.vision import VisionConfig, VisionModel
@@ -14,7 +17,7 @@ from xray2xray.projection.geometry import Pose, preset
 from xray2xray.reconstruction.reconstruct import centred_affine
 
 SIZE = 32
-CONFIG = VolumetricConfig(size=SIZE, depth=32, widths=(8, 16, 16, 16), heads=2, donors=2)
+CONFIG = VolumetricConfig(size=SIZE, depth=32, widths=(8, 16, 16, 16), heads=2, donors=2, deviations=3)
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +35,7 @@ def model() -> WorldModel:
     form.network.set_mean(torch.from_numpy(ball))
     detail = ball * np.cos(9 * np.stack([k, j])).astype(np.float32)
     form.set_bank(ResidualBank(0.5 * detail, np.stack([ball, ball]).sum(axis=1)))
+    form.set_deviations(deviations_of([(ball * np.exp(0.3 * x).astype(np.float32), ball) for x in (k, i, j)]))
     return WorldModel(vision, form)
 
 
@@ -113,6 +117,29 @@ def test_sampled_volumes_are_of_the_sampled_views(model: WorldModel) -> None:
     seen = model.sample(state, [60.0], torch.Generator().manual_seed(3), 2)[:, 0, 0]
     rendered = np.stack([project(one, affine, preset("chest", SIZE), [60.0])[0] for one in mu[:, 0]])
     assert np.abs(rendered - seen).mean() < 0.01 * seen.max()
+
+
+def test_deviations_are_kept_to_half_a_step_and_widen_the_spread(model: WorldModel) -> None:
+    form = model.transition
+    assert isinstance(form, VolumetricTransition)
+    logs = form.deviations.logs if form.deviations else np.zeros(0)
+    again = VolumetricTransition(CONFIG)
+    again.set_deviations(Deviations(logs))
+    np.testing.assert_allclose(again.deviations.logs if again.deviations else 0, logs, atol=np.abs(logs).max() / 127)
+    detail_only = VolumetricTransition(replace(CONFIG, deviations=0))
+    detail_only.load_state_dict({**form.state_dict(), **_none_of(detail_only)})
+    state = model.observe([(view(), 0.0)])
+    drawn = [
+        WorldModel(model.vision, one).sample(state, [90.0], torch.Generator().manual_seed(0), 12)
+        for one in (form, detail_only)
+    ]
+    wide, narrow = (samples.std(axis=0).mean() for samples in drawn)
+    assert wide > narrow
+
+
+def _none_of(form: VolumetricTransition) -> dict[str, torch.Tensor]:
+    """The deviations of a form that has none."""
+    return {name: value for name, value in form.state_dict().items() if name.startswith("deviation")}
 
 
 def test_donors_are_kept_to_half_a_step(model: WorldModel) -> None:

@@ -19,7 +19,7 @@ from xray2xray.training.objectives.volumetric import (
 )
 from xray2xray.training.steps import LoopConfig, Machine
 
-CONFIG = VolumetricConfig(size=64, depth=8, widths=(8, 16, 16, 16), heads=2, donors=2)
+CONFIG = VolumetricConfig(size=64, depth=8, widths=(8, 16, 16, 16), heads=2, donors=2, deviations=3)
 STILL = Augmentation((0.0, 0.0), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 

@@ -19,6 +19,7 @@ from ...projection.geometry import PRESETS, Pose, preset
 from ...projection.lifted import Lifted, extended
 from ...reconstruction.lifted import agreed
 from .base import Noise, Observation, PixelViews, State, Transition, Views, checked_depth
+from .deviations import Deviations, coarse_cells
 from .lifting_network import FLOOR, LiftingConfig, LiftingNetwork, lifted
 from .residual_bank import ResidualBank
 
@@ -33,7 +34,8 @@ class VolumetricConfig(LiftingConfig):
 
     Attributes:
         geometry: preset of the views it is trained on.
-        donors: residual volumes to sample with.
+        donors: residual volumes to sample with, for detail.
+        deviations: of chests from what was expected of them, to sample with, for what is coarse.
 
     Raises:
         ValueError: settings that describe no state.
@@ -41,12 +43,13 @@ class VolumetricConfig(LiftingConfig):
 
     geometry: str = "chest"
     donors: int = 0
+    deviations: int = 0
 
     def __post_init__(self) -> None:
-        if self.size < 16 or self.size % 16 or self.depth < SLABS or self.donors < 0:
+        if self.size < 16 or self.size % 16 or self.depth < SLABS or min(self.donors, self.deviations) < 0:
             raise ValueError(
-                f"size must be a multiple of 16, depth at least {SLABS} and donors 0 or more, got {self.size}, "
-                f"{self.depth} and {self.donors}"
+                f"size must be a multiple of 16, depth at least {SLABS}, donors and deviations 0 or more, got "
+                f"{self.size}, {self.depth}, {self.donors} and {self.deviations}"
             )
         if self.geometry not in PRESETS:
             raise ValueError(f"geometry must be one of {', '.join(PRESETS)}, got {self.geometry!r}")
@@ -81,6 +84,8 @@ class VolumetricTransition(Transition):
     donor_residuals: Tensor
     donor_steps: Tensor
     donor_p: Tensor
+    deviation_logs: Tensor
+    deviation_steps: Tensor
 
     def __init__(self, config: VolumetricConfig) -> None:
         super().__init__()
@@ -93,6 +98,9 @@ class VolumetricTransition(Transition):
         )
         self.register_buffer("donor_steps", torch.ones(config.donors))
         self.register_buffer("donor_p", torch.zeros(config.donors, rows, columns))
+        coarse = coarse_cells((config.depth, rows, columns))
+        self.register_buffer("deviation_logs", torch.zeros(config.deviations, *coarse, dtype=torch.int8))
+        self.register_buffer("deviation_steps", torch.ones(config.deviations))
 
     # ------------------------------------------------ the contract
 
@@ -131,7 +139,10 @@ class VolumetricTransition(Transition):
         return self._rendered(state, [chest.views(poses) for chest in state.chests], poses)
 
     def sample(self, state: VolumetricState, poses: Sequence[Pose], noise: Noise) -> Views:
-        """Each sample is the mean chest with the detail of a real one (`residual_bank`)."""
+        """Each sample is the mean chest, changed as chests deviate from it, with a real one's detail.
+
+        See `deviations` and `residual_bank`.
+        """
         drawn = [
             self._rendered(state, [chest.views(poses) for chest in chests], poses)
             for chests in self._drawn(state, noise)
@@ -174,18 +185,27 @@ class VolumetricTransition(Transition):
     @cached_property
     def bank(self) -> ResidualBank:
         """The donors of detail."""
-        steps = self.donor_steps[:, None, None, None]
-        return ResidualBank((self.donor_residuals * steps).cpu().numpy(), self.donor_p.cpu().numpy())
+        return ResidualBank(_from_steps(self.donor_residuals, self.donor_steps), self.donor_p.cpu().numpy())
 
     @torch.no_grad()
     def set_bank(self, bank: ResidualBank) -> None:
         """Keep the donors, rounded to 255 steps each; `config.donors` of them."""
-        residuals = torch.from_numpy(bank.residuals).float()
-        steps = residuals.abs().amax(dim=(1, 2, 3)).clamp(min=1e-6) / 127
-        self.donor_steps.copy_(steps)
-        self.donor_residuals.copy_((residuals / steps[:, None, None, None]).round())
+        _to_steps(bank.residuals, self.donor_residuals, self.donor_steps)
         self.donor_p.copy_(torch.from_numpy(bank.p))
         self.__dict__.pop("bank", None)
+
+    @cached_property
+    def deviations(self) -> Deviations | None:
+        """How chests deviate from what is expected of them."""
+        if not self.config.deviations:
+            return None
+        return Deviations(_from_steps(self.deviation_logs, self.deviation_steps))
+
+    @torch.no_grad()
+    def set_deviations(self, deviations: Deviations) -> None:
+        """Keep them, rounded to 255 steps each; `config.deviations` of them."""
+        _to_steps(deviations.logs, self.deviation_logs, self.deviation_steps)
+        self.__dict__.pop("deviations", None)
 
     def _drawn(self, state: VolumetricState, noise: Noise) -> Iterator[list[Lifted]]:
         """The possible chests of all patients, sample after sample."""
@@ -193,7 +213,12 @@ class VolumetricTransition(Transition):
             raise UsageError("this volumetric form has no donors of detail, which its sampler draws from")
         if len(state.observations) > 1 or not _is_frontal(state.observations[0].pose):
             raise UsageError("the sampler has learned what one frontal leaves open; give one frontal and nothing else")
-        return ([self.bank.sample(c, noise.generator) for c in state.chests] for _ in range(noise.samples))
+        return ([self._possible(chest, noise.generator) for chest in state.chests] for _ in range(noise.samples))
+
+    def _possible(self, chest: Lifted, generator: torch.Generator) -> Lifted:
+        if self.deviations is not None:
+            chest = self.deviations.sample(chest, generator)
+        return self.bank.sample(chest, generator)
 
     def _rendered(self, state: VolumetricState, views: Sequence[np.ndarray], poses: Sequence[Pose]) -> PixelViews:
         """Rendered views (t, h, w) of each patient as one tensor; those given stand at their own poses."""
@@ -222,6 +247,18 @@ class VolumetricTransition(Transition):
         side = round(rows / 1.25)
         top, left = (rows - side) // 2, (columns - side) // 2
         return F.adaptive_avg_pool2d(hidden[:, :, top : top + side, left : left + side], GRID)
+
+
+def _to_steps(values: np.ndarray, steps: Tensor, size: Tensor) -> None:
+    """Round values (n, ...) to whole `steps`, int8, each of the n with its own `size` of a step."""
+    given = torch.from_numpy(values).float()
+    sizes = given.flatten(1).abs().amax(dim=1).clamp(min=1e-6) / 127
+    size.copy_(sizes)
+    steps.copy_((given / sizes.reshape(-1, *(1,) * (given.ndim - 1))).round())
+
+
+def _from_steps(steps: Tensor, size: Tensor) -> np.ndarray:
+    return np.asarray((steps * size.reshape(-1, *(1,) * (steps.ndim - 1))).cpu().numpy())
 
 
 def _is_frontal(pose: Pose) -> bool:

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...core.errors import InputError
+from ...models.transitions.deviations import deviations_of
 from ...models.transitions.lifting_network import PATCH, LiftingNetwork
 from ...models.transitions.residual_bank import bank_of
 from ...models.transitions.volumetric import VolumetricConfig, VolumetricTransition
@@ -174,7 +175,7 @@ class VolumetricObjective(Objective):
 
     @classmethod
     def settings(cls, size: Size) -> Settings:
-        network = VolumetricConfig(size=size.vision.size, donors=6)
+        network = VolumetricConfig(size=size.vision.size, donors=6, deviations=96)
         if size.steps is None:
             loop = LoopConfig(steps=2600, batch=8, rate=1e-3, warm_up=100, check_every=200, optimizer="muon")
         else:
@@ -232,22 +233,26 @@ class VolumetricObjective(Objective):
 
     @torch.no_grad()
     def finish(self) -> None:
-        """The donors of detail: patients who were learned from, real ones where there are any."""
-        count = self.model.config.donors
-        if not count:
-            return
-        known = np.arange(len(self._weight))
-        real = known[~self._virtual[known]]
-        chosen = _spread(real if len(real) >= count else known, count)
-        frustum = self.average.config.frustum
-        pairs = []
-        for number in chosen.tolist():
-            portions, p = _stacked(self._patients, [number])
-            w, _ = self.average.network.lift(
-                measured(p, self.model.config.size).to(self.average.network.mean.device), mirrored=True
+        """What samples are drawn with: donors of detail, real ones where there are any, and deviations of patients that
+        are drawn as in training."""
+        config, known = self.model.config, np.arange(len(self._weight))
+        if config.donors:
+            real = known[~self._virtual[known]]
+            chosen = _spread(real if len(real) >= config.donors else known, config.donors)
+            self.average.set_bank(bank_of([self._true_and_expected(n) for n in chosen.tolist()], config.frustum))
+        if config.deviations:
+            again = int((self._weight > 0).sum()) < config.deviations
+            drawn = torch.multinomial(
+                self._weight, config.deviations, again, generator=torch.Generator().manual_seed(0)
             )
-            pairs.append((portions[0].numpy(), (w[0].cpu() * portions[0].sum(dim=0)).numpy()))
-        self.average.set_bank(bank_of(pairs, frustum))
+            self.average.set_deviations(deviations_of([self._true_and_expected(n) for n in drawn.tolist()]))
+
+    def _true_and_expected(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Portions (depth, rows, columns) of a patient, and what the network expects of them given the frontal."""
+        portions, p = _stacked(self._patients, [number])
+        view = measured(p, self.model.config.size).to(self.average.network.mean.device)
+        w, _ = self.average.network.lift(view, mirrored=True)
+        return portions[0].numpy(), (w[0].cpu() * portions[0].sum(dim=0)).numpy()
 
     def validate(self) -> dict[str, float]:
         """The two parts of the loss on held-out patients, as they are, by the averaged weights."""
