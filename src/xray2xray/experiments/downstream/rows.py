@@ -1,8 +1,8 @@
 """From scores to the rows of downstream.json: values, intervals, differences from ours."""
 
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from .cohort import TIME_TASK
 
 KEYS = (
     "task", "method", "n_labels", "metric", "value", "ci_low", "ci_high",
-    "delta_vs_ours", "delta_ci_low", "delta_ci_high", "p", "primary",
+    "delta_vs_ours", "delta_ci_low", "delta_ci_high", "p", "primary", "ranked",
 )  # fmt: skip
 HORIZON_YEARS = 5.0
 BOOTSTRAPPED = ("harrell_c", "auprc", "brier")
@@ -65,13 +65,19 @@ def main_metric(task: str) -> str:
 
 
 def table_rows(
-    known: Known, test: Endpoints, ours: str, primary: Primary | None, draws: int = 1000
+    known: Known,
+    test: Endpoints,
+    ours: str,
+    primary: Primary | None,
+    unranked: Collection[tuple[str, int]] = (),
+    draws: int = 1000,
 ) -> list[dict[str, Any]]:
     """All rows, each with `KEYS`; what is not asked or not known is None.
 
     Args:
         known: every method has the same seeds as ours, or fewer: differences are over those that both have.
         test: the truth of the test patients, one row a patient.
+        unranked: (method, labels) that are listed only: nothing is tested against a training without its plateau.
 
     Raises:
         InputError: a task cannot be scored.
@@ -85,9 +91,11 @@ def table_rows(
             mine = _by_seed(known, ours, n, task)
             for method in [m for m, count in methods if count == n]:
                 theirs = _by_seed(known, method, n, task)
-                named = primary == Primary(task, method, n)
+                named, ranked = primary == Primary(task, method, n), (method, n) not in unranked
                 for metric, found in scorer.score(theirs, {} if method == ours else mine).items():
-                    rows.append(_row(task, method, n, metric, found, named and metric == main_metric(task)))
+                    if not ranked or (ours, n) in unranked:
+                        found = replace(found, p=None)
+                    rows.append(_row(task, method, n, metric, found, named and metric == main_metric(task), ranked))
     secondary = [row for row in rows if row["p"] is not None and not row["primary"]]
     for row, adjusted in zip(secondary, holm([row["p"] for row in secondary]) if secondary else []):
         row["p"] = float(adjusted)
@@ -198,8 +206,8 @@ def _by_seed(known: Known, method: str, n: int, task: str) -> dict[int, Array]:
     return {seed: scores[task] for (name, count, seed), scores in known.items() if (name, count) == (method, n)}
 
 
-def _row(task: str, method: str, n: int, metric: str, found: Found, primary: bool) -> dict[str, Any]:
+def _row(task: str, method: str, n: int, metric: str, found: Found, primary: bool, ranked: bool) -> dict[str, Any]:
     low, high = found.ci95 or (None, None)
     delta_low, delta_high = found.delta_ci95 or (None, None)
-    values = (task, method, n, metric, found.value, low, high, found.delta, delta_low, delta_high, found.p, primary)
-    return dict(zip(KEYS, values, strict=True))
+    values = (task, method, n, metric, found.value, low, high, found.delta, delta_low, delta_high, found.p)
+    return dict(zip(KEYS, (*values, primary, ranked), strict=True))
