@@ -39,7 +39,7 @@ class FeatureModel(Protocol):
 
 @dataclass(frozen=True)
 class Value:
-    """An AUROC, or a difference of two, with its 95 % patient-bootstrap interval."""
+    """An AUROC, or a difference of two, with its 95 % interval."""
 
     value: float
     ci95: Interval | None

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .metrics import Array, mean_interval
+from ..statistics.intervals import mean_interval
+from .metrics import Array
 
 NOT_JSON = {"json": False}
 """Metadata of a field that holds what figures show, not numbers to keep: `field(metadata=NOT_JSON)`."""
@@ -16,7 +17,7 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over patients with its 95 % patient-bootstrap interval, None for fewer than two patients."""
+    """A mean over patients with its 95 % interval over them, None for fewer than two patients."""
 
     mean: float
     ci95: Interval | None

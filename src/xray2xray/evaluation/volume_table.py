@@ -363,7 +363,7 @@ def middle_planes(volume: Volume) -> Array:
 
 
 def summarise(rows: Sequence[CaseRow], seed: int = 0) -> Group:
-    """Means over the cases of an evidence level, with 95 % bootstrap intervals over them; `seed` of the bootstrap."""
+    """Means over the cases of an evidence level, with 95 % intervals over them; `seed` of the bootstrap."""
 
     def values(row: str, score: str) -> Array:
         return np.array([one.rows[row].get(score, np.nan) for one in rows])

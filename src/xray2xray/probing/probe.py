@@ -17,7 +17,7 @@ from ..core.evidence import VIRTUAL
 from ..io.files import write_npz
 from ..io.npz import read_npz
 from ..statistics.auroc import auroc
-from ..statistics.resampling import draw_patients, interval
+from ..statistics.intervals import SHARE, Resamples
 from .head import Array, feature_rows, refuse_real, row_space, standardisation
 
 FORMAT = "xray2xray-probes"
@@ -66,7 +66,7 @@ class ProbeResult:
     """How well a probe reads its label on test patients.
 
     `scores` (n_test,) are probabilities and `labels` (n_test,) the truth, both of the test patients with a known label;
-    `ci95` is a patient bootstrap, None where one class is too rare for it.
+    `ci95` is over patients, None where one class is too rare for it.
     """
 
     probe: Probe
@@ -107,7 +107,8 @@ def probe(
         only = "positive" if y_test.all() else "negative"
         raise InputError(f"{label}: the test patients are all {only}, so there is no AUROC; take more of them")
     scores = fitted.probability(x_test)
-    bounds = interval(auroc(y_test, scores, draw_patients(len(y_test), draws, seed)))
+    some = Resamples.of(len(y_test), draws, seed)
+    bounds = some.interval(auroc(y_test, scores, some.counts), SHARE)
     return ProbeResult(fitted, float(auroc(y_test, scores)), bounds, scores, y_test, len(y_train), int(y_train.sum()))
 
 
@@ -233,7 +234,7 @@ def compare_probes(
         InputError: no label could be probed.
     """
     names = list(features)
-    counts = draw_patients(len(np.asarray(features[names[0]][1])), draws, seed)
+    some = Resamples.of(len(np.asarray(features[names[0]][1])), draws, seed)
     results: dict[str, dict[str, ProbeResult]] = {}
     drawn: dict[str, dict[str, Array]] = {}
     left_out: dict[str, str] = {}
@@ -250,13 +251,13 @@ def compare_probes(
             left_out[label] = str(error)
             continue
         results[label] = found
-        drawn[label] = {name: auroc(result.labels, result.scores, counts) for name, result in found.items()}
+        drawn[label] = {name: auroc(result.labels, result.scores, some.counts) for name, result in found.items()}
     if not results:
         raise InputError("no label could be probed: " + "; ".join(left_out.values()))
 
     def difference(values: Mapping[str, float], resampled: Mapping[str, ArrayLike], other: str) -> Difference:
         spread = np.asarray(resampled[names[0]]) - np.asarray(resampled[other])
-        return Difference(values[names[0]] - values[other], interval(spread))
+        return Difference(values[names[0]] - values[other], some.interval(spread))
 
     pairs = {f"{names[0]} - {other}": other for other in names[1:]}
     mean = {name: float(np.mean([found[name].auroc for found in results.values()])) for name in names}
@@ -270,7 +271,7 @@ def compare_probes(
             }
             for label, found in results.items()
         },
-        {name: (mean[name], interval(mean_drawn[name])) for name in names},
+        {name: (mean[name], some.interval(mean_drawn[name], SHARE)) for name in names},
         {pair: difference(mean, mean_drawn, other) for pair, other in pairs.items()},
         left_out,
     )

@@ -12,7 +12,7 @@ from ..projection.geometry import STANDARD_ARC
 from .curves import Panel, curve_axis, save_panels
 from .pictures import PICTURE_YAW_DEG, case_picture, save_picture
 from .sharpness import DEFINITIONS, sharpness_tables
-from .tables import heading, interval, left_out, number, table, write_result
+from .tables import OVER_PATIENTS, heading, interval, left_out, number, table, write_result
 
 CEILING_LABELS = {False: "V on the truth (ceiling)", True: "V on the truth, quantised"}
 
@@ -31,7 +31,7 @@ def views_markdown(result: ViewsResult) -> str:
     """The tables of each evidence level."""
     lines = [
         f"Input view at {result.input_yaw_deg:g} degrees; the input angle is left out. PSNR (dB) and SSIM on "
-        f"{result.unit}, data range 1; R2 = 1 - MSE / MSE(mean view) with a 95 % patient-bootstrap interval; "
+        f"{result.unit}, data range 1; R2 = 1 - MSE / MSE(mean view); {OVER_PATIENTS}; "
         "far = at least 30 degrees from the input."
         + (" Couches were removed." if result.settings.get("remove_couch") else ""),
         "",

@@ -22,7 +22,7 @@ from ...probing.survival import CoxHead
 from ...reporting.tables import interval as bounds
 from ...reporting.tables import table
 from ...statistics.concordance import harrell_c_of_draws
-from ...statistics.resampling import draw_patients, interval, mean_over_seeds
+from ...statistics.intervals import SHARE, Resamples
 from ..command import command, parser, write_result
 from .clinical import virtual_patients
 from .cohort import TIME_TASK, Cohort, read_cohort
@@ -65,7 +65,7 @@ def turn(cohort: Cohort, bench: Bench, labels: int, seeds: Sequence[int]) -> lis
         InputError: patients are not virtual, or too few.
     """
     test = cohort.rows("test")
-    counts = np.vstack([np.ones((1, len(test))), draw_patients(len(test), DRAWS)])
+    some = Resamples.of(len(test), DRAWS)
     sets = {name: bench.joined(parts) for name, parts in METHODS.items()}
     rows = []
     for share in progress(FRONTAL_SHARES, "dial"):
@@ -75,7 +75,7 @@ def turn(cohort: Cohort, bench: Bench, labels: int, seeds: Sequence[int]) -> lis
             drawn[name] = np.stack(
                 [
                     harrell_c_of_draws(
-                        time[test], event[test], _risk(x, blocks, time, event, known, test, seed), counts
+                        time[test], event[test], _risk(x, blocks, time, event, known, test, seed), some.counts
                     )
                     for seed, known in ((seed, cohort.labelled(labels, seed)) for seed in seeds)
                 ]
@@ -87,9 +87,9 @@ def turn(cohort: Cohort, bench: Bench, labels: int, seeds: Sequence[int]) -> lis
                     "frontal": share,
                     "method": name,
                     "harrell_c": float(found[:, 0].mean()),
-                    "ci95": interval(mean_over_seeds(found[:, 1:])),
+                    "ci95": some.interval(found, SHARE),
                     "over_vision": float(apart[:, 0].mean()),
-                    "over_vision_ci95": interval(mean_over_seeds(apart[:, 1:])),
+                    "over_vision_ci95": some.interval(apart),
                 }
             )
     return rows

@@ -16,7 +16,7 @@ from ...statistics.compare_auroc import delong_over_seeds
 from ...statistics.concordance import harrell_c_of_draws, uno_c
 from ...statistics.contrasts import holm
 from ...statistics.dynamic_auroc import auroc_at
-from ...statistics.resampling import bootstrap_p, draw_patients, interval, mean_over_seeds
+from ...statistics.intervals import SHARE, Resamples
 from ...statistics.scores import auprc
 from .cohort import TIME_TASK
 
@@ -115,12 +115,12 @@ class Found:
 
 @dataclass(frozen=True, eq=False)
 class _Scorer:
-    """The m test patients of a task whose label is known, and how often each is drawn: (1 + draws, m), first once."""
+    """The m test patients of a task whose label is known, and their resamples."""
 
     task: str
     columns: tuple[Array, ...]  # labels; or times and events
     rows: NDArray[np.intp]
-    counts: Array
+    some: Resamples
     memo: dict[tuple[str, int], Array] = field(default_factory=dict)
 
     @classmethod
@@ -133,8 +133,7 @@ class _Scorer:
             label = test.findings[:, test.names.index(task)]
             rows = np.flatnonzero(~np.isnan(label))
             columns = (label[rows],)
-        once = np.ones((1, len(rows)))
-        return cls(task, columns, rows, np.vstack([once, draw_patients(len(rows), draws)]))
+        return cls(task, columns, rows, Resamples.of(len(rows), draws))
 
     def score(self, theirs: Mapping[int, Array], mine: Mapping[int, Array]) -> dict[str, Found]:
         """Metric -> what is found of a method's scores by seed, beside ours of the same seeds."""
@@ -161,13 +160,12 @@ class _Scorer:
         self, metric: str, theirs: Mapping[int, Array], mine: Mapping[int, Array], seeds: Sequence[int]
     ) -> Found:
         drawn = np.stack([self._drawn(metric, scores) for scores in theirs.values()])
-        value, bounds = float(drawn[:, 0].mean()), interval(mean_over_seeds(drawn[:, 1:]))
+        value, bounds = float(drawn[:, 0].mean()), self.some.interval(drawn, SHARE)
         if not seeds:
             return Found(value, bounds)
         apart = np.stack([self._drawn(metric, theirs[s]) - self._drawn(metric, mine[s]) for s in seeds])
-        spread = mean_over_seeds(apart[:, 1:])
-        p = bootstrap_p(spread) if metric == main_metric(self.task) else None
-        return Found(value, bounds, float(apart[:, 0].mean()), interval(spread), p)
+        p = self.some.p_value(apart) if metric == main_metric(self.task) else None
+        return Found(value, bounds, float(apart[:, 0].mean()), self.some.interval(apart), p)
 
     def _drawn(self, metric: str, scores: Array) -> Array:
         """A metric of scores (n_test,): float64 (1 + draws,), first of everyone, then of each resample."""
@@ -179,9 +177,10 @@ class _Scorer:
     def _of_draws(self, metric: str, scores: Array) -> Array:
         if metric == "harrell_c":
             time, event = self.columns
-            return harrell_c_of_draws(time, event, scores, self.counts)
+            return harrell_c_of_draws(time, event, scores, self.some.counts)
         (y,) = self.columns
-        return auprc(y, scores, self.counts) if metric == "auprc" else self.counts @ (scores - y) ** 2 / len(y)
+        counts = self.some.counts
+        return auprc(y, scores, counts) if metric == "auprc" else counts @ (scores - y) ** 2 / counts.sum(axis=1)
 
     def _points(self, everyone: Array) -> dict[str, float]:
         """Means over seeds that have no interval here; one that does not exist for a seed is left out."""

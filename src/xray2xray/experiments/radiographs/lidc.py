@@ -27,7 +27,7 @@ from ...data.cohorts.table import Cohort, Sample
 from ...data.store import ViewStore
 from ...evaluation.anatomy import lung_field
 from ...evaluation.baselines import fit_on_store, load_baselines, training_views
-from ...evaluation.metrics import P_MAX, mean_interval, unit
+from ...evaluation.metrics import P_MAX, unit
 from ...evaluation.predictors import Predictor
 from ...io.files import atomic_path
 from ...models.adaptation import Adapter
@@ -39,6 +39,7 @@ from ...radiograph.lung_field import normalise_radiograph
 from ...reporting.pictures import contact_sheet
 from ...reporting.tables import interval, table
 from ...session.study import open_input
+from ...statistics.intervals import mean_interval
 from ..command import command, parser, write_result
 from .outlines import Mask, compare, place_pair, placed
 
@@ -248,7 +249,7 @@ def fields(views_p: Array, geometry: Geometry) -> tuple[Mask, Mask]:
 
 
 def summary(scores: Sequence[Mapping[str, Mapping[str, Mapping[str, float]]]]) -> dict[str, Any]:
-    """preparation -> method -> means over patients with 95 % bootstrap intervals, and `less`: ours less it, paired."""
+    """preparation -> method -> means over patients with 95 % intervals, and `less`: ours less it, paired."""
     found: dict[str, Any] = {}
     for way, methods in scores[0].items():
         values = {
@@ -297,7 +298,7 @@ def markdown(result: Mapping[str, Any]) -> str:
     lines = [
         "# LIDC-IDRI: radiograph to lateral, outlines of the lungs",
         "",
-        f"{len(result['patients'])} patients; means with 95 % patient-bootstrap intervals. Placed by shifts and by "
+        f"{len(result['patients'])} patients; means with 95 % intervals over patients. Placed by shifts and by "
         "scales of height and width that were found on the frontals; of the lateral only its place from front to back "
         "is free.",
     ]

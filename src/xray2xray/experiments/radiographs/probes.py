@@ -35,7 +35,7 @@ from ...radiograph.lung_field import normalise_radiograph
 from ...reporting.tables import interval as written
 from ...reporting.tables import table
 from ...statistics.auroc import auroc
-from ...statistics.resampling import interval, patient_bootstrap
+from ...statistics.intervals import patient_interval
 from ..command import command, parser, write_result
 from ..downstream.features import open_encoder
 
@@ -213,10 +213,10 @@ def scored(task: Task, answers: Mapping[str, Array], name: str) -> dict[str, Any
         "features": name,
         "metric": task.metric,
         "value": value(answers[name], everyone),
-        "ci95": interval(patient_bootstrap(partial(value, answers[name]), task.patients, DRAWS)),
+        "ci95": patient_interval(partial(value, answers[name]), task.patients, DRAWS),
         "mae": float(np.abs(answers[name] - task.truth).mean()) if task.metric == "r2" else None,
         "delta": difference(everyone),
-        "delta_ci95": interval(patient_bootstrap(difference, task.patients, DRAWS)),
+        "delta_ci95": patient_interval(difference, task.patients, DRAWS),
     }
 
 

@@ -21,7 +21,6 @@ from ...core.errors import InputError, UsageError
 from ...data.store import ViewStore
 from ...evaluation.baselines import fit_on_store, training_views
 from ...evaluation.cases import rendered, sources
-from ...evaluation.metrics import mean_interval
 from ...evaluation.results import Failure, as_json
 from ...evaluation.scoring import Cohort
 from ...evaluation.views import evaluate_cases
@@ -29,6 +28,7 @@ from ...io.files import write_json, write_text
 from ...models.world_model import WorldModel
 from ...projection import STANDARD_ARC
 from ...reporting.tables import heading, interval, table
+from ...statistics.intervals import mean_interval
 from ...training.cache import cached_latents
 from ...training.checkpoint import CHECKPOINT
 from ...training.loop import fit
@@ -132,7 +132,7 @@ def _trained(name: str, data: Data, steps: int, most: int, out: Path) -> list[Tr
 
 def summary(cohort: Cohort) -> dict[str, Any]:
     """Of each variant: PSNR beyond 30 degrees, its SD over seeds, and what it has more than the one that it is
-    compared with, paired, with a 95 % patient-bootstrap interval. Of baselines: PSNR, and what it has more than
+    compared with, paired, with a 95 % interval. Of baselines: PSNR, and what it has more than
     ridge regression."""
     far = cohort.beyond
     runs: dict[str, list[np.ndarray]] = {}
