@@ -96,9 +96,8 @@ def test_keys_and_shapes_are_the_published_ones(name: str) -> None:
         own = build_backbone(method)
         tensors = timm_names({key: torch.empty(shape) for key, shape in published.items()}, TORCHVISION)
         network = type(own)
-        wanted = {
-            key: t.numel() for key, t in network(replace(network.SIZES["paper"], channels=3)).state_dict().items()
-        }
+        colour = network(replace(network.SIZES["paper"], channels=3)).state_dict()
+        wanted = {key: tensor.numel() for key, tensor in colour.items()}
         given = {key: t.numel() for key, t in tensors.items() if not key.startswith(network.CLASSIFIER)}
         assert given == wanted
         fill(own, tensors, name)
