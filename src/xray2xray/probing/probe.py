@@ -17,6 +17,7 @@ from ..core.evidence import VIRTUAL
 from ..io.files import write_npz
 from ..io.npz import read_npz
 from ..statistics.auroc import auroc
+from ..statistics.contrasts import holm_by_name
 from ..statistics.intervals import SHARE, Resamples
 from .head import Array, feature_rows, refuse_real, row_space, standardisation
 
@@ -191,10 +192,12 @@ def _known(features: ArrayLike, labels: ArrayLike) -> tuple[Array, NDArray[np.in
 
 @dataclass(frozen=True)
 class Difference:
-    """AUROC of one kind of features minus another's, on the same patients; `ci95` resamples them together."""
+    """AUROC of one kind of features minus another's, on the same patients; `ci95` resamples them together, `p` is
+    adjusted for the labels and kinds that are compared (Holm)."""
 
     value: float
     ci95: tuple[float, float] | None
+    p: float
 
 
 @dataclass(frozen=True)
@@ -255,24 +258,27 @@ def compare_probes(
     if not results:
         raise InputError("no label could be probed: " + "; ".join(left_out.values()))
 
-    def difference(values: Mapping[str, float], resampled: Mapping[str, ArrayLike], other: str) -> Difference:
-        spread = np.asarray(resampled[names[0]]) - np.asarray(resampled[other])
-        return Difference(values[names[0]] - values[other], some.interval(spread))
+    def differences(
+        values: Mapping[str, Mapping[str, float]], resampled: Mapping[str, Mapping[str, Array]]
+    ) -> dict[str, dict[str, Difference]]:
+        spread = {(k, pair): of[names[0]] - of[other] for k, of in resampled.items() for pair, other in pairs.items()}
+        p = holm_by_name({key: some.p_value(found) for key, found in spread.items()})
+        return {
+            k: {
+                pair: Difference(of[names[0]] - of[other], some.interval(spread[k, pair]), p[k, pair])
+                for pair, other in pairs.items()
+            }
+            for k, of in values.items()
+        }
 
     pairs = {f"{names[0]} - {other}": other for other in names[1:]}
     mean = {name: float(np.mean([found[name].auroc for found in results.values()])) for name in names}
     mean_drawn = {name: np.mean([draws_of[name] for draws_of in drawn.values()], axis=0) for name in names}
     return Comparison(
         results,
-        {
-            label: {
-                pair: difference({n: r.auroc for n, r in found.items()}, drawn[label], other)
-                for pair, other in pairs.items()
-            }
-            for label, found in results.items()
-        },
+        differences({label: {n: r.auroc for n, r in found.items()} for label, found in results.items()}, drawn),
         {name: (mean[name], some.interval(mean_drawn[name], SHARE)) for name in names},
-        {pair: difference(mean, mean_drawn, other) for pair, other in pairs.items()},
+        differences({"mean": mean}, {"mean": mean_drawn})["mean"],
         left_out,
     )
 

@@ -9,11 +9,11 @@ from PIL.Image import Image
 
 from ..evaluation.metrics import Array
 from ..evaluation.results import Estimate
-from ..evaluation.volume_table import CEILING, GIVEN, SAMPLE, Example, Group, Row, VolumeResult
+from ..evaluation.volume_table import CEILING, COMPARED, GIVEN, SAMPLE, Example, Group, Row, VolumeResult
 from ..evaluation.volumes import TISSUES
 from ..statistics.intervals import FEW
 from .pictures import contact_sheet, save_picture
-from .tables import OVER_PATIENTS, estimate, heading, interval, left_out, number, table, write_result
+from .tables import ADJUSTED, OVER_PATIENTS, estimate, heading, interval, left_out, number, table, write_result
 
 WINDOW_HU = (-1000.0, 400.0)
 LABELS = {
@@ -55,7 +55,7 @@ def volume_markdown(result: VolumeResult) -> str:
     for level, group in result.groups.items():
         lines += [f"### {heading(level, group.n)}", "", *_table(group), ""]
         if first is not None:
-            lines += [f"`{first}` minus each, paired within each case:", "", *_gains(group), ""]
+            lines += [f"`{first}` minus each, paired within each case, {ADJUSTED}:", "", *_gains(group), ""]
         organs = [score.removeprefix("bias_hu_") for score in _first(group).scores if score.startswith("bias_hu_")]
         if organs:
             lines += ["Organs, HU: mean predicted minus true / mean absolute error.", "", *_organs(group, organs), ""]
@@ -85,7 +85,7 @@ def _table(group: Group) -> list[str]:
 
 
 def _gains(group: Group) -> list[str]:
-    columns = {"psnr": "+.2f", "ssim": "+.3f", "mae_hu": "+.0f", "lung_dice": "+.3f"}
+    columns = dict(zip(COMPARED, ("+.2f", "+.3f", "+.0f", "+.3f"), strict=True))
     rows = (
         [_label(name), *(estimate(row.behind_first[score], spec) for score, spec in columns.items())]
         for name, row in group.rows.items()

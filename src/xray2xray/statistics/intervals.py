@@ -85,24 +85,36 @@ class Resamples:
 
 def mean_interval(values: ArrayLike, draws: int = 1000, seed: int = 0, within: Bounds = EVERYWHERE) -> Bounds | None:
     """95 % interval of the mean of one value per patient, (n,); None for fewer than two patients."""
+    some, means = _means(values, draws, seed)
+    return some.interval(means, within)
+
+
+def mean_p(values: ArrayLike, draws: int = 1000, seed: int = 0) -> float:
+    """Two-sided p of a mean of 0, from what `mean_interval` is made of."""
+    some, means = _means(values, draws, seed)
+    return some.p_value(means)
+
+
+def _means(values: ArrayLike, draws: int, seed: int) -> tuple[Resamples, Array]:
     of_patients = np.asarray(values, np.float64)
     some = Resamples.of(len(of_patients), draws, seed)
-    return some.interval(some.counts @ of_patients / some.counts.sum(axis=1).clip(1), within)
+    return some, some.counts @ of_patients / some.counts.sum(axis=1).clip(1)
 
 
-def patient_interval(
-    statistic: Callable[[Rows], float], patients: ArrayLike, draws: int = 1000, within: Bounds = EVERYWHERE
-) -> Bounds | None:
-    """95 % interval of a statistic of rows, of which patients may have several; arguments as `patient_bootstrap`."""
+def patient_contrast(
+    statistic: Callable[[Rows], float], patients: ArrayLike, draws: int = 1000
+) -> tuple[Bounds | None, float]:
+    """95 % interval and p of a statistic of rows, of which patients may have several; as `patient_bootstrap`."""
     names, owner = np.unique(np.asarray(patients), return_inverse=True)
     if len(names) >= FEW:
-        return interval(patient_bootstrap(statistic, patients, draws))
+        drawn = patient_bootstrap(statistic, patients, draws)
+        return interval(drawn), bootstrap_p(drawn)
     some = Resamples.of(len(names))
     found = np.full(len(some.counts), np.nan)
     for i, count in enumerate(some.counts):
         with suppress(InputError):
             found[i] = statistic(np.flatnonzero(count[owner]))
-    return some.interval(found, within)
+    return some.interval(found), some.p_value(found)
 
 
 def reach(n: int, level: float = 0.95) -> float:

@@ -72,7 +72,7 @@ def test_the_primary_p_is_as_it_is_and_the_others_are_adjusted_together() -> Non
 def test_further_seeds_of_a_method_are_paired_with_those_that_ours_has() -> None:
     more = {**KNOWN, ("a", 100, 2): scores(1, 99)}
     fewer, whole = (
-        next(r for r in table_rows(k, TEST, "ours", None, draws=50) if r["method"] == "a") for k in (KNOWN, more)
+        next(r for r in table_rows(k, TEST, "ours", None, (), 50) if r["method"] == "a") for k in (KNOWN, more)
     )
     assert whole["delta_vs_ours"] == pytest.approx(fewer["delta_vs_ours"])
     assert whole["value"] != fewer["value"]

@@ -22,6 +22,8 @@ from PIL import Image
 from ...evaluation.metrics import ssim
 from ...io.files import write_csv
 from ...reporting.tables import interval as bounds
+from ...reporting.tables import p_value
+from ...statistics.contrasts import holm_by_name
 from ...statistics.ensembles import central_interval
 from ...statistics.intervals import Resamples
 from ..command import command, parser, write_result
@@ -112,6 +114,8 @@ def scores(predictions: dict[str, Array], truth: Array, mean_lateral: Array) -> 
     null = np.square(mean_lateral - truth).mean((1, 2))
     some = Resamples.of(len(null), DRAWS)
     resampled = {name: 1 - (some.counts @ e) / (some.counts @ null) for name, e in error.items()}
+    apart = {name: of - resampled[BAR] for name, of in resampled.items()}
+    p = holm_by_name({name: some.p_value(of) for name, of in apart.items() if name != BAR})
     real = radial_power(truth)
     found = {}
     for name, predicted in predictions.items():
@@ -120,7 +124,8 @@ def scores(predictions: dict[str, Array], truth: Array, mean_lateral: Array) -> 
             "r2": float(1 - error[name].mean() / null.mean()),
             "interval": some.interval(resampled[name], (-np.inf, 1.0)),
             "over_ridge": float((error[BAR].mean() - error[name].mean()) / null.mean()),
-            "over_ridge_interval": some.interval(resampled[name] - resampled[BAR]),
+            "over_ridge_interval": some.interval(apart[name]),
+            "over_ridge_p": p.get(name),
             "ssim": float(ssim(unit(predicted), unit(truth)).mean()),
             "spectrum_db": float(gap[1 : len(gap) // 2 + 1].mean()),
         }
@@ -144,13 +149,13 @@ def markdown(results: dict[str, Any]) -> str:
         [
             name,
             f"{s['r2']:.3f}{bounds(s['interval'], '.3f')}",
-            f"{s['over_ridge']:+.3f}{bounds(s['over_ridge_interval'], '+.3f')}",
+            f"{s['over_ridge']:+.3f}{bounds(s['over_ridge_interval'], '+.3f')}{p_value(s['over_ridge_p'])}",
             s["ssim"],
             f"{s['spectrum_db']:+.1f}",
         ]
         for name, s in results["scores"].items()
     ]
-    head = ("", "R2 [95 %]", "less ridge_pca [95 %]", "SSIM", "spectrum, dB")
+    head = ("", "R2 [95 %]", "less ridge_pca [95 %] (p, Holm)", "SSIM", "spectrum, dB")
     return (
         f"# Real pairs\n\n{run['training']} training and {run['test']} test patients; {run['seconds']:.0f} s on "
         f"{run['threads']} thread(s).\n\n{table(head, rows)}\nPixels inside the intervals of {SAMPLES} samples: "

@@ -37,9 +37,10 @@ from ...projection.geometry import STANDARD_ARC, Geometry
 from ...radiograph import read_radiograph, to_gray
 from ...radiograph.lung_field import normalise_radiograph
 from ...reporting.pictures import contact_sheet
-from ...reporting.tables import interval, table
+from ...reporting.tables import ADJUSTED, interval, p_value, table
 from ...session.study import open_input
-from ...statistics.intervals import mean_interval
+from ...statistics.contrasts import holm_by_name
+from ...statistics.intervals import mean_interval, mean_p
 from ..command import command, parser, write_result
 from .outlines import Mask, compare, place_pair, placed
 
@@ -257,11 +258,15 @@ def summary(scores: Sequence[Mapping[str, Mapping[str, Mapping[str, float]]]]) -
             for name in methods
         }
         found[way] = {name: {metric: _mean(x) for metric, x in of.items()} for name, of in values.items()}
-        for name in methods:
-            if name != OURS:
-                found[way][name]["less"] = {
-                    metric: _mean(values[OURS][metric] - values[name][metric]) for metric in COMPARED
-                }
+        apart = {
+            (name, metric): values[OURS][metric] - values[name][metric]
+            for name in methods
+            if name != OURS
+            for metric in COMPARED
+        }
+        p = holm_by_name({key: mean_p(x) for key, x in apart.items()})
+        for (name, metric), x in apart.items():
+            found[way][name].setdefault("less", {})[metric] = _mean(x) | {"p": p[name, metric]}
     return found
 
 
@@ -312,7 +317,7 @@ def markdown(result: Mapping[str, Any]) -> str:
             for name, of in methods.items()
             if "less" in of
         ]
-        lines += ["", f"`{OURS}` less each, on the same patients:", ""]
+        lines += ["", f"`{OURS}` less each, on the same patients, {ADJUSTED}:", ""]
         lines += table(["", *(_WORDS[metric] for metric in COMPARED)], apart)
     lines += [
         "",
@@ -326,7 +331,7 @@ def markdown(result: Mapping[str, Any]) -> str:
 
 
 def _cell(value: Mapping[str, Any], spec: str) -> str:
-    return f"{value['mean']:{spec}}{interval(value['ci95'], spec)}"
+    return f"{value['mean']:{spec}}{interval(value['ci95'], spec)}{p_value(value.get('p'))}"
 
 
 # ---------------------------------------------------------------- the picture
