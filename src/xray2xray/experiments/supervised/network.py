@@ -26,7 +26,7 @@ TURN_DEG, ZOOM, SHIFT = 5.0, 0.05, 0.05  # up to which a training picture is mov
 AVERAGE_DECAY = 0.98
 NOISE = 0.05  # of the training pictures' SD
 PATIENCE = 20  # looks without an improvement that counts, after which a training has reached its plateau
-COUNTS = 1e-3  # share of the validation loss
+COUNTS = 1e-3  # nats of validation loss; a share of it would never be too small where all can be learned
 
 
 @dataclass
@@ -49,7 +49,7 @@ class Training:
     def look(self, loss: float) -> bool:
         """A look at the validation pictures: whether the loss is the least so far."""
         self.idle += 1
-        if loss < (1 - COUNTS) * self.counted_loss:
+        if loss < self.counted_loss - COUNTS:
             self.counted_loss, self.idle = loss, 0
         if better := loss < self.best_loss:
             self.best_loss, self.best_step = loss, self.steps
@@ -93,7 +93,7 @@ class SupervisedObjective(Objective):
     """The mean of all endpoints' losses, each alike; validation keeps the weights at which it was least.
 
     The weights that are looked at, and kept, are a moving average: a few hundred labels throw single steps about.
-    `PATIENCE` looks without an improvement of a thousandth are the plateau, where the training ends.
+    `PATIENCE` looks without an improvement of a thousandth of a nat are the plateau, where the training ends.
 
     Training pictures are turned, zoomed and moved a little, with noise; never mirrored: sides matter. `best` and
     `training_` are part of the state, so a resumed run keeps what the interrupted one had found.

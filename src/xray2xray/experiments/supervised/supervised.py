@@ -43,7 +43,7 @@ from .network import MultiTaskNetwork, Rows, SupervisedObjective, Training, grey
 FORMAT, VERSION = "xray2xray-supervised", 2
 LOOK = 25  # steps between looks at the validation pictures, or a pass over the training pictures, if that is longer
 WARM_UP = 100
-UNLIMITED = 10_000_000  # steps, where seconds are the budget
+UNLIMITED = 1_000_000  # steps, where seconds are the budget
 SAVE_AFTER_S = 60.0  # a large network's checkpoint takes longer to write than some budgets' steps
 HELD_OUT = 0.2  # share of the patients who validate, unless the caller names them
 SHRINKAGE = 0.01  # penalty of the curve's one weight
