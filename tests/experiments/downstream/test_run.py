@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import save_file
 
+from tests.experiments.supervised.backbones.published import hugging_face_dinov2
 from xray2xray.commands import cli
 from xray2xray.data.store import ViewStore
 from xray2xray.experiments.ceiling import report as ceiling_report
@@ -182,6 +184,29 @@ def test_encoders_are_read_by_heads_and_learn_on(store: Path, model: Path, encod
     result = json.loads((tmp_path / "out" / "downstream.json").read_text())
     assert {row["method"] for row in result["rows"]} == {*methods, "volumetric"}
     assert all(about["frontal_only"] and not about["privileged"] for about in result["methods"].values())
+
+
+def test_a_public_encoder_is_a_row_as_it_was_published(store: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "rad-dino"
+    folder.mkdir()
+    shapes = hugging_face_dinov2(32, 2, 8, 32)
+    torch.manual_seed(0)
+    save_file({name: 0.1 * torch.randn(shape) for name, shape in shapes.items()}, folder / "model.safetensors")
+    save_file({"last_layer": torch.zeros(2)}, folder / "dino_head.safetensors")  # RAD-DINO's folder has more files
+    config = {"model_type": "dinov2", "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config |= {"patch_size": 8, "image_size": 32, "mlp_ratio": 4, "layerscale_value": 1.0, "use_swiglu_ffn": False}
+    (folder / "config.json").write_text(json.dumps(config))
+    words = ["--views", store, "--labels", 120, "--seeds", 0, "--tasks", "cardiomegaly", "--ours", "age_sex"]
+    words += ["--methods", "rad", "grid:rad", "--encoders", f"rad={folder}"]
+    assert run(*words, "--out", tmp_path / "out") == 0
+    assert main_value(tmp_path / "out", "cardiomegaly", "grid:rad")["value"] > 0.8, "a brighter square is in its cell"
+    features = {path.name for path in (tmp_path / "out" / "features").iterdir() if path.name.startswith("rad")}
+    (folder / "model.safetensors").unlink()
+    save_file({name: 0.1 * torch.randn(shape) for name, shape in shapes.items()}, folder / "pytorch_model.safetensors")
+    (folder / "dino_head.safetensors").unlink()
+    assert run(*words, "--out", tmp_path / "out", "--resume") == 0
+    again = {path.name for path in (tmp_path / "out" / "features").iterdir() if path.name.startswith("rad")}
+    assert len(again) == 2 * len(features), "other weights, other features"
 
 
 def test_cells_are_means_of_the_tokens_that_lie_there() -> None:

@@ -153,7 +153,10 @@ def through(look: Callable[[Array], Array], views_p: Array, name: str) -> Array:
 
 
 def _weights(folder: Path) -> str:
-    return " ".join(f"{path.name} {sha256(path)}" for path in sorted(folder.glob("*")) if path.suffix in WEIGHTS)
+    """The hashes of a model's weights; only of its safetensors, where there are any."""
+    files = [path for path in sorted(folder.glob("*")) if path.suffix in WEIGHTS]
+    safe = [path for path in files if path.suffix == ".safetensors"]
+    return " ".join(f"{path.name} {sha256(path)}" for path in safe or files)
 
 
 # ---------------------------------------------------------------- the sets
