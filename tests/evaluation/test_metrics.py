@@ -3,6 +3,7 @@ import pytest
 from skimage.metrics import structural_similarity
 
 from xray2xray.evaluation import metrics
+from xray2xray.statistics.intervals import mean_interval
 
 
 def smooth_images(n: int, size: int, seed: int = 0) -> np.ndarray:
@@ -77,7 +78,7 @@ def test_mean_interval_covers_about_95_percent_of_normal_samples() -> None:
     rng = np.random.default_rng(3)
     hits = 0
     for seed in range(200):
-        bounds = metrics.mean_interval(rng.normal(size=40), draws=400, seed=seed)
+        bounds = mean_interval(rng.normal(size=40), draws=400, seed=seed)
         assert bounds is not None
         hits += bounds[0] <= 0 <= bounds[1]
     assert 0.88 < hits / 200 < 0.99

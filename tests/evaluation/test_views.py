@@ -99,7 +99,7 @@ def test_the_primary_contrast_is_that_of_the_first_model(summary: scoring.Summar
     gain = summary.models["linear"].psnr.mean_beyond_30 - summary.baselines["best"].psnr.mean_beyond_30
     assert summary.contrast.mean == pytest.approx(gain)
     assert summary.contrast.name.startswith("linear minus best")
-    assert summary.over_best == {"linear": Estimate(summary.contrast.mean, summary.contrast.ci95)}
+    assert summary.over_best == {"linear": Estimate(summary.contrast.mean, summary.contrast.ci95, p=summary.contrast.p)}
     each = summary.contrast.per_angle
     far = [row.mean for yaw, row in each.items() if abs(float(yaw)) >= 30]
     assert np.mean(far) == pytest.approx(gain)

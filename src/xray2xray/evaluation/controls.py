@@ -15,7 +15,7 @@ from .cases import Case, rendered, sources
 from .drift import Drift, measure_drift
 from .metrics import DATA_RANGE, Array, unit
 from .predictors import CopyInput, MeanView, Predictor
-from .results import Estimate, Failure
+from .results import Estimate, Failure, contrasts
 from .retrieval import RENDERED_YAW_DEG, Retrieval, embed_candidates, summarise_retrieval
 from .scoring import Block, Cohort, block, gain, score, stack
 from .views import UNIT, Settings, load_models, named_cases, open_bench
@@ -147,9 +147,9 @@ def measure(
         predicted = np.concatenate([unit(model.imagine(f)) for f in progress(frontals, f"controls, {form}, {level}")])
         scores = score_controls(predicted, truth, seed)
         as_it_is = scores[AS_IT_IS]
+        cost = contrasts({name: gain(cohort, as_it_is, one) for name, one in scores.items()}, seed, AS_IT_IS)
         controls = {
-            name: Control(**vars(block(cohort, one, null, seed)), cost=gain(cohort, as_it_is, one, seed))
-            for name, one in scores.items()
+            name: Control(**vars(block(cohort, one, null, seed)), cost=cost[name]) for name, one in scores.items()
         }
         measured[form] = Measured(controls, measure_drift(model, views_p, names, level, mean_views, seed))
     return ControlGroup(

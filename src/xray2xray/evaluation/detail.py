@@ -8,9 +8,10 @@ import numpy as np
 
 from ..projection.geometry import STANDARD_ARC, Geometry
 from ..statistics.ensembles import crps
+from ..statistics.intervals import mean_interval
 from . import sharpness
 from .cases import BONE_YAW_DEG, Case
-from .metrics import Array, mean_interval, psnr, unit
+from .metrics import Array, psnr, unit
 from .results import Estimate
 from .scoring import Cohort
 

@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..statistics.resampling import draw_patients, interval
+from ..statistics.intervals import Resamples
 
 Array = NDArray[np.floating]
 
@@ -93,16 +93,7 @@ def r2(error: Array, null_error: Array) -> Array:
 
 
 def r2_interval(error: Array, null_error: Array, draws: int = 1000, seed: int = 0) -> tuple[float, float] | None:
-    """95 % patient-bootstrap interval of the mean over angles of `r2`; None for fewer than two patients."""
-    if len(error) < 2:
-        return None
-    counts = draw_patients(len(error), draws, seed)
-    resampled = 1 - (counts @ error) / np.maximum(counts @ null_error, 1e-12)  # (draws, angles)
-    return interval(resampled.mean(axis=1))
-
-
-def mean_interval(values: Array, draws: int = 1000, seed: int = 0) -> tuple[float, float] | None:
-    """95 % patient-bootstrap interval of the mean of one value per patient; None for fewer than two patients."""
-    if len(values) < 2:
-        return None
-    return interval(draw_patients(len(values), draws, seed) @ np.asarray(values, np.float64) / len(values))
+    """95 % interval over patients of the mean over angles of `r2`; None for fewer than two patients."""
+    some = Resamples.of(len(error), draws, seed)
+    resampled = 1 - (some.counts @ error) / np.maximum(some.counts @ null_error, 1e-12)  # (1 + draws, angles)
+    return some.interval(resampled.mean(axis=1), (-np.inf, 1.0))

@@ -39,10 +39,11 @@ class FeatureModel(Protocol):
 
 @dataclass(frozen=True)
 class Value:
-    """An AUROC, or a difference of two, with its 95 % patient-bootstrap interval."""
+    """An AUROC, or a difference of two, with its 95 % interval; of a difference `p`, adjusted after Holm."""
 
     value: float
     ci95: Interval | None
+    p: float | None = None
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,7 @@ def summarise_probes(
     """A comparison as the numbers that the report shows."""
 
     def differences(found: Mapping[str, Difference]) -> dict[str, Value]:
-        return {pair: Value(float(d.value), d.ci95) for pair, d in found.items()}
+        return {pair: Value(float(d.value), d.ci95, d.p) for pair, d in found.items()}
 
     rows: dict[str, LabelReading] = {}
     for label, train in labels_train.items():

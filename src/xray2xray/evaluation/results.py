@@ -1,30 +1,40 @@
 """Frozen results of the evaluation: a number with its interval, a case that failed, and how all of them become JSON."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
-from typing import Any
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 
-from .metrics import Array, mean_interval
+from ..statistics.contrasts import holm_by_name
+from ..statistics.intervals import mean_interval, mean_p
+from .metrics import Array
 
 NOT_JSON = {"json": False}
 """Metadata of a field that holds what figures show, not numbers to keep: `field(metadata=NOT_JSON)`."""
 
 Interval = tuple[float, float]
+K = TypeVar("K", bound=Hashable)
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over patients with its 95 % patient-bootstrap interval, None for fewer than two patients."""
+    """A mean over patients with its 95 % interval over them, None for fewer than two patients; of a contrast `p`."""
 
     mean: float
     ci95: Interval | None
+    p: float | None = field(default=None, kw_only=True)
 
     @classmethod
     def of(cls, values: Array, seed: int = 0) -> "Estimate":
         """From one value for each patient, (n,)."""
         return cls(float(np.mean(values)), mean_interval(values, seed=seed))
+
+
+def contrasts(differences: Mapping[K, Array], seed: int = 0, primary: K | None = None) -> dict[K, Estimate]:
+    """Paired differences that are read side by side, each (n,), with p adjusted for their number (`holm_by_name`)."""
+    p = holm_by_name({name: mean_p(values, seed=seed) for name, values in differences.items()}, primary)
+    return {name: replace(Estimate.of(values, seed), p=p[name]) for name, values in differences.items()}
 
 
 @dataclass(frozen=True)

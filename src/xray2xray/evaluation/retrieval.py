@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from ..core.errors import InputError
 from ..projection.geometry import STANDARD_ARC
+from ..statistics.intervals import SHARE, mean_interval
 from .cases import Case, batches
-from .metrics import Array, mean_interval, unit
+from .metrics import Array, unit
 from .predictors import Predictor
 from .results import Interval
 
@@ -131,7 +132,7 @@ def _found(named: Mapping[str, Array], seed: int) -> dict[str, Found]:
         if name == TRUTH:
             continue
         rank = np.stack([ranks(vectors[:, a], truth[:, a]) for a in range(truth.shape[1])], axis=1)
-        bounds = mean_interval((rank == 1).mean(axis=1), seed=seed)
+        bounds = mean_interval((rank == 1).mean(axis=1), seed=seed, within=SHARE)
         per_angle = {f"{yaw:g}": _hits(rank[:, a]) for a, yaw in enumerate(RETRIEVAL_YAW_DEG)}
         found[name] = Found(**vars(_hits(rank)), top1_ci95=bounds, per_angle=per_angle)
     return found

@@ -8,7 +8,7 @@ import numpy as np
 
 from . import metrics
 from .metrics import BEYOND_DEG, Array
-from .results import Estimate, Interval
+from .results import Estimate, Interval, contrasts
 
 CEILINGS = {"v_ceiling": False, "v_ceiling_quantised": True}
 """What V makes of the true views, and whether through its codebook."""
@@ -166,14 +166,16 @@ def summarise(cohort: Cohort, seed: int = 0) -> Summary:
     predicted = {name: scores for name, scores in cohort.models.items() if name not in CEILINGS}
     over_best, contrast = None, None
     if cohort.beyond.any():
-        over_best = {name: gain(cohort, scores, best, seed) for name, scores in predicted.items()}
-        if predicted:
-            first, scores = next(iter(predicted.items()))
+        first = next(iter(predicted), None)
+        over_best = contrasts({name: gain(cohort, scores, best) for name, scores in predicted.items()}, seed, first)
+        if first is not None:
+            scores = predicted[first]
             contrast = Contrast(
                 over_best[first].mean,
                 over_best[first].ci95,
                 f"{first} minus best, PSNR in dB at least {BEYOND_DEG:g} degrees from the input",
                 cohort.by_angle((scores.psnr - best.psnr).T, lambda gained: Estimate.of(gained, seed)),
+                p=over_best[first].p,
             )
     return Summary(
         len(cohort.names),
@@ -195,9 +197,9 @@ def best_at_each_angle(psnr: Mapping[str, Array]) -> list[str]:
     return [names[i] for i in means.argmax(axis=0)]
 
 
-def gain(cohort: Cohort, scores: Scores, reference: Scores, seed: int) -> Estimate:
-    """`scores` minus `reference`: PSNR in dB beyond 30 degrees, paired within each patient."""
-    return Estimate.of((scores.psnr - reference.psnr)[:, cohort.beyond].mean(axis=1), seed)
+def gain(cohort: Cohort, scores: Scores, reference: Scores) -> Array:
+    """`scores` minus `reference`: PSNR in dB beyond 30 degrees, paired within each patient, (n,)."""
+    return (scores.psnr - reference.psnr)[:, cohort.beyond].mean(axis=1)
 
 
 def case_rows(cohort: Cohort) -> list[CaseRow]:

@@ -8,7 +8,8 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from ..statistics.ensembles import central_interval, crps, crps_normal, pit
-from .metrics import Array, mean_interval
+from ..statistics.intervals import SHARE, mean_interval
+from .metrics import Array
 from .results import Interval
 
 LEVELS = (0.5, 0.8, 0.95)
@@ -138,7 +139,7 @@ def summarise_marginals(
             crps_ci95=mean_interval(np.nanmean(score, axis=1), seed=seed),
             error=float(np.nanmean(error)),
             covered=_by_level(patients.mean(axis=0), float),
-            covered_ci95=_by_level(patients.T, lambda column: mean_interval(column, seed=seed)),
+            covered_ci95=_by_level(patients.T, lambda column: mean_interval(column, seed=seed, within=SHARE)),
             width=_by_level(np.nanmean(width, axis=(0, 1)), float),
             pit=np.nanmean(histogram, axis=(0, 1)).tolist(),
             per_angle={

@@ -20,7 +20,7 @@ from ..volume.nifti import read_nifti
 from ..volume.volume import Volume
 from .cases import Source, each
 from .metrics import Array
-from .results import NOT_JSON, Estimate, Failure
+from .results import NOT_JSON, Estimate, Failure, contrasts
 from .spread import LEVELS
 from .views import Settings, load_models, named_cases
 from .volume_rows import (
@@ -47,6 +47,8 @@ SAMPLE = ": a sample"  # behind the name of a form
 
 Scores = dict[str, float]
 """`psnr`, `ssim`, `mae_hu`, `mae_hu_TISSUE`, `lung_dice`, `x2ct_compat_psnr`, `bias_hu_ORGAN` and `mae_hu_ORGAN`."""
+COMPARED = ("psnr", "ssim", "mae_hu", "lung_dice")
+"""The scores that forms are compared by: p is adjusted for all of these, of all rows."""
 Keep = Callable[[str, Volume], None]
 """Takes the name of a file without its ending, and a volume in the coordinates of the scan."""
 
@@ -363,7 +365,7 @@ def middle_planes(volume: Volume) -> Array:
 
 
 def summarise(rows: Sequence[CaseRow], seed: int = 0) -> Group:
-    """Means over the cases of an evidence level, with 95 % bootstrap intervals over them; `seed` of the bootstrap."""
+    """Means over the cases of an evidence level, with 95 % intervals over them; `seed` of the bootstrap."""
 
     def values(row: str, score: str) -> Array:
         return np.array([one.rows[row].get(score, np.nan) for one in rows])
@@ -374,12 +376,15 @@ def summarise(rows: Sequence[CaseRow], seed: int = 0) -> Group:
 
     names = list(rows[0].rows)
     measured = list(dict.fromkeys(score for one in rows for score in one.rows[names[0]]))
+    apart = {(name, score): values(names[0], score) - values(name, score) for name in names[1:] for score in measured}
+    known = {key: of_cases[np.isfinite(of_cases)] for key, of_cases in apart.items()}
+    known = {key: of_cases for key, of_cases in known.items() if len(of_cases)}
+    tested = contrasts({key: of_cases for key, of_cases in known.items() if key[1] in COMPARED}, seed)
+    behind = {key: tested[key] if key in tested else Estimate.of(of_cases, seed) for key, of_cases in known.items()}
     table = {
         name: Row(
             estimates({score: values(name, score) for score in measured}),
-            {}
-            if name == names[0]
-            else estimates({score: values(names[0], score) - values(name, score) for score in measured}),
+            {score: behind[name, score] for score in measured if (name, score) in behind},
         )
         for name in names
     }

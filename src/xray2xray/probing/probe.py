@@ -17,7 +17,8 @@ from ..core.evidence import VIRTUAL
 from ..io.files import write_npz
 from ..io.npz import read_npz
 from ..statistics.auroc import auroc
-from ..statistics.resampling import draw_patients, interval
+from ..statistics.contrasts import holm_by_name
+from ..statistics.intervals import SHARE, Resamples
 from .head import Array, feature_rows, refuse_real, row_space, standardisation
 
 FORMAT = "xray2xray-probes"
@@ -66,7 +67,7 @@ class ProbeResult:
     """How well a probe reads its label on test patients.
 
     `scores` (n_test,) are probabilities and `labels` (n_test,) the truth, both of the test patients with a known label;
-    `ci95` is a patient bootstrap, None where one class is too rare for it.
+    `ci95` is over patients, None where one class is too rare for it.
     """
 
     probe: Probe
@@ -107,7 +108,8 @@ def probe(
         only = "positive" if y_test.all() else "negative"
         raise InputError(f"{label}: the test patients are all {only}, so there is no AUROC; take more of them")
     scores = fitted.probability(x_test)
-    bounds = interval(auroc(y_test, scores, draw_patients(len(y_test), draws, seed)))
+    some = Resamples.of(len(y_test), draws, seed)
+    bounds = some.interval(auroc(y_test, scores, some.counts), SHARE)
     return ProbeResult(fitted, float(auroc(y_test, scores)), bounds, scores, y_test, len(y_train), int(y_train.sum()))
 
 
@@ -190,10 +192,12 @@ def _known(features: ArrayLike, labels: ArrayLike) -> tuple[Array, NDArray[np.in
 
 @dataclass(frozen=True)
 class Difference:
-    """AUROC of one kind of features minus another's, on the same patients; `ci95` resamples them together."""
+    """AUROC of one kind of features minus another's, on the same patients; `ci95` resamples them together, `p` is
+    adjusted for the labels and kinds that are compared (Holm)."""
 
     value: float
     ci95: tuple[float, float] | None
+    p: float
 
 
 @dataclass(frozen=True)
@@ -233,7 +237,7 @@ def compare_probes(
         InputError: no label could be probed.
     """
     names = list(features)
-    counts = draw_patients(len(np.asarray(features[names[0]][1])), draws, seed)
+    some = Resamples.of(len(np.asarray(features[names[0]][1])), draws, seed)
     results: dict[str, dict[str, ProbeResult]] = {}
     drawn: dict[str, dict[str, Array]] = {}
     left_out: dict[str, str] = {}
@@ -250,28 +254,31 @@ def compare_probes(
             left_out[label] = str(error)
             continue
         results[label] = found
-        drawn[label] = {name: auroc(result.labels, result.scores, counts) for name, result in found.items()}
+        drawn[label] = {name: auroc(result.labels, result.scores, some.counts) for name, result in found.items()}
     if not results:
         raise InputError("no label could be probed: " + "; ".join(left_out.values()))
 
-    def difference(values: Mapping[str, float], resampled: Mapping[str, ArrayLike], other: str) -> Difference:
-        spread = np.asarray(resampled[names[0]]) - np.asarray(resampled[other])
-        return Difference(values[names[0]] - values[other], interval(spread))
+    def differences(
+        values: Mapping[str, Mapping[str, float]], resampled: Mapping[str, Mapping[str, Array]]
+    ) -> dict[str, dict[str, Difference]]:
+        spread = {(k, pair): of[names[0]] - of[other] for k, of in resampled.items() for pair, other in pairs.items()}
+        p = holm_by_name({key: some.p_value(found) for key, found in spread.items()})
+        return {
+            k: {
+                pair: Difference(of[names[0]] - of[other], some.interval(spread[k, pair]), p[k, pair])
+                for pair, other in pairs.items()
+            }
+            for k, of in values.items()
+        }
 
     pairs = {f"{names[0]} - {other}": other for other in names[1:]}
     mean = {name: float(np.mean([found[name].auroc for found in results.values()])) for name in names}
     mean_drawn = {name: np.mean([draws_of[name] for draws_of in drawn.values()], axis=0) for name in names}
     return Comparison(
         results,
-        {
-            label: {
-                pair: difference({n: r.auroc for n, r in found.items()}, drawn[label], other)
-                for pair, other in pairs.items()
-            }
-            for label, found in results.items()
-        },
-        {name: (mean[name], interval(mean_drawn[name])) for name in names},
-        {pair: difference(mean, mean_drawn, other) for pair, other in pairs.items()},
+        differences({label: {n: r.auroc for n, r in found.items()} for label, found in results.items()}, drawn),
+        {name: (mean[name], some.interval(mean_drawn[name], SHARE)) for name in names},
+        differences({"mean": mean}, {"mean": mean_drawn})["mean"],
         left_out,
     )
 

@@ -10,7 +10,7 @@ from ..evaluation.drift import START_DEG, Drift
 from ..evaluation.retrieval import Found, Retrieval
 from ..evaluation.scoring import Block
 from .curves import Panel, curve_axis, save_panels, styles, yaw_axis
-from .tables import estimate, heading, interval, left_out, number, table, write_result
+from .tables import ADJUSTED, OVER_PATIENTS, estimate, heading, interval, left_out, number, table, write_result
 
 DRIFT_YAW_DEG = (-60, -30, 0, 30, 60, 90)  # where every roll-out has a view
 SPACES = {"latents": "latents", "pixels": "pixels", "row_sums": "row sums"}
@@ -33,7 +33,7 @@ def controls_markdown(result: ControlsResult) -> str:
     lines = [
         f"Input: the frontal. PSNR (dB) on {result.unit}, data range 1; R2 = 1 - MSE / MSE(mean view); far = at "
         "least 30 degrees from the input; cost = the prediction as it is minus the control, PSNR far, paired within "
-        "each patient. 95 % patient-bootstrap intervals in brackets.",
+        f"each patient, {ADJUSTED}. {OVER_PATIENTS} in brackets.",
         "",
     ]
     for level, group in result.groups.items():

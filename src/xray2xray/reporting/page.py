@@ -262,7 +262,7 @@ def _probe_table(probes: Mapping[str, Any] | None) -> dict[str, Any] | None:
         rows.append({"label": label_of(label), "cells": cells})
     words = (
         f"Linear probes on {probes['n_train']} virtual patients, tested on {probes['n_test']} others; 95 % "
-        "patient-bootstrap intervals. Planted labels: whether they can be recovered, not clinical performance."
+        "intervals over patients. Planted labels: whether they can be recovered, not clinical performance."
     )
     return {"features": names, "rows": rows, "words": words}
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ..evaluation.probes import ProbesResult, Reading, Value
 from ..probing.probe import save_probes
-from .tables import interval, table, write_result
+from .tables import ADJUSTED, OVER_PATIENTS, interval, p_value, table, write_result
 
 
 def write_probes(out: str | Path, result: ProbesResult) -> str:
@@ -25,7 +25,7 @@ def probes_markdown(result: ProbesResult) -> str:
     rows.append(["**mean**", "", *_cells(result.mean, result.features, pairs)])
     lines = [
         f"Linear probes on one frontal of {result.n_train} virtual patients, tested on {result.n_test} unseen "
-        "ones: AUROC with a 95 % patient-bootstrap interval; differences are paired by patient. The findings were "
+        f"ones: AUROC; {OVER_PATIENTS}; differences are paired by patient, {ADJUSTED}. The findings were "
         "planted: this shows whether they can be recovered, not clinical performance.",
         "",
         *table(["", "positives", *result.features, *pairs], rows),
@@ -41,4 +41,4 @@ def _cells(reading: Reading, features: list[str], pairs: list[str]) -> list[str]
 
 
 def _cell(found: Value, spec: str) -> str:
-    return f"{found.value:{spec}}{interval(found.ci95, spec)}"
+    return f"{found.value:{spec}}{interval(found.ci95, spec)}{p_value(found.p)}"

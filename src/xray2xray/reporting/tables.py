@@ -8,6 +8,9 @@ from ..core.evidence import VIRTUAL
 from ..evaluation.results import Estimate, Failure, as_json
 from ..io.files import write_json, write_text
 
+ADJUSTED = "in parentheses p, adjusted for the number of contrasts (Holm)"
+OVER_PATIENTS = "95 % intervals over patients (bootstrap; Student's t for fewer than ten)"
+
 
 def write_result(out: Path, name: str, result: Any, text: str) -> None:
     """The numbers as NAME.json and the tables as NAME.md, in a folder that is made if missing."""
@@ -36,8 +39,13 @@ def interval(bounds: Sequence[float] | None, spec: str) -> str:
 
 
 def estimate(found: Estimate | None, spec: str) -> str:
-    """ "mean [low, high]", or nothing for None."""
-    return "" if found is None else f"{found.mean:{spec}}{interval(found.ci95, spec)}"
+    """ "mean [low, high]", of a contrast "mean [low, high] (p)", or nothing for None."""
+    return "" if found is None else f"{found.mean:{spec}}{interval(found.ci95, spec)}{p_value(found.p)}"
+
+
+def p_value(p: float | None) -> str:
+    """ " (p)" behind a contrast, or nothing where none is known."""
+    return "" if p is None else f" ({p:.2g})"
 
 
 def number(value: float | None, spec: str) -> str:

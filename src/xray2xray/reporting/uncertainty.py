@@ -14,7 +14,7 @@ from ..evaluation.uncertainty import Example, Group, UncertaintyResult, Variance
 from ..radiograph.display import to_gray
 from .curves import COLOURS, Panel, save_panels, yaw_axis
 from .pictures import colour_map, contact_sheet, error_colours, save_picture
-from .tables import estimate, heading, interval, left_out, table, write_result
+from .tables import OVER_PATIENTS, estimate, heading, interval, left_out, table, write_result
 
 LABELS = {
     "sampler": "**sampler**",
@@ -55,7 +55,7 @@ def uncertainty_markdown(result: UncertaintyResult) -> str:
     lines = [
         f"Input: the frontal. {result.samples} samples a patient, scored at "
         f"{', '.join(f'{yaw:g}' for yaw in result.yaw_deg)} degrees. CRPS, error (of the forecast's mean) and width in "
-        "line integrals p; coverage in % of pixels, every patient alike; 95 % patient-bootstrap intervals in brackets.",
+        f"line integrals p; coverage in % of pixels, every patient alike; {OVER_PATIENTS} in brackets.",
         "",
     ]
     for level, group in result.groups.items():

@@ -12,7 +12,7 @@ from ..projection.geometry import STANDARD_ARC
 from .curves import Panel, curve_axis, save_panels
 from .pictures import PICTURE_YAW_DEG, case_picture, save_picture
 from .sharpness import DEFINITIONS, sharpness_tables
-from .tables import heading, interval, left_out, number, table, write_result
+from .tables import ADJUSTED, OVER_PATIENTS, estimate, heading, interval, left_out, number, p_value, table, write_result
 
 CEILING_LABELS = {False: "V on the truth (ceiling)", True: "V on the truth, quantised"}
 
@@ -31,7 +31,7 @@ def views_markdown(result: ViewsResult) -> str:
     """The tables of each evidence level."""
     lines = [
         f"Input view at {result.input_yaw_deg:g} degrees; the input angle is left out. PSNR (dB) and SSIM on "
-        f"{result.unit}, data range 1; R2 = 1 - MSE / MSE(mean view) with a 95 % patient-bootstrap interval; "
+        f"{result.unit}, data range 1; R2 = 1 - MSE / MSE(mean view); {OVER_PATIENTS}; "
         "far = at least 30 degrees from the input."
         + (" Couches were removed." if result.settings.get("remove_couch") else ""),
         "",
@@ -41,11 +41,11 @@ def views_markdown(result: ViewsResult) -> str:
     for level, group in result.by_level.items():
         lines += [f"### {heading(level, group.n)}", "", *_table(group), ""]
         if group.contrast is not None:
-            bounds = interval(group.contrast.ci95, ".2f")
+            bounds = interval(group.contrast.ci95, ".2f") + p_value(group.contrast.p)
             lines += [f"Primary contrast, {group.contrast.name}: {group.contrast.mean:+.2f} dB{bounds}.", ""]
         if group.over_best:
-            gains = (f"`{name}` {gain.mean:+.2f}{interval(gain.ci95, '.2f')}" for name, gain in group.over_best.items())
-            lines += [f"Minus best, PSNR far: {', '.join(gains)}.", ""]
+            gains = (f"`{name}` {estimate(gain, '+.2f')}" for name, gain in group.over_best.items())
+            lines += [f"Minus best, PSNR far, {ADJUSTED} but for the primary one: {', '.join(gains)}.", ""]
         if result.sharpness is not None:
             lines += [*sharpness_tables(result.sharpness[level], _labels(group))]
     if skipped := result.skipped_baselines | (result.skipped_samples or {}):

@@ -9,12 +9,12 @@ from PIL.Image import Image
 
 from ..evaluation.metrics import Array
 from ..evaluation.results import Estimate
-from ..evaluation.volume_table import CEILING, GIVEN, SAMPLE, Example, Group, Row, VolumeResult
+from ..evaluation.volume_table import CEILING, COMPARED, GIVEN, SAMPLE, Example, Group, Row, VolumeResult
 from ..evaluation.volumes import TISSUES
+from ..statistics.intervals import FEW
 from .pictures import contact_sheet, save_picture
-from .tables import estimate, heading, interval, left_out, number, table, write_result
+from .tables import ADJUSTED, OVER_PATIENTS, estimate, heading, interval, left_out, number, table, write_result
 
-FEW = 10  # fewer cases than this are printed one by one: an interval over them says little
 WINDOW_HU = (-1000.0, 400.0)
 LABELS = {
     "mean_volume": "`mean_volume`",
@@ -46,8 +46,8 @@ def volume_markdown(result: VolumeResult) -> str:
     first = result.forms[0] if result.forms else None
     lines = [
         f"Given: {result.given} (yaw {yaw} degrees). {result.size}^3 voxels over {result.extent_mm:g} mm about the "
-        "isocentre. PSNR over 2,500 HU, 3D SSIM and mean absolute errors inside the true body; Dice of the lungs; 95 % "
-        "patient-bootstrap intervals. A form without a volume of its own is reconstructed from its 37 predicted views "
+        "isocentre. PSNR over 2,500 HU, 3D SSIM and mean absolute errors inside the true body; Dice of the lungs; "
+        f"{OVER_PATIENTS}. A form without a volume of its own is reconstructed from its 37 predicted views "
         f"by OS-SART, as are the true ones. Mean volume and nearest case: {result.cohort}."
         + (" Couches were removed." if result.settings.get("remove_couch") else ""),
         "",
@@ -55,7 +55,7 @@ def volume_markdown(result: VolumeResult) -> str:
     for level, group in result.groups.items():
         lines += [f"### {heading(level, group.n)}", "", *_table(group), ""]
         if first is not None:
-            lines += [f"`{first}` minus each, paired within each case:", "", *_gains(group), ""]
+            lines += [f"`{first}` minus each, paired within each case, {ADJUSTED}:", "", *_gains(group), ""]
         organs = [score.removeprefix("bias_hu_") for score in _first(group).scores if score.startswith("bias_hu_")]
         if organs:
             lines += ["Organs, HU: mean predicted minus true / mean absolute error.", "", *_organs(group, organs), ""]
@@ -85,7 +85,7 @@ def _table(group: Group) -> list[str]:
 
 
 def _gains(group: Group) -> list[str]:
-    columns = {"psnr": "+.2f", "ssim": "+.3f", "mae_hu": "+.0f", "lung_dice": "+.3f"}
+    columns = dict(zip(COMPARED, ("+.2f", "+.3f", "+.0f", "+.3f"), strict=True))
     rows = (
         [_label(name), *(estimate(row.behind_first[score], spec) for score, spec in columns.items())]
         for name, row in group.rows.items()

@@ -1,16 +1,15 @@
-"""Two AUROCs on the same patients: DeLong's test for one image a patient, the patient bootstrap for several."""
+"""Two AUROCs on the same patients: DeLong's test for one image a patient, resampled patients for several."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import ndtr, ndtri
 from scipy.stats import rankdata
 
 from ..core.errors import InputError
 from .auroc import auroc
 from .checks import Array, binary, check_level
-from .resampling import bootstrap_p, draw_patients, interval
+from .intervals import Resamples, reach, two_sided_p
 
 
 @dataclass(frozen=True)
@@ -53,8 +52,8 @@ def delong_interval(labels: ArrayLike, scores: ArrayLike, level: float = 0.95) -
     """AUROC and its Wald interval within [0, 1]; arguments and errors as `delong`."""
     check_level(level)
     (area,), ((variance,),) = delong(labels, scores)
-    reach = ndtri((1 + level) / 2) * np.sqrt(variance)
-    return float(area), (float(max(0, area - reach)), float(min(1, area + reach)))
+    beside = reach(len(np.asarray(labels)), level) * np.sqrt(variance)
+    return float(area), (float(max(0, area - beside)), float(min(1, area + beside)))
 
 
 def delong_test(labels: ArrayLike, first: ArrayLike, second: ArrayLike) -> Contrast:
@@ -95,9 +94,9 @@ def delong_over_seeds(labels: ArrayLike, first: ArrayLike, second: ArrayLike) ->
     between = differences.var(ddof=1) / s if s > 1 else 0.0
     difference, error = float(weights @ areas), np.sqrt(max(0, weights @ covariance @ weights) + between)
     z = abs(difference) / error if error > 1e-12 else (0 if abs(difference) < 1e-12 else np.inf)
-    reach = ndtri(0.975) * error
-    bounds = float(difference - reach), float(difference + reach)
-    return Contrast(float(areas[:s].mean()), float(areas[s:].mean()), difference, bounds, float(2 * ndtr(-z)))
+    n = one.shape[1]
+    bounds = float(difference - reach(n) * error), float(difference + reach(n) * error)
+    return Contrast(float(areas[:s].mean()), float(areas[s:].mean()), difference, bounds, two_sided_p(z, n))
 
 
 def clustered_test(
@@ -108,7 +107,7 @@ def clustered_test(
     draws: int = 2000,
     seed: int = 0,
 ) -> Contrast:
-    """The same where patients have several images: whole patients are resampled, p inverts the percentile interval.
+    """The same where patients have several images: whole patients are resampled, and p is of `Resamples`.
 
     Args:
         labels, first, second: (n,), one row an image.
@@ -121,8 +120,6 @@ def clustered_test(
     names, owner = np.unique(np.asarray(patients), return_inverse=True)
     if owner.shape != y.shape:
         raise InputError(f"{len(y)} images want as many patients, got {owner.shape}")
-    counts = draw_patients(len(names), draws, seed)[:, owner]
-    a, b = (float(auroc(y, s)) for s in scores)
-    spread = auroc(y, scores[0], counts) - auroc(y, scores[1], counts)
-    bounds = interval(spread)
-    return Contrast(a, b, a - b, bounds, bootstrap_p(spread))
+    some = Resamples.of(len(names), draws, seed)
+    a, b = (auroc(y, s, some.counts[:, owner]) for s in scores)
+    return Contrast(float(a[0]), float(b[0]), float(a[0] - b[0]), some.interval(a - b), some.p_value(a - b))

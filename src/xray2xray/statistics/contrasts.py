@@ -1,10 +1,15 @@
 """Many contrasts, and the claim that there is no difference."""
 
+from collections.abc import Hashable, Mapping
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ..core.errors import InputError, UsageError
 from .checks import Array
+
+K = TypeVar("K", bound=Hashable)
 
 
 def holm(p_values: ArrayLike) -> Array:
@@ -20,6 +25,13 @@ def holm(p_values: ArrayLike) -> Array:
     adjusted = np.empty_like(p)
     adjusted[order] = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
     return adjusted
+
+
+def holm_by_name(p_values: Mapping[K, float], primary: K | None = None) -> dict[K, float]:
+    """p of contrasts that are read side by side, adjusted by `holm`; the primary one's, if there is one, as it is."""
+    secondary = {name: p for name, p in p_values.items() if name != primary}
+    adjusted = holm(list(secondary.values())).tolist() if secondary else []
+    return {**p_values, **dict(zip(secondary, adjusted, strict=True))}
 
 
 def equivalent(bounds: tuple[float, float] | None, margin: float) -> bool:

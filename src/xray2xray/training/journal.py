@@ -45,7 +45,7 @@ class Journal:
         shown = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
         left = seconds * (self.steps - step) / 60
         speed = batch / seconds
-        logger.info("%s %d/%d  %s  %.0f/s  %.1f min left", self.stage, step, self.steps, shown, speed, left)
+        logger.info("%s %d/%d  %s  %.0f/s  at most %.1f min left", self.stage, step, self.steps, shown, speed, left)
         return figures
 
     def note(self, step: int, figures: dict[str, float]) -> None:

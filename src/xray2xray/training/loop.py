@@ -52,6 +52,8 @@ def fit(
     end = min(config.steps, stop_at or config.steps)
     with told_to_stop() as told:
         for step in range(start, end):
+            if objective.settled:
+                break
             journal.add(steps(step))
             done = step + 1
             if done % config.log_every == 0 or done == end:
@@ -59,7 +61,7 @@ def fit(
             due = done % config.check_every == 0 or done == end
             if due:
                 _look(objective, done, journal, out)
-            if told or done == end or (due and time.monotonic() - saved_at >= config.save_after_s):
+            if told or done == end or objective.settled or (due and time.monotonic() - saved_at >= config.save_after_s):
                 _save(objective, steps.optimizers, journal, configuration, done, out)
                 saved_at = time.monotonic()
             if told:

@@ -51,6 +51,11 @@ class Objective(nn.Module):
         """The trained network."""
         raise NotImplementedError
 
+    @property
+    def settled(self) -> bool:
+        """Whether the last look showed that more steps will not help; then the loop ends. Part of the state."""
+        return False
+
     def learned(self, part: str) -> nn.Module:
         """The module that this part's optimizer moves."""
         raise NotImplementedError

@@ -58,7 +58,9 @@ def test_values_differences_and_p() -> None:
 def test_the_primary_p_is_as_it_is_and_the_others_are_adjusted_together() -> None:
     one_seed = {key: found for key, found in KNOWN.items() if key[2] == 0}
     plain = {
-        (r["task"], r["method"]): r["p"] for r in table_rows(one_seed, TEST, "ours", PRIMARY, 300) if r["p"] is not None
+        (r["task"], r["method"]): r["p"]
+        for r in table_rows(one_seed, TEST, "ours", PRIMARY, draws=300)
+        if r["p"] is not None
     }
     known = ~np.isnan(LABEL)
     mine, a, b = (one_seed[m, 100, 0]["edema"][known] for m in ("ours", "a", "b"))
@@ -69,9 +71,21 @@ def test_the_primary_p_is_as_it_is_and_the_others_are_adjusted_together() -> Non
 
 def test_further_seeds_of_a_method_are_paired_with_those_that_ours_has() -> None:
     more = {**KNOWN, ("a", 100, 2): scores(1, 99)}
-    fewer, whole = (next(r for r in table_rows(k, TEST, "ours", None, 50) if r["method"] == "a") for k in (KNOWN, more))
+    fewer, whole = (
+        next(r for r in table_rows(k, TEST, "ours", None, (), 50) if r["method"] == "a") for k in (KNOWN, more)
+    )
     assert whole["delta_vs_ours"] == pytest.approx(fewer["delta_vs_ours"])
     assert whole["value"] != fewer["value"]
+
+
+def test_who_did_not_converge_is_tested_against_nobody() -> None:
+    rows = [r for r in table_rows(KNOWN, TEST, "ours", PRIMARY, {("a", 100)}, 50) if r["metric"] == "auroc"]
+    assert {r["method"]: (r["ranked"], r["p"] is None) for r in rows} == {
+        "ours": (True, True), "a": (False, True), "b": (True, False)
+    }  # fmt: skip
+    ours = table_rows(KNOWN, TEST, "ours", PRIMARY, {("ours", 100)}, 50)
+    assert all(r["p"] is None for r in ours)
+    assert {r["method"] for r in ours if r["ranked"]} == {"a", "b"}
 
 
 def test_a_primary_contrast_is_part_of_the_run() -> None:

@@ -7,13 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 
+from tests.experiments.supervised.backbones.published import hugging_face_dinov2
 from xray2xray.commands import cli
 from xray2xray.data.store import ViewStore
 from xray2xray.experiments.ceiling import report as ceiling_report
 from xray2xray.experiments.downstream import ceiling
 from xray2xray.experiments.downstream.methods import cells
 from xray2xray.experiments.downstream.rows import KEYS
+from xray2xray.experiments.supervised.backbones import build_backbone
 
 TASKS = ["cardiomegaly", "cvd_prevalent", "cvd_time"]
 METHODS = ["age_sex", "vision", "attentive:hidden@1", "vision+lateral", "age_sex+factors", "read_factors", "other"]
@@ -108,11 +112,60 @@ def test_what_is_done_is_not_done_again(out: Path, words: list[object], capsys: 
     assert "named before a run" in capsys.readouterr().err
 
 
-def test_a_network_is_trained_within_its_budget(store: Path, tmp_path: Path) -> None:
-    words = ["--labels", 100, "--seeds", 0, "--methods", "vit", "--ours", "age_sex", "--size", "tiny", "--budget", 0.1]
-    assert run("--views", store, "--tasks", "cardiomegaly", *words, "--out", tmp_path / "out") == 0
-    assert 0 < main_value(tmp_path / "out", "cardiomegaly", "vit", 100)["value"] < 1
+def test_a_network_without_its_plateau_is_listed_but_not_ranked(store: Path, tmp_path: Path) -> None:
+    words = ["--views", store, "--tasks", "cardiomegaly", "--labels", 100, "--seeds", 0, "--ours", "age_sex"]
+    words += ["--methods", "vit", "pixels", "--size", "tiny", "--budget", 0.1, "--primary", "cardiomegaly/vit/100"]
+    assert run(*words, "--out", tmp_path / "out") == 0
+    row = main_value(tmp_path / "out", "cardiomegaly", "vit", 100)
+    assert 0 < row["value"] < 1
+    assert row["delta_vs_ours"] is not None
+    assert (row["p"], row["ranked"]) == (None, False)
+    assert main_value(tmp_path / "out", "cardiomegaly", "pixels", 100)["ranked"]
     assert not any((tmp_path / "out" / "networks").iterdir()), "the checkpoint of a finished network goes"
+    (training,) = json.loads((tmp_path / "out" / "downstream.json").read_text())["trainings"]
+    assert (training["method"], training["n_labels"], training["seed"]) == ("vit", 100, 0)
+    assert not training["converged"]
+    assert 0 < training["best_step"] <= training["steps"]
+    text = (tmp_path / "out" / "downstream.md").read_text()
+    assert "`vit`: vit, from scratch | none |" in text
+    assert "| 1 |" in text
+    assert "`vit`, 100 labels: 0 of 1 trainings reached their plateau" in text
+    assert "not read, a training did not converge" in text
+    before = (tmp_path / "out" / "downstream.json").read_text()
+    assert run(*words, "--out", tmp_path / "out", "--resume") == 0
+    assert (tmp_path / "out" / "downstream.json").read_text() == before, "how a training ended is kept"
+
+
+def test_a_network_at_its_plateau_is_ranked(store: Path, tmp_path: Path) -> None:
+    words = ["--views", store, "--tasks", "cardiomegaly", "--labels", 100, "--seeds", 0, "--ours", "age_sex"]
+    assert run(*words, "--methods", "cnn64", "--size", "tiny", "--budget", 600, "--out", tmp_path / "out") == 0
+    row = main_value(tmp_path / "out", "cardiomegaly", "cnn64", 100)
+    assert row["ranked"]
+    assert row["value"] > 0.8
+    assert row["p"] is not None
+    (training,) = json.loads((tmp_path / "out" / "downstream.json").read_text())["trainings"]
+    assert training["converged"]
+
+
+def test_weights_are_checked_before_anything_is_trained(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--views", store, "--tasks", "cardiomegaly", "--labels", 100, "--seeds", 0, "--ours", "age_sex"]
+    words += ["--methods", "cnn64", "--size", "tiny", "--budget", 0.1, "--out", tmp_path / "out"]
+    tensors = build_backbone("cnn64", "tiny").state_dict()
+    save_file(tensors, tmp_path / "whole.safetensors")
+    first = next(iter(tensors))
+    save_file({name: t for name, t in tensors.items() if name != first}, tmp_path / "broken.safetensors")
+    assert run(*words, "--weights", f"cnn64={tmp_path / 'broken.safetensors'}") == 1
+    assert f"1 missing: {first}" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "scores").exists()
+    assert run(*words, "--overwrite", "--weights", "pixels=whole.safetensors") == 2
+    assert "weights are for cnn64, resnet50" in capsys.readouterr().err
+    assert run(*words, "--overwrite", "--weights", "cnn64") == 2
+    assert "--weights wants METHOD=FILE" in capsys.readouterr().err
+    assert run(*words, "--overwrite", "--weights", f"cnn64={tmp_path / 'whole.safetensors'}") == 0
+    settings = json.loads((tmp_path / "out" / "downstream.json").read_text())["settings"]
+    assert settings["weights"] == {"cnn64": str(tmp_path / "whole.safetensors")}
 
 
 def test_encoders_are_read_by_heads_and_learn_on(store: Path, model: Path, encoder: Path, tmp_path: Path) -> None:
@@ -131,6 +184,29 @@ def test_encoders_are_read_by_heads_and_learn_on(store: Path, model: Path, encod
     result = json.loads((tmp_path / "out" / "downstream.json").read_text())
     assert {row["method"] for row in result["rows"]} == {*methods, "volumetric"}
     assert all(about["frontal_only"] and not about["privileged"] for about in result["methods"].values())
+
+
+def test_a_public_encoder_is_a_row_as_it_was_published(store: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "rad-dino"
+    folder.mkdir()
+    shapes = hugging_face_dinov2(32, 2, 8, 32)
+    torch.manual_seed(0)
+    save_file({name: 0.1 * torch.randn(shape) for name, shape in shapes.items()}, folder / "model.safetensors")
+    save_file({"last_layer": torch.zeros(2)}, folder / "dino_head.safetensors")  # RAD-DINO's folder has more files
+    config = {"model_type": "dinov2", "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config |= {"patch_size": 8, "image_size": 32, "mlp_ratio": 4, "layerscale_value": 1.0, "use_swiglu_ffn": False}
+    (folder / "config.json").write_text(json.dumps(config))
+    words = ["--views", store, "--labels", 120, "--seeds", 0, "--tasks", "cardiomegaly", "--ours", "age_sex"]
+    words += ["--methods", "rad", "grid:rad", "--encoders", f"rad={folder}"]
+    assert run(*words, "--out", tmp_path / "out") == 0
+    assert main_value(tmp_path / "out", "cardiomegaly", "grid:rad")["value"] > 0.8, "a brighter square is in its cell"
+    features = {path.name for path in (tmp_path / "out" / "features").iterdir() if path.name.startswith("rad")}
+    (folder / "model.safetensors").unlink()
+    save_file({name: 0.1 * torch.randn(shape) for name, shape in shapes.items()}, folder / "pytorch_model.safetensors")
+    (folder / "dino_head.safetensors").unlink()
+    assert run(*words, "--out", tmp_path / "out", "--resume") == 0
+    again = {path.name for path in (tmp_path / "out" / "features").iterdir() if path.name.startswith("rad")}
+    assert len(again) == 2 * len(features), "other weights, other features"
 
 
 def test_cells_are_means_of_the_tokens_that_lie_there() -> None:

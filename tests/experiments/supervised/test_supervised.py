@@ -10,10 +10,9 @@ from safetensors.torch import save_file
 
 from xray2xray.core.errors import InputError, UsageError
 from xray2xray.core.evidence import RADIOGRAPH
-from xray2xray.experiments.budget import LEAST, PLAN
 from xray2xray.experiments.supervised import supervised
 from xray2xray.experiments.supervised.backbones import METHODS
-from xray2xray.experiments.supervised.network import MultiTaskNetwork, grey_values, moved
+from xray2xray.experiments.supervised.network import PATIENCE, MultiTaskNetwork, Training, grey_values, moved
 from xray2xray.experiments.supervised.supervised import SupervisedNetwork
 from xray2xray.training.objective import follow
 
@@ -65,7 +64,7 @@ def test_planted_squares_are_found(fitted: tuple[SupervisedNetwork, Path]) -> No
     assert incidence[:, 1].mean() == pytest.approx(((time <= 7) & (event == 1)).mean(), abs=0.15)
 
 
-@pytest.mark.parametrize("method", ["vit", "convnext", "bi_mamba"])
+@pytest.mark.parametrize("method", ["vit", "convnext", "bi_mamba", "cnn64"])
 def test_every_method_learns(method: str) -> None:
     labels = {"bright": np.where(np.isnan(LABELS["bright"]), LABELS["hidden"], LABELS["bright"])}
     truth = {"bright": np.where(np.isnan(UNSEEN[1]["bright"]), UNSEEN[1]["hidden"], UNSEEN[1]["bright"])}
@@ -99,9 +98,11 @@ def test_pictures_of_which_nothing_is_known_teach_nothing() -> None:
 def test_the_checkpoint_is_the_one_that_validates_best(fitted: tuple[SupervisedNetwork, Path]) -> None:
     lines = [json.loads(line) for line in (fitted[1] / "metrics.jsonl").read_text().splitlines()]
     checked = {line["step"]: line["validation_loss"] for line in lines if "validation_loss" in line}
-    assert len(checked) == supervised.CHECKS
+    assert list(checked) == [25, 50, 75, 100, 120]
     state = torch.load(fitted[1] / "checkpoint.pt", weights_only=True)["objective"]
-    assert float(state["best_loss"]) == pytest.approx(min(checked.values()), rel=1e-6)
+    assert Training(**state["_extra_state"]) == fitted[0].training_
+    assert fitted[0].training_.best_loss == pytest.approx(min(checked.values()), rel=1e-6)
+    assert checked[fitted[0].training_.best_step] == min(checked.values())
     kept = fitted[0].network_.state_dict()
     assert all(torch.equal(kept[name], state[f"best.{name}"]) for name in kept)
 
@@ -131,20 +132,38 @@ def test_killed_and_resumed_is_uninterrupted(tmp_path: Path, monkeypatch: pytest
                               out=tmp_path / "cut", resume=True)  # fmt: skip
 
 
-def test_seconds_buy_steps(tmp_path: Path) -> None:
-    arguments = PICTURES[:40], {"bright": LABELS["bright"][:40]}
-    bought = network(steps=None, seconds=1e-3).fit(*arguments, out=tmp_path)
-    assert bought.steps_ == LEAST  # one for each look
-    plan = json.loads((tmp_path / PLAN).read_text())
-    assert plan == {"seconds": 1e-3, "steps": LEAST, "check_every": 1}
-    again = network(steps=None, seconds=3600).fit(*arguments, out=tmp_path, resume=True)
-    assert again.steps_ == LEAST  # what was planned where the run began
+def test_a_plateau_is_a_number_of_looks_without_an_improvement_that_counts() -> None:
+    training = Training()
+    for steps, loss in enumerate([1.0, 0.5, 0.4999, *[0.4998] * (PATIENCE - 2)], 1):
+        training.steps = steps
+        training.look(loss)
+    assert not training.converged
+    assert (training.best_step, training.best_loss, training.counted_loss) == (4, 0.4998, 0.5)
+    assert not training.look(0.6)
+    assert training.converged
+    assert training.look(0.4)
+    assert not training.converged
 
 
-def test_few_pictures_are_not_seen_for_ever(tmp_path: Path) -> None:
-    """Seconds would buy thousands of steps; two passes over 32 pictures allow the fewest that are ever taken."""
+def test_a_training_ends_at_its_plateau(tmp_path: Path) -> None:
+    """Labels that say nothing of the pictures are soon learned as far as they can be; a resume adds nothing."""
+    pictures = np.random.default_rng(3).normal(3, 0.5, (60, 8, 8)).astype(np.float32)
+    label = {"chance": np.arange(60) % 2}
+    ended = network("cnn64", steps=20_000).fit(pictures, label, out=tmp_path).training_
+    assert ended.converged
+    assert ended.best_step < ended.steps < 20_000
+    again = network("cnn64", steps=20_000).fit(pictures, label, out=tmp_path, resume=True).training_
+    assert again == ended
+
+
+def test_seconds_end_a_training_before_its_plateau(tmp_path: Path) -> None:
     arguments = PICTURES[:40], {"bright": LABELS["bright"][:40]}
-    assert network(steps=None, seconds=60, passes=2).fit(*arguments, out=tmp_path).steps_ == supervised.FEWEST
+    cut = network(steps=None, seconds=1e-3).fit(*arguments, out=tmp_path)
+    assert not cut.training_.converged
+    assert cut.training_.steps == cut.training_.best_step == 1  # looked at once, though there was no time for a look
+    assert np.isfinite(cut.predict_proba(UNSEEN[0])).all()
+    again = network(steps=None, seconds=1e-3).fit(*arguments, out=tmp_path, resume=True)
+    assert again.training_.steps == 1, "the seconds of the interrupted run count"
 
 
 def test_what_is_kept_is_an_average() -> None:
@@ -171,7 +190,7 @@ def test_networks_on_disk(fitted: tuple[SupervisedNetwork, Path], tmp_path: Path
     one.save(tmp_path / "saved")
     assert sorted(p.name for p in (tmp_path / "saved").iterdir()) == ["config.json", "curve.npz", "network.safetensors"]
     read = SupervisedNetwork.load(tmp_path / "saved")
-    assert (read.labels_, read.evidence_level, read.steps_) == (one.labels_, one.evidence_level, 120)
+    assert (read.labels_, read.evidence_level, read.training_) == (one.labels_, one.evidence_level, one.training_)
     assert np.array_equal(read.predict_proba(PICTURES[:9]), one.predict_proba(PICTURES[:9]))
     assert np.array_equal(read.predict_incidence(PICTURES[:9], [1.0]), one.predict_incidence(PICTURES[:9], [1.0]))
     path = tmp_path / "saved" / "network.safetensors"

@@ -9,6 +9,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ...models.vision.normalise import to_network
 from ...parallel.progress import progress
+from ..supervised.backbones.cnn64 import trunk
 from .cohort import ENDPOINTS, People
 from .objective import losses, truth_of
 
@@ -28,7 +29,7 @@ class Reader(nn.Module):
 
     def __init__(self, views: int, known: int) -> None:
         super().__init__()
-        self.trunks = nn.ModuleList(_trunk() for _ in range(views))
+        self.trunks = nn.ModuleList(trunk(1, CHANNELS) for _ in range(views))
         self.alone = nn.Linear(views * CHANNELS[-1], len(ENDPOINTS))
         self.informed = nn.Linear(views * CHANNELS[-1] + known, len(ENDPOINTS))
         self.dropout = nn.Dropout(0.2)
@@ -99,15 +100,6 @@ def read_with_network(
                 best = torch.where(better, now, best)
                 answers = torch.where(better[:, None], held[1], answers)
     return answers.cpu().numpy()
-
-
-def _trunk() -> nn.Sequential:
-    """(n, 1, SIDE, SIDE) -> (n, 128): four stages that halve the picture, then the mean over it."""
-    layers: list[nn.Module] = []
-    for before, after in zip((1, *CHANNELS), CHANNELS):
-        for inputs, stride in ((before, 2), (after, 1)):
-            layers += [nn.Conv2d(inputs, after, 3, stride, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
 def _epochs(rows: np.ndarray, rng: torch.Generator) -> Iterator[int]:

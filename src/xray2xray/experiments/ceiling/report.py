@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from ...reporting.tables import interval, table
+from ...reporting.tables import interval, p_value, table
+from ...statistics.contrasts import holm_by_name
+from ...statistics.resampling import bootstrap_p
 from .cohort import ENDPOINTS, HAZARDS, People
 from .score import Score, as_json
 
@@ -40,9 +42,9 @@ def summary(
     return {
         "positives": {name: int(n) for name, n in zip(ENDPOINTS, positives, strict=True)},
         "readers": {name: as_json(scores[name], COLUMNS) for name in READERS},
-        "differences": {
-            name: as_json(_less(scores[one], scores[other]), COLUMNS) for name, (one, other) in DIFFERENCES.items()
-        },
+        "differences": _differences(
+            {name: _less(scores[one], scores[other]) for name, (one, other) in DIFFERENCES.items()}
+        ),
         "learning": {str(n): as_json(found, COLUMNS) for n, found in learning.items()},
         "last_doubling": as_json(_less(last, before), COLUMNS),
         "true_hazard": {name: as_json(true[name], COLUMNS)["cvd_time"] for name in HAZARDS},
@@ -112,7 +114,7 @@ def _table(counts: Mapping[str, Mapping[str, int]], rows: Mapping[str, Mapping[s
 def _cell(found: Mapping[str, Any], sign: str = "") -> str:
     if found["value"] is None:
         return "–"
-    return f"{found['value']:{sign}.2f}{interval(found['ci95'], f'{sign}.2f')}"
+    return f"{found['value']:{sign}.2f}{interval(found['ci95'], f'{sign}.2f')}{p_value(found.get('p'))}"
 
 
 def _share(readers: Mapping[str, Any], name: str) -> str:
@@ -127,6 +129,15 @@ def _gain(found: Mapping[str, Any]) -> str:
     bounds = found["ci95"]
     clear = bounds is not None and not bounds[0] <= 0 <= bounds[1]
     return f"changes it by {_cell(found, '+')}" + ("" if clear else ", which may be chance")
+
+
+def _differences(found: Mapping[str, Score]) -> dict[str, dict[str, dict[str, Any]]]:
+    """As JSON, with p of each, adjusted for their number (Holm)."""
+    told = {name: as_json(one, COLUMNS) for name, one in found.items()}
+    tested = {(n, c): bootstrap_p(d) for n, one in found.items() for c, d in zip(COLUMNS, one.draws, strict=True)}
+    for (name, column), p in holm_by_name(tested).items():
+        told[name][column]["p"] = p
+    return told
 
 
 def _less(one: Score, other: Score) -> Score:

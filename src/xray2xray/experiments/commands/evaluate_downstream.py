@@ -32,7 +32,9 @@ class Options:
         ceiling: a ceiling.json of xray2xray.experiments.ceiling; who sees a frontal only and scores above is flagged.
         encoders: further encoders as NAME=FOLDER, a world model or one of xray2xray.experiments.pretraining; name
             them in methods.
-        budget: seconds of training for each network, from scratch or fine-tuned.
+        budget: seconds that the training of each network may take to its plateau, from scratch or fine-tuned; one that
+            did not get there is listed, not ranked.
+        weights: public weights to begin with as METHOD=FILE, such as resnet50=resnet50.safetensors, for size paper.
         size: of the networks from scratch: paper, small (for a CPU), or tiny to see that they run.
         source: the model: tiny, or a folder that `train` made.
         device: auto, cpu or cuda.
@@ -54,6 +56,7 @@ class Options:
     ceiling: str | Path | None = None
     encoders: Sequence[str] = ()
     budget: float = 900.0
+    weights: Sequence[str] = ()
     size: Literal["paper", "small", "tiny"] = "paper"
     source: str | Path = "tiny"
     device: str = "auto"
@@ -83,9 +86,11 @@ def run(options: Options) -> DownstreamResult:
         raise UsageError(f"--budget {options.budget:g}: a network needs more than 0 seconds")
     folder = Path(options.out)
     check_inputs([options.views], folder)
-    named = dict(one.partition("=")[::2] for one in options.encoders)
+    named, weights = (dict(one.partition("=")[::2] for one in given) for given in (options.encoders, options.weights))
     if not all(named.values()):
         raise UsageError("--encoders wants NAME=FOLDER")
+    if not all(weights.values()):
+        raise UsageError("--weights wants METHOD=FILE")
     if options.resume and options.overwrite:
         raise UsageError("--resume goes on and --overwrite begins anew; choose one of them")
     if options.resume:
@@ -108,7 +113,7 @@ def run(options: Options) -> DownstreamResult:
             table=options.table,
             ceiling=options.ceiling,
             encoders={name: Path(path) for name, path in named.items()},
-            budget=Budget(options.size, options.budget),
+            budget=Budget(options.size, options.budget, {name: Path(path) for name, path in weights.items()}),
             source=options.source,
             device=pick_device(options.device),
         )

@@ -19,10 +19,11 @@ from ...io.files import atomic_path
 from ...parallel.progress import progress
 from ...phantoms.risk import Dial, outcome
 from ...probing.survival import CoxHead
+from ...reporting.tables import ADJUSTED, p_value, table
 from ...reporting.tables import interval as bounds
-from ...reporting.tables import table
 from ...statistics.concordance import harrell_c_of_draws
-from ...statistics.resampling import draw_patients, interval, mean_over_seeds
+from ...statistics.contrasts import holm_by_name
+from ...statistics.intervals import SHARE, Resamples
 from ..command import command, parser, write_result
 from .clinical import virtual_patients
 from .cohort import TIME_TASK, Cohort, read_cohort
@@ -65,9 +66,9 @@ def turn(cohort: Cohort, bench: Bench, labels: int, seeds: Sequence[int]) -> lis
         InputError: patients are not virtual, or too few.
     """
     test = cohort.rows("test")
-    counts = np.vstack([np.ones((1, len(test))), draw_patients(len(test), DRAWS)])
+    some = Resamples.of(len(test), DRAWS)
     sets = {name: bench.joined(parts) for name, parts in METHODS.items()}
-    rows = []
+    rows: list[dict[str, Any]] = []
     for share in progress(FRONTAL_SHARES, "dial"):
         time, event = followed(cohort, Dial(share, 1 - share, 0.0))
         drawn = {}
@@ -75,7 +76,7 @@ def turn(cohort: Cohort, bench: Bench, labels: int, seeds: Sequence[int]) -> lis
             drawn[name] = np.stack(
                 [
                     harrell_c_of_draws(
-                        time[test], event[test], _risk(x, blocks, time, event, known, test, seed), counts
+                        time[test], event[test], _risk(x, blocks, time, event, known, test, seed), some.counts
                     )
                     for seed, known in ((seed, cohort.labelled(labels, seed)) for seed in seeds)
                 ]
@@ -87,11 +88,15 @@ def turn(cohort: Cohort, bench: Bench, labels: int, seeds: Sequence[int]) -> lis
                     "frontal": share,
                     "method": name,
                     "harrell_c": float(found[:, 0].mean()),
-                    "ci95": interval(mean_over_seeds(found[:, 1:])),
+                    "ci95": some.interval(found, SHARE),
                     "over_vision": float(apart[:, 0].mean()),
-                    "over_vision_ci95": interval(mean_over_seeds(apart[:, 1:])),
+                    "over_vision_ci95": some.interval(apart),
+                    "over_vision_p": some.p_value(apart),
                 }
             )
+    tested = {i: row["over_vision_p"] for i, row in enumerate(rows) if row["method"] != "vision"}
+    for i, p in holm_by_name(tested).items():
+        rows[i]["over_vision_p"] = p
     return rows
 
 
@@ -118,12 +123,16 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
     def cells(name: str, value: str, spec: str) -> list[str]:
         of_method = [row for row in rows if row["method"] == name]
         key = "ci95" if value == "harrell_c" else f"{value}_ci95"
-        return [f"{row[value]:{spec}}{bounds(row[key], spec)}" for row in of_method]
+        tested = value == "over_vision"
+        return [
+            f"{row[value]:{spec}}{bounds(row[key], spec)}{p_value(row['over_vision_p'] if tested else None)}"
+            for row in of_method
+        ]
 
     head = ["frontal share of the hazard", *(f"{share:.0%}" for share in FRONTAL_SHARES)]
     body = [[f"`{name}`", *cells(name, "harrell_c", ".3f")] for name in METHODS]
     apart = [[f"`{name}` less `vision`", *cells(name, "over_vision", "+.3f")] for name in METHODS if name != "vision"]
-    return "\n".join(["# The dial", "", *table(head, [*body, *apart]), ""])
+    return "\n".join(["# The dial", "", f"Differences: {ADJUSTED}.", "", *table(head, [*body, *apart]), ""])
 
 
 def picture(path: Path, rows: Sequence[dict[str, Any]]) -> None:

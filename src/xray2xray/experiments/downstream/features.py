@@ -19,6 +19,7 @@ from ...io.model_folder import folder_of, sha256
 from ...parallel.progress import progress
 from ...probing.probe import block_means
 from ..pretraining.encoder_file import FORM as PRETRAINED
+from ..supervised.backbones.public_encoders import WEIGHTS, is_public
 from .cohort import Cohort
 
 if TYPE_CHECKING:
@@ -131,6 +132,8 @@ class Bench:
 
 def format_of(folder: Path) -> str:
     """Which of `ENCODERS` a folder holds. Raises InputError if its config.json names none of them."""
+    if is_public(folder):
+        return PRETRAINED
     try:
         name: str = json.loads((folder / "config.json").read_text(encoding="utf-8"))["format"]
         ENCODERS[name]
@@ -150,7 +153,10 @@ def through(look: Callable[[Array], Array], views_p: Array, name: str) -> Array:
 
 
 def _weights(folder: Path) -> str:
-    return " ".join(f"{path.name} {sha256(path)}" for path in sorted(folder.glob("*.safetensors")))
+    """The hashes of a model's weights; only of its safetensors, where there are any."""
+    files = [path for path in sorted(folder.glob("*")) if path.suffix in WEIGHTS]
+    safe = [path for path in files if path.suffix == ".safetensors"]
+    return " ".join(f"{path.name} {sha256(path)}" for path in safe or files)
 
 
 # ---------------------------------------------------------------- the sets

@@ -4,7 +4,7 @@ vision            a linear probe of these features
 age_sex+measured  of both sets side by side, which weigh alike however many numbers each has
 hidden@3          of the hidden states after three blocks
 attentive:vision  an attentive probe of the features as tokens
-resnet50          a network trained from scratch on the labelled pictures
+cnn64, resnet50   a network trained on the labelled pictures, from scratch or from public weights
 NAME              a linear probe of what the encoder given as --encoders NAME=FOLDER says
 grid:NAME         a linear probe of its tokens, averaged over 4 x 4 cells of the picture
 glori:NAME        CheXFound's head on that encoder's features and tokens
@@ -13,7 +13,7 @@ finetuned:NAME    all weights of that encoder, of the world model (volumetric), 
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.errors import InputError, UsageError
+from ...io.model_folder import sha256
 from ...probing.attentive import AttentiveProbe
 from ...probing.endpoints import Endpoints
 from ...probing.head import Array
@@ -29,16 +30,19 @@ from ...probing.probe import block_means, fit
 from ...probing.survival import MINIMUM, CoxHead
 from ...training.checkpoint import CHECKPOINT
 from ..pretraining.glori import GloriHead
+from ..supervised.backbones import build_backbone
+from ..supervised.backbones.weights import load_weights
 from ..supervised.finetuning import ENCODER, VISION, VOLUMETRIC, FineTunedNetwork
+from ..supervised.network import Training
 from ..supervised.supervised import SupervisedNetwork
-from .cohort import TIME_TASK, Rows
+from .cohort import TIME_TASK, Cohort, Rows
 from .features import PRETRAINED, Bench, feature_set, format_of
 
 Scores = dict[str, Array]
 """Task -> (n_test,): probabilities of a finding, a log hazard of `cvd_time`."""
 
-NETWORKS = {"resnet50": "resnet", "vit": "vit", "convnext": "convnext", "bi_mamba": "bi_mamba"}
-RATES = {"resnet50": 2e-3}  # where the default was worse on training patients without a given label
+NETWORKS = {"cnn64": "cnn64", "resnet50": "resnet", "vit": "vit", "convnext": "convnext", "bi_mamba": "bi_mamba"}
+RATES = {"cnn64": 2e-3, "resnet50": 2e-3}  # where the default was worse on training patients without a given label
 ATTENTIVE, GRID, GLORI, FINETUNED = KINDS = ("attentive", "grid", "glori", "finetuned")
 OURS = "volumetric"
 METHODS = (
@@ -82,11 +86,31 @@ class Method:
 
 @dataclass(frozen=True)
 class Budget:
-    """What a network may take: its size, as `build_backbone` has it, seconds, and passes over its pictures."""
+    """What a network is given: its size, as `build_backbone` has it, seconds at most, and by the name of a method a
+    file of public weights to begin with."""
 
     size: str = "paper"
     seconds: float = 900.0
-    passes: int = 40
+    weights: Mapping[str, Path] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """That every file fits its network, before anything is trained.
+
+        Raises:
+            UsageError: weights for what is no network.
+            InputError: as `load_weights`.
+        """
+        for name, path in self.weights.items():
+            if name not in NETWORKS:
+                raise UsageError(f"--weights {name}: weights are for {', '.join(NETWORKS)}")
+            load_weights(build_backbone(NETWORKS[name], self.size), path)
+
+    def named(self, method: "Method") -> list[Any]:
+        """What the answers of a method follow from."""
+        if not method.trained:
+            return []
+        begun = sha256(self.weights[method.name]) if method.name in self.weights else None
+        return [self.size if method.kind == "network" else "", self.seconds, begun]
 
 
 def method(name: str, encoders: Mapping[str, Path] = MappingProxyType({})) -> Method:
@@ -117,8 +141,10 @@ def method(name: str, encoders: Mapping[str, Path] = MappingProxyType({})) -> Me
     return Method(name, kind, parts, about, sees and not any(one.privileged for one in found), "age_sex" in parts)
 
 
-def answer(method: Method, bench: Bench, rows: Rows, seed: int, budget: Budget, run: Path) -> Scores:
-    """Learn from the labelled patients `rows`, and answer for the test patients.
+def answer(
+    method: Method, bench: Bench, rows: Rows, seed: int, budget: Budget, run: Path
+) -> tuple[Scores, Training | None]:
+    """Learn from the labelled patients `rows`, and answer for the test patients; and how a training ended.
 
     Args:
         run: folder of a network's checkpoint, from which it goes on.
@@ -130,13 +156,16 @@ def answer(method: Method, bench: Bench, rows: Rows, seed: int, budget: Budget, 
     truth, test = cohort.truth.take(rows), cohort.rows("test")
     if method.kind == GRID:
         x = np.asarray(cells(bench.encoded(method.sets[0])[:, 1:]), np.float64)
-        return _linear(x[rows], truth, x[test], method.name, seed)
+        return _linear(x[rows], truth, x[test], method.name, seed), None
     if method.kind == "linear":
         x, blocks = bench.joined(method.sets)
-        return _linear(x[rows], truth, x[test], method.name, seed, blocks)
-    labels, held = dict(zip(truth.names, truth.findings.T)), held_out(truth, seed)
+        return _linear(x[rows], truth, x[test], method.name, seed, blocks), None
+    rows, held = with_validation(cohort, rows, seed)
+    truth = cohort.truth.take(rows)
+    labels = dict(zip(truth.names, truth.findings.T))
     probability: Array
     risk: Array | None
+    training = None
     if method.kind == ATTENTIVE:
         (name,) = method.sets
         seen, width = bench.features(name), bench.model.width(feature_set(name).model)
@@ -149,19 +178,19 @@ def answer(method: Method, bench: Bench, rows: Rows, seed: int, budget: Budget, 
         network, resume = _network(method, bench, seed, budget), (run / CHECKPOINT).is_file()
         network.fit(seen[rows], labels, truth.time, truth.event, validation=held, out=run, resume=resume)
         probability, risk = network.predict(seen[test])
+        training = network.training_
     scores = dict(zip(cohort.findings, np.asarray(probability, np.float64).T))
-    return scores if risk is None else {**scores, TIME_TASK: risk}
+    return scores if risk is None else {**scores, TIME_TASK: risk}, training
 
 
 def _network(method: Method, bench: Bench, seed: int, budget: Budget) -> SupervisedNetwork:
     """Untrained, or trained without labels."""
     settings: dict[str, Any] = {
-        "seconds": budget.seconds, "passes": budget.passes, "seed": seed, "evidence_level": bench.cohort.evidence_level,
-        "device": bench.device,
+        "seconds": budget.seconds, "seed": seed, "evidence_level": bench.cohort.evidence_level, "device": bench.device,
     }  # fmt: skip
     if method.kind == "network":
-        rate = RATES.get(method.name, SupervisedNetwork.rate)
-        return SupervisedNetwork(NETWORKS[method.name], budget.size, rate=rate, **settings)
+        settings |= {"rate": RATES.get(method.name, SupervisedNetwork.rate), "weights": budget.weights.get(method.name)}
+        return SupervisedNetwork(NETWORKS[method.name], budget.size, **settings)
     (name,) = method.sets
     if method.kind == GLORI:
         return GloriHead(width=bench.encoded(name).shape[2], **settings)
@@ -177,6 +206,21 @@ def cells(tokens: Array) -> Array:
     n, t, width = tokens.shape
     side = math.isqrt(t)
     return block_means(tokens.swapaxes(1, 2).reshape(n * width, side, side), CELLS).reshape(n, -1)
+
+
+def with_validation(cohort: Cohort, rows: Rows, seed: int) -> tuple[Rows, NDArray[np.bool_]]:
+    """Whose pictures a network is given, and who of them stops its training: with the labels of all training patients
+    the cohort's validation patients, if they know both classes, with fewer labels a part of those who are labelled.
+
+    Raises:
+        InputError: as `held_out`.
+    """
+    validation = cohort.rows("validation")
+    if len(rows) == len(cohort.rows("train")):
+        truth = cohort.truth.take(validation)
+        if _knows_both(truth) and (truth.event is None or (truth.event == 1).sum() >= MINIMUM):
+            return np.concatenate([rows, validation]), np.arange(len(rows) + len(validation)) >= len(rows)
+    return rows, held_out(cohort.truth.take(rows), seed)
 
 
 def held_out(truth: Endpoints, seed: int) -> NDArray[np.bool_]:
@@ -196,9 +240,14 @@ def held_out(truth: Endpoints, seed: int) -> NDArray[np.bool_]:
             held[rng.permutation(group)[: max(least, round(HELD_OUT * len(group)))]] = True
         sides = [truth.take(np.flatnonzero(side)) for side in (held, ~held)]
         followed = truth.event is None or bool((had & ~held).any())
-        if followed and all((side.findings == value).any(axis=0).all() for side in sides for value in (0, 1)):
+        if followed and all(map(_knows_both, sides)):
             return held
     raise InputError(f"{n} labelled patients cannot be split so that both sides know both classes; raise --labels")
+
+
+def _knows_both(truth: Endpoints) -> bool:
+    """Whether both classes of every finding are there."""
+    return all((truth.findings == value).any(axis=0).all() for value in (0, 1))
 
 
 def _linear(x: Array, truth: Endpoints, x_test: Array, name: str, seed: int, blocks: Sequence[int] = ()) -> Scores:

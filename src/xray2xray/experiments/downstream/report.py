@@ -45,13 +45,14 @@ def markdown(result: Mapping[str, Any]) -> str:
     ]
     for n in settings["labels"]:
         lines += [f"### {n} labelled patients", ""]
+        ranks = _ranks(result, rows, n)
         body = [
-            [_said(name, result), *(_cell(rows.get((task, name, n)), "value", "ci", ".3f") for task in tasks)]
-            for name in result["methods"]
+            [_said(name, result), rank, *(_cell(rows.get((task, name, n)), "value", "ci", ".3f") for task in tasks)]
+            for name, rank in ranks.items()
         ]
-        lines += [*table(["", *(task.replace("_", " ") for task in tasks)], [*body, *_levels(result)]), ""]
+        lines += [*table(["", "rank", *(task.replace("_", " ") for task in tasks)], [*body, *_levels(result)]), ""]
         lines += [f"Minus ours (`{settings['ours']}`):", ""]
-        others = [name for name in result["methods"] if name != settings["ours"]]
+        others = [name for name in ranks if name != settings["ours"]]
         body = [
             [
                 _said(name, result),
@@ -62,7 +63,7 @@ def markdown(result: Mapping[str, Any]) -> str:
         lines += [*table(["", *(task.replace("_", " ") for task in tasks)], body), ""]
         if result["ceiling"]:
             lines += [_reached(result, rows, n), ""]
-    lines += [_primary(result), "", *(f"- {note}" for note in result["notes"])]
+    lines += [_primary(result), "", *(f"- {note}" for note in [*_trained(result), *result["notes"]])]
     lines += [f"- **Leakage**: {_leak(leak)}" for leak in result["leaks"]]
     return "\n".join(lines) + "\n"
 
@@ -80,11 +81,42 @@ def _cell(row: Row | None, value: str, ends: str, spec: str) -> str:
     return f"{row[value]:{spec}}{interval(bounds, spec)}"
 
 
+def _ranks(result: Mapping[str, Any], rows: Mapping[Any, Row], n: int) -> dict[str, str]:
+    """Methods by their mean over the tasks, with their place; who is privileged or did not converge has none."""
+    tasks = result["settings"]["tasks"]
+    found = {name: [rows[task, name, n] for task in tasks if (task, name, n) in rows] for name in result["methods"]}
+    placed = [
+        name
+        for name, of in found.items()
+        if of and all(row["ranked"] for row in of) and not result["methods"][name]["privileged"]
+    ]
+    placed.sort(key=lambda name: -sum(row["value"] for row in found[name]))
+    ranks = {name: str(place) for place, name in enumerate(placed, 1)}
+    for name in found:
+        ranks.setdefault(name, "level" if result["methods"][name]["privileged"] else "none")
+    return ranks
+
+
+def _trained(result: Mapping[str, Any]) -> list[str]:
+    """What each training took, and whether it reached its plateau."""
+    said = []
+    for name, n in dict.fromkeys((one["method"], one["n_labels"]) for one in result["trainings"]):
+        of = [one for one in result["trainings"] if (one["method"], one["n_labels"]) == (name, n)]
+        ended = sum(one["converged"] for one in of)
+        seconds, steps, best = (max(one[key] for one in of) for key in ("seconds", "steps", "best_step"))
+        said.append(
+            f"`{name}`, {n} labels: {ended} of {len(of)} trainings reached their plateau; at most {seconds:.0f} s of a "
+            f"budget of {result['settings']['network_seconds']:g} s, {steps} steps, the best at {best}"
+            + ("" if ended == len(of) else ". **Not converged: listed, not ranked**")
+        )
+    return said
+
+
 def _levels(result: Mapping[str, Any]) -> list[list[str]]:
     """The ceiling's readers as further rows: what a frontal, a lateral, and the truth hold."""
     tasks = result["settings"]["tasks"]
     return [
-        [f"*level: {reader}*", *(f"*{found[task][0]:.3f}*" for task in tasks)]
+        [f"*level: {reader}*", "", *(f"*{found[task][0]:.3f}*" for task in tasks)]
         for reader, found in (result["ceiling"] or {}).items()
     ]
 
@@ -104,6 +136,10 @@ def _primary(result: Mapping[str, Any]) -> str:
     if not named:
         return "No primary contrast was named before the run: every difference is secondary (p adjusted after Holm)."
     (row,) = named
+    if row["p"] is None:
+        return (
+            f"**Primary contrast**, {row['task']} at {row['n_labels']} labels: not read, a training did not converge."
+        )
     bounds = (row["delta_ci_low"], row["delta_ci_high"])
     verdict = "ours is ahead" if bounds[1] < 0 else "ours is behind" if bounds[0] > 0 else "no difference is shown"
     alike = f"; equivalent within {MARGIN}" if equivalent(bounds, MARGIN) else ""

@@ -1,8 +1,8 @@
 """From scores to the rows of downstream.json: values, intervals, differences from ours."""
 
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,13 +16,13 @@ from ...statistics.compare_auroc import delong_over_seeds
 from ...statistics.concordance import harrell_c_of_draws, uno_c
 from ...statistics.contrasts import holm
 from ...statistics.dynamic_auroc import auroc_at
-from ...statistics.resampling import bootstrap_p, draw_patients, interval, mean_over_seeds
+from ...statistics.intervals import SHARE, Resamples
 from ...statistics.scores import auprc
 from .cohort import TIME_TASK
 
 KEYS = (
     "task", "method", "n_labels", "metric", "value", "ci_low", "ci_high",
-    "delta_vs_ours", "delta_ci_low", "delta_ci_high", "p", "primary",
+    "delta_vs_ours", "delta_ci_low", "delta_ci_high", "p", "primary", "ranked",
 )  # fmt: skip
 HORIZON_YEARS = 5.0
 BOOTSTRAPPED = ("harrell_c", "auprc", "brier")
@@ -65,13 +65,19 @@ def main_metric(task: str) -> str:
 
 
 def table_rows(
-    known: Known, test: Endpoints, ours: str, primary: Primary | None, draws: int = 1000
+    known: Known,
+    test: Endpoints,
+    ours: str,
+    primary: Primary | None,
+    unranked: Collection[tuple[str, int]] = (),
+    draws: int = 1000,
 ) -> list[dict[str, Any]]:
     """All rows, each with `KEYS`; what is not asked or not known is None.
 
     Args:
         known: every method has the same seeds as ours, or fewer: differences are over those that both have.
         test: the truth of the test patients, one row a patient.
+        unranked: (method, labels) that are listed only: nothing is tested against a training without its plateau.
 
     Raises:
         InputError: a task cannot be scored.
@@ -85,9 +91,11 @@ def table_rows(
             mine = _by_seed(known, ours, n, task)
             for method in [m for m, count in methods if count == n]:
                 theirs = _by_seed(known, method, n, task)
-                named = primary == Primary(task, method, n)
+                named, ranked = primary == Primary(task, method, n), (method, n) not in unranked
                 for metric, found in scorer.score(theirs, {} if method == ours else mine).items():
-                    rows.append(_row(task, method, n, metric, found, named and metric == main_metric(task)))
+                    if not ranked or (ours, n) in unranked:
+                        found = replace(found, p=None)
+                    rows.append(_row(task, method, n, metric, found, named and metric == main_metric(task), ranked))
     secondary = [row for row in rows if row["p"] is not None and not row["primary"]]
     for row, adjusted in zip(secondary, holm([row["p"] for row in secondary]) if secondary else []):
         row["p"] = float(adjusted)
@@ -107,12 +115,12 @@ class Found:
 
 @dataclass(frozen=True, eq=False)
 class _Scorer:
-    """The m test patients of a task whose label is known, and how often each is drawn: (1 + draws, m), first once."""
+    """The m test patients of a task whose label is known, and their resamples."""
 
     task: str
     columns: tuple[Array, ...]  # labels; or times and events
     rows: NDArray[np.intp]
-    counts: Array
+    some: Resamples
     memo: dict[tuple[str, int], Array] = field(default_factory=dict)
 
     @classmethod
@@ -125,8 +133,7 @@ class _Scorer:
             label = test.findings[:, test.names.index(task)]
             rows = np.flatnonzero(~np.isnan(label))
             columns = (label[rows],)
-        once = np.ones((1, len(rows)))
-        return cls(task, columns, rows, np.vstack([once, draw_patients(len(rows), draws)]))
+        return cls(task, columns, rows, Resamples.of(len(rows), draws))
 
     def score(self, theirs: Mapping[int, Array], mine: Mapping[int, Array]) -> dict[str, Found]:
         """Metric -> what is found of a method's scores by seed, beside ours of the same seeds."""
@@ -153,13 +160,12 @@ class _Scorer:
         self, metric: str, theirs: Mapping[int, Array], mine: Mapping[int, Array], seeds: Sequence[int]
     ) -> Found:
         drawn = np.stack([self._drawn(metric, scores) for scores in theirs.values()])
-        value, bounds = float(drawn[:, 0].mean()), interval(mean_over_seeds(drawn[:, 1:]))
+        value, bounds = float(drawn[:, 0].mean()), self.some.interval(drawn, SHARE)
         if not seeds:
             return Found(value, bounds)
         apart = np.stack([self._drawn(metric, theirs[s]) - self._drawn(metric, mine[s]) for s in seeds])
-        spread = mean_over_seeds(apart[:, 1:])
-        p = bootstrap_p(spread) if metric == main_metric(self.task) else None
-        return Found(value, bounds, float(apart[:, 0].mean()), interval(spread), p)
+        p = self.some.p_value(apart) if metric == main_metric(self.task) else None
+        return Found(value, bounds, float(apart[:, 0].mean()), self.some.interval(apart), p)
 
     def _drawn(self, metric: str, scores: Array) -> Array:
         """A metric of scores (n_test,): float64 (1 + draws,), first of everyone, then of each resample."""
@@ -171,9 +177,10 @@ class _Scorer:
     def _of_draws(self, metric: str, scores: Array) -> Array:
         if metric == "harrell_c":
             time, event = self.columns
-            return harrell_c_of_draws(time, event, scores, self.counts)
+            return harrell_c_of_draws(time, event, scores, self.some.counts)
         (y,) = self.columns
-        return auprc(y, scores, self.counts) if metric == "auprc" else self.counts @ (scores - y) ** 2 / len(y)
+        counts = self.some.counts
+        return auprc(y, scores, counts) if metric == "auprc" else counts @ (scores - y) ** 2 / counts.sum(axis=1)
 
     def _points(self, everyone: Array) -> dict[str, float]:
         """Means over seeds that have no interval here; one that does not exist for a seed is left out."""
@@ -198,8 +205,8 @@ def _by_seed(known: Known, method: str, n: int, task: str) -> dict[int, Array]:
     return {seed: scores[task] for (name, count, seed), scores in known.items() if (name, count) == (method, n)}
 
 
-def _row(task: str, method: str, n: int, metric: str, found: Found, primary: bool) -> dict[str, Any]:
+def _row(task: str, method: str, n: int, metric: str, found: Found, primary: bool, ranked: bool) -> dict[str, Any]:
     low, high = found.ci95 or (None, None)
     delta_low, delta_high = found.delta_ci95 or (None, None)
-    values = (task, method, n, metric, found.value, low, high, found.delta, delta_low, delta_high, found.p, primary)
-    return dict(zip(KEYS, values, strict=True))
+    values = (task, method, n, metric, found.value, low, high, found.delta, delta_low, delta_high, found.p)
+    return dict(zip(KEYS, (*values, primary, ranked), strict=True))

@@ -24,6 +24,7 @@ from .rows import Primary, table_rows
 log = logging.getLogger(__name__)
 
 NETWORK_BUDGET = Budget()
+ENDED = ("steps", "best_step", "seconds", "converged")  # of `Training`
 PRIVILEGED_NOTE = "Privileged methods know what no frontal, age and sex can: they are levels, not competitors."
 
 
@@ -66,12 +67,16 @@ def evaluate_downstream(
     levels = None if ceiling is None else read_ceiling(ceiling, tasks)
     cohort = read_cohort(views, tasks, table)
     cohort.labelled(max(labels), 0)
+    budget.check()
     bench = Bench(cohort, source, out / "features", device, encoders)
-    scores = {}
+    scores, trainings = {}, []
     for name, n, seed in _plan(known, labels, seeds, named, ours, primary_seeds, network_seeds):
-        scores[name, n, seed] = _scores(known[name], bench, n, seed, budget, out)
+        scores[name, n, seed], ended = _scores(known[name], bench, n, seed, budget, out)
+        if ended is not None:
+            trainings.append({"method": name, "n_labels": n, "seed": seed, **ended})
     test = cohort.truth.take(cohort.rows("test"))
-    rows = table_rows(scores, test, ours, named)
+    unranked = {(one["method"], one["n_labels"]) for one in trainings if not one["converged"]}
+    rows = table_rows(scores, test, ours, named, unranked)
     result = {
         "evidence_level": cohort.evidence_level,
         "n_test": len(cohort.rows("test")),
@@ -83,13 +88,14 @@ def evaluate_downstream(
             "ours": ours, "tasks": list(tasks), "labels": sorted(labels), "seeds": list(seeds),
             "network_seeds": list(network_seeds or seeds), "primary": primary,
             "source": str(source), "network_size": budget.size, "network_seconds": budget.seconds,
-            "network_passes": budget.passes,
+            "weights": {name: str(path) for name, path in budget.weights.items()},
         },
         "methods": {
             name: {"about": one.about, "frontal_only": one.frontal_only, "privileged": _privileged(one)}
             for name, one in known.items()
         },
         "rows": rows,
+        "trainings": trainings,
         "ceiling": None if levels is None else levels.readers,
         "leaks": [] if levels is None else leaks(rows, known, levels),
         "notes": _notes(bench, known),
@@ -130,29 +136,33 @@ def _plan(
     return sorted(dict.fromkeys(plan), key=lambda one: methods[one[0]].trained)
 
 
-def _scores(one: Method, bench: Bench, n: int, seed: int, budget: Budget, out: Path) -> Scores:
+def _scores(
+    one: Method, bench: Bench, n: int, seed: int, budget: Budget, out: Path
+) -> tuple[Scores, Mapping[str, Any] | None]:
+    """The answers for the test patients, and of what is trained `ENDED`."""
     cohort = bench.cohort
     depends = [cohort.digest, one.name, n, seed, *(bench.fingerprint(name) for name in one.sets)]
     if len(one.sets) > 1:
         depends += ["sets weigh alike"]
-    if one.trained:
-        depends += [budget.size if one.kind == "network" else "", budget.seconds, budget.passes]
+    depends += budget.named(one)
     digest = hashlib.sha256(repr(depends).encode()).hexdigest()[:12]
     stem = f"{re.sub(r'[^A-Za-z0-9.]+', '_', one.name)}-{n}-{seed}-{digest}"
     kept = out / "scores" / f"{stem}.npz"
     if kept.is_file():
         with np.load(kept, allow_pickle=False) as stored:
-            return {task: stored[task] for task in cohort.tasks}
+            ended = {key: stored[key].item() for key in ENDED} if one.trained else None
+            return {task: stored[task] for task in cohort.tasks}, ended
     begun, run = time.perf_counter(), out / "networks" / stem
     try:
-        found = answer(one, bench, cohort.labelled(n, seed), seed, budget, run)
+        found, training = answer(one, bench, cohort.labelled(n, seed), seed, budget, run)
     except InputError as error:
         raise InputError(f"{one.name} at {n} labels, seed {seed}: {error}") from None
     seconds = time.perf_counter() - begun
-    write_npz(kept, {**found, "seconds": np.array(seconds)})
+    ended = None if training is None else {key: getattr(training, key) for key in ENDED} | {"seconds": seconds}
+    write_npz(kept, {**found, **{key: np.array(value) for key, value in (ended or {"seconds": seconds}).items()}})
     shutil.rmtree(run, ignore_errors=True)  # the checkpoint of a network that is done
     log.info("%s, %d labels, seed %d: %.0f s", one.name, n, seed, seconds)
-    return found
+    return found, ended
 
 
 def _privileged(one: Method) -> bool:

@@ -21,7 +21,11 @@ from PIL import Image
 
 from ...evaluation.metrics import ssim
 from ...io.files import write_csv
+from ...reporting.tables import interval as bounds
+from ...reporting.tables import p_value
+from ...statistics.contrasts import holm_by_name
 from ...statistics.ensembles import central_interval
+from ...statistics.intervals import Resamples
 from ..command import command, parser, write_result
 from ..realism import pairs
 from ..realism.report import table
@@ -105,20 +109,23 @@ def baselines(train: Array, frontal: Array) -> dict[str, Array]:
 
 
 def scores(predictions: dict[str, Array], truth: Array, mean_lateral: Array) -> dict[str, dict[str, Any]]:
-    """R2 over the mean training lateral and its patient bootstrap, the same less ridge regression's; SSIM; spectrum."""
+    """R2 over the mean training lateral with its interval, the same less ridge regression's; SSIM; spectrum."""
     error = {name: np.square(predicted - truth).mean((1, 2)) for name, predicted in predictions.items()}
     null = np.square(mean_lateral - truth).mean((1, 2))
-    picks = np.random.default_rng(0).integers(len(null), size=(DRAWS, len(null)))
-    resampled = {name: 1 - e[picks].mean(1) / null[picks].mean(1) for name, e in error.items()}
+    some = Resamples.of(len(null), DRAWS)
+    resampled = {name: 1 - (some.counts @ e) / (some.counts @ null) for name, e in error.items()}
+    apart = {name: of - resampled[BAR] for name, of in resampled.items()}
+    p = holm_by_name({name: some.p_value(of) for name, of in apart.items() if name != BAR})
     real = radial_power(truth)
     found = {}
     for name, predicted in predictions.items():
         gap = radial_power(predicted).mean(0) - real.mean(0)
         found[name] = {
             "r2": float(1 - error[name].mean() / null.mean()),
-            "interval": central(resampled[name]),
+            "interval": some.interval(resampled[name], (-np.inf, 1.0)),
             "over_ridge": float((error[BAR].mean() - error[name].mean()) / null.mean()),
-            "over_ridge_interval": central(resampled[name] - resampled[BAR]),
+            "over_ridge_interval": some.interval(apart[name]),
+            "over_ridge_p": p.get(name),
             "ssim": float(ssim(unit(predicted), unit(truth)).mean()),
             "spectrum_db": float(gap[1 : len(gap) // 2 + 1].mean()),
         }
@@ -131,10 +138,6 @@ def covered(samples: Array, truth: Array) -> dict[str, float]:
     return {f"{level:.0%}": float(((low <= truth) & (truth <= high)).mean()) for level, (low, high) in ends.items()}
 
 
-def central(resampled: Array) -> list[float]:
-    return [float(edge) for edge in np.quantile(resampled, [0.025, 0.975])]
-
-
 def unit(standardised: Array) -> Array:
     """Standardised grey values -> 0..1, clipped at -2 and 3."""
     return np.clip((standardised + 2) / SSIM_SPAN, 0, 1)
@@ -145,14 +148,14 @@ def markdown(results: dict[str, Any]) -> str:
     rows = [
         [
             name,
-            f"{s['r2']:.3f} [{s['interval'][0]:.3f}, {s['interval'][1]:.3f}]",
-            f"{s['over_ridge']:+.3f} [{s['over_ridge_interval'][0]:+.3f}, {s['over_ridge_interval'][1]:+.3f}]",
+            f"{s['r2']:.3f}{bounds(s['interval'], '.3f')}",
+            f"{s['over_ridge']:+.3f}{bounds(s['over_ridge_interval'], '+.3f')}{p_value(s['over_ridge_p'])}",
             s["ssim"],
             f"{s['spectrum_db']:+.1f}",
         ]
         for name, s in results["scores"].items()
     ]
-    head = ("", "R2 [95 %]", "less ridge_pca [95 %]", "SSIM", "spectrum, dB")
+    head = ("", "R2 [95 %]", "less ridge_pca [95 %] (p, Holm)", "SSIM", "spectrum, dB")
     return (
         f"# Real pairs\n\n{run['training']} training and {run['test']} test patients; {run['seconds']:.0f} s on "
         f"{run['threads']} thread(s).\n\n{table(head, rows)}\nPixels inside the intervals of {SAMPLES} samples: "

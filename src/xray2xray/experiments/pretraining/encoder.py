@@ -6,10 +6,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ...core.errors import InputError
-from ...models.vision.normalise import to_network
+from ...models.vision.normalise import from_network, to_network
 from ...models.vision.vqgan import VisionModel
+from ...radiograph.display import WINDOW
 from ..supervised.backbones.vit import VisionTransformer
 from .networks.igpt import ImageGPT
 
@@ -75,6 +77,20 @@ class ViTEncoder(Encoder):
         found = self.vit.read(*self.vit.patch_embed(x))
         patches = found[:, 1 + self.vit.config.registers :]
         return found[:, 0] if self.pooling == "class" else patches.mean(dim=1), patches
+
+
+class PublicEncoder(ViTEncoder):
+    """A public encoder of radiographs: it sees a view as one is shown, at the size for which its positions are."""
+
+    def __init__(self, vit: VisionTransformer) -> None:
+        super().__init__(vit, "class")
+
+    def read(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        low, high = WINDOW
+        shown, side = ((from_network(x) - low) / (high - low)).clamp(0, 1), self.vit.config.picture
+        if shown.shape[2:] != (side, side):
+            shown = F.interpolate(shown, (side, side), mode="bilinear", antialias=True)
+        return super().read(shown)
 
 
 class TokenEncoder(Encoder):

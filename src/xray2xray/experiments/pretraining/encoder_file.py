@@ -9,8 +9,9 @@ from torch import nn
 from ...core.errors import InputError
 from ...io.model_folder import read_config, read_part, with_tuples, write_part
 from ...models.vision.vqgan import VisionConfig, VisionModel
+from ..supervised.backbones.public_encoders import is_public, read_encoder
 from ..supervised.backbones.vit import VisionTransformer, ViTConfig
-from .encoder import Encoder, TokenEncoder, ViTEncoder
+from .encoder import Encoder, PublicEncoder, TokenEncoder, ViTEncoder
 from .networks.igpt import ImageGPT, ImageGPTConfig
 
 FORM = "xray2xray-encoder"
@@ -31,12 +32,14 @@ def write_encoder(folder: Path, encoder: Encoder, notes: Mapping[str, Any]) -> N
 
 
 def load_encoder(folder: str | Path) -> Encoder:
-    """The encoder of a folder that `write_encoder` wrote, on the CPU.
+    """The encoder of a folder that `write_encoder` wrote, or of a public one (`read_encoder`), on the CPU.
 
     Raises:
-        InputError: files are missing, damaged, not ours or do not fit.
+        InputError: files are missing, damaged, neither ours nor public, or do not fit.
     """
     folder = Path(folder)
+    if is_public(folder):
+        return PublicEncoder(read_encoder(folder)).eval().requires_grad_(False)
     config = read_config(folder, FORM)
     encoder: Encoder
     try:

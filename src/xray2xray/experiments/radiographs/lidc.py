@@ -27,7 +27,7 @@ from ...data.cohorts.table import Cohort, Sample
 from ...data.store import ViewStore
 from ...evaluation.anatomy import lung_field
 from ...evaluation.baselines import fit_on_store, load_baselines, training_views
-from ...evaluation.metrics import P_MAX, mean_interval, unit
+from ...evaluation.metrics import P_MAX, unit
 from ...evaluation.predictors import Predictor
 from ...io.files import atomic_path
 from ...models.adaptation import Adapter
@@ -37,8 +37,10 @@ from ...projection.geometry import STANDARD_ARC, Geometry
 from ...radiograph import read_radiograph, to_gray
 from ...radiograph.lung_field import normalise_radiograph
 from ...reporting.pictures import contact_sheet
-from ...reporting.tables import interval, table
+from ...reporting.tables import ADJUSTED, interval, p_value, table
 from ...session.study import open_input
+from ...statistics.contrasts import holm_by_name
+from ...statistics.intervals import mean_interval, mean_p
 from ..command import command, parser, write_result
 from .outlines import Mask, compare, place_pair, placed
 
@@ -248,7 +250,7 @@ def fields(views_p: Array, geometry: Geometry) -> tuple[Mask, Mask]:
 
 
 def summary(scores: Sequence[Mapping[str, Mapping[str, Mapping[str, float]]]]) -> dict[str, Any]:
-    """preparation -> method -> means over patients with 95 % bootstrap intervals, and `less`: ours less it, paired."""
+    """preparation -> method -> means over patients with 95 % intervals, and `less`: ours less it, paired."""
     found: dict[str, Any] = {}
     for way, methods in scores[0].items():
         values = {
@@ -256,11 +258,15 @@ def summary(scores: Sequence[Mapping[str, Mapping[str, Mapping[str, float]]]]) -
             for name in methods
         }
         found[way] = {name: {metric: _mean(x) for metric, x in of.items()} for name, of in values.items()}
-        for name in methods:
-            if name != OURS:
-                found[way][name]["less"] = {
-                    metric: _mean(values[OURS][metric] - values[name][metric]) for metric in COMPARED
-                }
+        apart = {
+            (name, metric): values[OURS][metric] - values[name][metric]
+            for name in methods
+            if name != OURS
+            for metric in COMPARED
+        }
+        p = holm_by_name({key: mean_p(x) for key, x in apart.items()})
+        for (name, metric), x in apart.items():
+            found[way][name].setdefault("less", {})[metric] = _mean(x) | {"p": p[name, metric]}
     return found
 
 
@@ -297,7 +303,7 @@ def markdown(result: Mapping[str, Any]) -> str:
     lines = [
         "# LIDC-IDRI: radiograph to lateral, outlines of the lungs",
         "",
-        f"{len(result['patients'])} patients; means with 95 % patient-bootstrap intervals. Placed by shifts and by "
+        f"{len(result['patients'])} patients; means with 95 % intervals over patients. Placed by shifts and by "
         "scales of height and width that were found on the frontals; of the lateral only its place from front to back "
         "is free.",
     ]
@@ -311,7 +317,7 @@ def markdown(result: Mapping[str, Any]) -> str:
             for name, of in methods.items()
             if "less" in of
         ]
-        lines += ["", f"`{OURS}` less each, on the same patients:", ""]
+        lines += ["", f"`{OURS}` less each, on the same patients, {ADJUSTED}:", ""]
         lines += table(["", *(_WORDS[metric] for metric in COMPARED)], apart)
     lines += [
         "",
@@ -325,7 +331,7 @@ def markdown(result: Mapping[str, Any]) -> str:
 
 
 def _cell(value: Mapping[str, Any], spec: str) -> str:
-    return f"{value['mean']:{spec}}{interval(value['ci95'], spec)}"
+    return f"{value['mean']:{spec}}{interval(value['ci95'], spec)}{p_value(value.get('p'))}"
 
 
 # ---------------------------------------------------------------- the picture

@@ -32,10 +32,11 @@ from ...probing.probe import block_means
 from ...probing.probe import fit as fit_probe
 from ...radiograph import match_quantiles, read_radiograph
 from ...radiograph.lung_field import normalise_radiograph
+from ...reporting.tables import ADJUSTED, p_value, table
 from ...reporting.tables import interval as written
-from ...reporting.tables import table
 from ...statistics.auroc import auroc
-from ...statistics.resampling import interval, patient_bootstrap
+from ...statistics.contrasts import holm_by_name
+from ...statistics.intervals import patient_contrast
 from ..command import command, parser, write_result
 from ..downstream.features import open_encoder
 
@@ -99,9 +100,13 @@ def measure(data: Path, source: str, encoders: Mapping[str, Path], adapter: Path
     for way, prepare in ways(model.size, adapter).items():
         views_p = np.stack([prepare(path) for path in progress(paths, way)])
         seen = {name: np.asarray(read(views_p), np.float64) for name, read in reads.items()}
+        rows = []
         for task in progress(tasks, f"{way}: heads"):
             answers = {name: answered(x, task) for name, x in seen.items()}
-            found += [{"way": way, **scored(task, answers, name)} for name in answers]
+            rows += [{"way": way, **scored(task, answers, name)} for name in answers]
+        for i, p in holm_by_name({i: row["delta_p"] for i, row in enumerate(rows) if row["features"] != OTHER}).items():
+            rows[i]["delta_p"] = p
+        found += rows
     about = {task.name: _about(task) for task in tasks}
     return {"tasks": about, "folds": FOLDS, "deals": DEALS, "compared_with": OTHER, "rows": found}
 
@@ -208,15 +213,17 @@ def scored(task: Task, answers: Mapping[str, Array], name: str) -> dict[str, Any
         return value(answers[name], rows) - value(answers[OTHER], rows)
 
     everyone = np.arange(len(task.truth))
+    bounds, p = patient_contrast(difference, task.patients, DRAWS)
     return {
         "task": task.name,
         "features": name,
         "metric": task.metric,
         "value": value(answers[name], everyone),
-        "ci95": interval(patient_bootstrap(partial(value, answers[name]), task.patients, DRAWS)),
+        "ci95": patient_contrast(partial(value, answers[name]), task.patients, DRAWS)[0],
         "mae": float(np.abs(answers[name] - task.truth).mean()) if task.metric == "r2" else None,
         "delta": difference(everyone),
-        "delta_ci95": interval(patient_bootstrap(difference, task.patients, DRAWS)),
+        "delta_ci95": bounds,
+        "delta_p": p,
     }
 
 
@@ -241,7 +248,7 @@ def markdown(result: dict[str, Any]) -> str:
         apart = [[task, *(_apart(here[task, name]) for name in names if name != OTHER)] for task in result["tasks"]]
         lines += ["", f"## `{way}`", "", "R2 and mean absolute error of CTR, AUROC otherwise.", ""]
         lines += table(["", *names], cells)
-        lines += ["", f"Less `{OTHER}`, on the same patients:", ""]
+        lines += ["", f"Less `{OTHER}`, on the same patients, {ADJUSTED}:", ""]
         lines += table(["", *(name for name in names if name != OTHER)], apart)
     return "\n".join(lines) + "\n"
 
@@ -252,7 +259,7 @@ def _cell(row: dict[str, Any]) -> str:
 
 
 def _apart(row: dict[str, Any]) -> str:
-    return f"{row['delta']:+.2f}{written(row['delta_ci95'], '+.2f')}"
+    return f"{row['delta']:+.2f}{written(row['delta_ci95'], '+.2f')}{p_value(row['delta_p'])}"
 
 
 if __name__ == "__main__":

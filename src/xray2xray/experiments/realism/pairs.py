@@ -165,7 +165,7 @@ def split(pairs: Array) -> tuple[Array, Array]:
 
 
 def skill(predicted: Array, truth: Array, reference: Array) -> dict[str, float | None]:
-    """R2 of rows (n, pixels) over a reference image, with its 95 % patient-bootstrap interval."""
+    """R2 of rows (n, pixels) over a reference image, with its 95 % interval."""
     error, null = (np.square(truth - guess).mean(1, keepdims=True) for guess in (predicted, reference.ravel()))
     low, high = r2_interval(error, null) or (None, None)
     return {"r2": float(r2(error, null)[0]), "low": low, "high": high}

@@ -54,7 +54,7 @@ def _hardness(found: dict[str, Any]) -> str:
         for view in ("frontal", "lateral")
     ]
     return (
-        "## As hard as reality\n\nR2 of ridge_pca, frontal -> lateral, with a 95 % patient bootstrap.\n\n"
+        "## As hard as reality\n\nR2 of ridge_pca, frontal -> lateral, with a 95 % interval over patients.\n\n"
         + table(("trained -> tested", "R2", "low", "high"), rows)
         + "\nVariance: between patients, of standardised pictures (1 = nothing in common).\n\n"
         + table(("view", "correlation of the means", "variance, virtual", "variance, real"), views)

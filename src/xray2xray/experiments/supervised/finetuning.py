@@ -7,9 +7,9 @@ Endpoints, training, files and refusals are those of the supervised baselines.
 """
 
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -109,19 +109,12 @@ class FineTunedNetwork(SupervisedNetwork):
     method: str = VOLUMETRIC
     rate: float = 1e-4
     source: str = "tiny"
-    _heads: tuple[Tensor, Tensor] | None = field(default=None, init=False, repr=False)
-
-    def fit(self, *arguments: Any, **options: Any) -> Self:
-        """As `SupervisedNetwork.fit`."""
-        self._heads = None
-        return super().fit(*arguments, **options)
 
     def _begin(self, images: NDArray[Any], truth: Endpoints, train: Rows, mean: float, sd: float) -> MultiTaskNetwork:
         network = super()._begin(images, truth, train, mean, sd)
         assert isinstance(network, FromLineIntegrals)
-        if self._heads is None:
-            self._heads = probed(network.features(images, train), truth.take(train), network.heads.bias, self.seed)
-        for parameter, found in zip((network.heads.weight, network.heads.bias), self._heads):
+        heads = probed(network.features(images, train), truth.take(train), network.heads.bias, self.seed)
+        for parameter, found in zip((network.heads.weight, network.heads.bias), heads):
             parameter.data.copy_(found)
         return network
 

@@ -2,7 +2,10 @@
 
 import copy
 import hashlib
+import math
+import time as clock
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +25,35 @@ AT_ONCE = 64  # pictures that are looked at together where nothing is learned
 TURN_DEG, ZOOM, SHIFT = 5.0, 0.05, 0.05  # up to which a training picture is moved; shift as a share of its side
 AVERAGE_DECAY = 0.98
 NOISE = 0.05  # of the training pictures' SD
+PATIENCE = 20  # looks without an improvement that counts, after which a training has reached its plateau
+COUNTS = 1e-3  # nats of validation loss; a share of it would never be too small where all can be learned
+
+
+@dataclass
+class Training:
+    """How far a training has come. `best_step` is that of the weights kept, `counted_loss` the least validation loss
+    but for improvements that are too small to count, `idle` the looks since it was found."""
+
+    steps: int = 0
+    best_step: int = 0
+    seconds: float = 0.0
+    best_loss: float = math.inf
+    counted_loss: float = math.inf
+    idle: int = 0
+
+    @property
+    def converged(self) -> bool:
+        """Whether it ended at its plateau, not because its budget was spent."""
+        return self.idle >= PATIENCE
+
+    def look(self, loss: float) -> bool:
+        """A look at the validation pictures: whether the loss is the least so far."""
+        self.idle += 1
+        if loss < self.counted_loss - COUNTS:
+            self.counted_loss, self.idle = loss, 0
+        if better := loss < self.best_loss:
+            self.best_loss, self.best_step = loss, self.steps
+        return better
 
 
 class MultiTaskNetwork(nn.Module):
@@ -61,13 +93,13 @@ class SupervisedObjective(Objective):
     """The mean of all endpoints' losses, each alike; validation keeps the weights at which it was least.
 
     The weights that are looked at, and kept, are a moving average: a few hundred labels throw single steps about.
+    `PATIENCE` looks without an improvement of a thousandth of a nat are the plateau, where the training ends.
 
-    Training pictures are turned, zoomed and moved a little, with noise; never mirrored: sides matter. `best` is part of
-    the state, so a resumed run keeps what the interrupted one had found.
+    Training pictures are turned, zoomed and moved a little, with noise; never mirrored: sides matter. `best` and
+    `training_` are part of the state, so a resumed run keeps what the interrupted one had found.
     """
 
     stage = "supervised"
-    best_loss: Tensor
 
     def __init__(
         self,
@@ -77,15 +109,23 @@ class SupervisedObjective(Objective):
         train: Rows,
         validation: Rows,
         named: Mapping[str, Any],
+        seconds: float = math.inf,
+        begun: float | None = None,
     ) -> None:
+        """`seconds` end the training, too; they are counted from `begun` (of `time.monotonic`; by default now)."""
         super().__init__()
         self.model = model
         self.average = copy.deepcopy(model).requires_grad_(False)
         self.best = copy.deepcopy(self.average)
-        self.register_buffer("best_loss", torch.tensor(torch.inf))
+        self.training_ = Training()
+        self._seconds, self._since = seconds, clock.monotonic() if begun is None else begun
         self._pictures, self._truth = pictures, truth
         self._train, self._validation = train, validation
         self._named = {**named, "data": _digest(truth, train, validation, model)}
+
+    @property
+    def settled(self) -> bool:
+        return self.training_.converged or self.training_.seconds >= self._seconds
 
     def learned(self, part: str) -> nn.Module:
         return self.model
@@ -104,19 +144,29 @@ class SupervisedObjective(Objective):
 
     def after_step(self, step: int, progress: float, generator: torch.Generator) -> dict[str, float]:
         follow(self.average, self.model, step, AVERAGE_DECAY)
+        now = clock.monotonic()
+        self.training_.steps = step + 1
+        self.training_.seconds += now - self._since
+        self._since = now
         return {}
 
     def validate(self) -> dict[str, float]:
         """The loss of each endpoint on the validation pictures; the best weights so far are kept."""
         each = losses(self.average.answers(self._pictures, self._validation), self._truth.tensors(self._validation))
-        if each.mean() < self.best_loss:
-            self.best_loss.copy_(each.mean())
+        loss = float(each.mean())
+        if self.training_.look(loss):
             self.best.load_state_dict(self.average.state_dict())
         endpoints = [*self._truth.names, *(["event"] if self._truth.time is not None else [])]
-        return {"loss": float(each.mean())} | dict(zip(endpoints, each.tolist(), strict=True))
+        return {"loss": loss} | dict(zip(endpoints, each.tolist(), strict=True))
 
     def configuration(self) -> dict[str, Any]:
         return self._named
+
+    def get_extra_state(self) -> dict[str, float]:
+        return asdict(self.training_)
+
+    def set_extra_state(self, state: Mapping[str, Any]) -> None:
+        self.training_ = Training(**state)
 
 
 def moved(pictures: Tensor, generator: torch.Generator) -> Tensor:

@@ -8,9 +8,10 @@ The loop, its checkpoints and its exact resume are those of the world model's tr
 """
 
 import json
+import math
 import time as clock
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, Self
@@ -34,16 +35,15 @@ from ...statistics.checks import binary
 from ...statistics.concordance import harrell_c
 from ...training.checkpoint import CHECKPOINT
 from ...training.loop import fit
-from ...training.objective import Objective
 from ...training.steps import LoopConfig, Machine
-from ..budget import Plan, evenly, plan
 from .backbones import build_backbone
 from .backbones.weights import load_weights
-from .network import MultiTaskNetwork, Rows, SupervisedObjective, grey_values
+from .network import MultiTaskNetwork, Rows, SupervisedObjective, Training, grey_values
 
-FORMAT, VERSION = "xray2xray-supervised", 1
-CHECKS = 20  # looks at the validation pictures, fewer where a budget in seconds is small
-FEWEST = 300  # steps that passes allow in any case
+FORMAT, VERSION = "xray2xray-supervised", 2
+LOOK = 25  # steps between looks at the validation pictures, or a pass over the training pictures, if that is longer
+WARM_UP = 100
+UNLIMITED = 1_000_000  # steps, where seconds are the budget
 SAVE_AFTER_S = 60.0  # a large network's checkpoint takes longer to write than some budgets' steps
 HELD_OUT = 0.2  # share of the patients who validate, unless the caller names them
 SHRINKAGE = 0.01  # penalty of the curve's one weight
@@ -55,16 +55,15 @@ class SupervisedNetwork:
 
     Args:
         method, size: as `build_backbone` has them.
-        steps, seconds: the budget, one of them. Seconds become steps by timing some: the recipe counts steps.
-        passes: over the training pictures, of which seconds buy no more: few pictures are soon remembered.
+        steps, seconds: the budget, one of them: what the training may take to its plateau, where it ends.
         batch, rate, seed: of the training.
         weights: a file of public weights to begin with, see `load_weights`.
         evidence_level: of the data it is trained on.
         device, precision: as `Machine`.
 
     Attributes:
-        labels_: names of the findings; steps_: of training.
-        network_: at the check with the least validation loss.
+        labels_: names of the findings; training_: how the training ended.
+        network_: at the look with the least validation loss.
         curve_: a Cox regression of the event on the network's log hazard, fitted on the validation patients: on those
             of the training the hazard is too sure of itself. None without an event.
     """
@@ -75,7 +74,6 @@ class SupervisedNetwork:
     size: str = "paper"
     steps: int | None = None
     seconds: float | None = None
-    passes: int | None = None
     batch: int = 32
     rate: float = 5e-4
     seed: int = 0
@@ -84,7 +82,7 @@ class SupervisedNetwork:
     device: str = "cpu"
     precision: str = "auto"
     labels_: tuple[str, ...] = field(init=False, repr=False)
-    steps_: int = field(init=False, repr=False)
+    training_: Training = field(init=False, repr=False)
     network_: MultiTaskNetwork = field(init=False, repr=False)
     curve_: CoxHead | None = field(init=False, repr=False)
 
@@ -121,7 +119,7 @@ class SupervisedNetwork:
             raise UsageError("a network needs a budget: steps or seconds, one of them and more than 0")
         if self.batch < 1 or not self.rate > 0:
             raise UsageError(f"batch {self.batch} and rate {self.rate:g}: both must be more than 0")
-        device = pick_device(self.device)
+        begun, device = clock.monotonic(), pick_device(self.device)
         if resume and out is None:
             raise UsageError("to resume, name the folder that holds the checkpoint")
         started = out is not None and (Path(out) / CHECKPOINT).exists()
@@ -137,17 +135,15 @@ class SupervisedNetwork:
             raise InputError(f"fewer than {MINIMUM} validation pictures are of patients with the event")
         mean, sd = grey_values(images, train)
 
-        def objective() -> SupervisedObjective:
-            network = self._begin(images, truth, train, mean, sd)
-            return self.OBJECTIVE(network, images, truth, train, held, self._named())
-
+        seconds = math.inf if self.seconds is None else self.seconds
+        network = self._begin(images, truth, train, mean, sd)
+        trained = self.OBJECTIVE(network, images, truth, train, held, self._named(), seconds, begun)
         with TemporaryDirectory() as temporary:
-            folder = Path(temporary if out is None else out)
-            machine = Machine(device, self.precision, self.seed)
-            planned = self._plan(objective, len(train), machine, folder, resume)
-            self.steps_, trained = planned.steps, objective()
-            fit(trained, self._loop(planned), machine, folder, resume and started)
-        self.labels_, self.network_ = truth.names, trained.best.eval()
+            folder, machine = Path(temporary if out is None else out), Machine(device, self.precision, self.seed)
+            fit(trained, self._loop(len(train)), machine, folder, resume and started)
+        if not trained.training_.best_step:
+            trained.validate()  # the seconds were spent before the first look
+        self.labels_, self.network_, self.training_ = truth.names, trained.best.eval(), trained.training_
         self.curve_ = None
         if truth.time is not None and truth.event is not None:
             hazard = self.network_.answers(images, followed)[:, -1:].double().numpy()
@@ -230,7 +226,7 @@ class SupervisedNetwork:
         if self.curve_ is not None:
             self.curve_.save(folder / "curve.npz")
         settings = {f.name: getattr(self, f.name) for f in fields(self) if f.init and f.name != "weights"}
-        learned = {"labels": self.labels_, "event": self.curve_ is not None, "trained_steps": self.steps_}
+        learned = {"labels": self.labels_, "event": self.curve_ is not None, "training": asdict(self.training_)}
         digest = sha256(folder / "network.safetensors")
         kind = {"format": FORMAT, "version": VERSION, "sha256": digest}
         write_json(folder / "config.json", {**kind, "settings": settings, **learned})
@@ -251,7 +247,7 @@ class SupervisedNetwork:
             if sha256(path) != config["sha256"]:
                 raise ValueError("network.safetensors does not have the sha256 of config.json")
             self = cls(**{**config["settings"], "device": device})
-            self.labels_, self.steps_ = tuple(config["labels"]), config["trained_steps"]
+            self.labels_, self.training_ = tuple(config["labels"]), Training(**config["training"])
             self.network_ = self._untrained(len(self.labels_) + config["event"])
             self.network_.load_state_dict(load_file(path))
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
@@ -280,30 +276,18 @@ class SupervisedNetwork:
         begun = None if self.weights is None else sha256(Path(self.weights))
         return {"method": self.method, "size": self.size, "rate": self.rate, "weights": begun}
 
-    def _plan(
-        self, objective: Callable[[], Objective], pictures: int, machine: Machine, out: Path, resume: bool
-    ) -> Plan:
-        if self.seconds is None:
-            assert self.steps is not None
-            return evenly(self.steps, CHECKS)
-        begun = clock.perf_counter()
-        objective()  # whatever a network takes to begin is part of its budget
-        left = max(1e-3, self.seconds - (clock.perf_counter() - begun))
-        bought = plan(left, CHECKS, objective, self._loop, machine, out, resume)
-        if self.passes is None:
-            return bought
-        enough = max(FEWEST, self.passes * pictures // self.batch)
-        return bought if bought.steps <= enough else evenly(enough, bought.steps // bought.check_every)
-
-    def _loop(self, plan: Plan) -> LoopConfig:
+    def _loop(self, pictures: int) -> LoopConfig:
+        """At one rate after the warm-up: a training that ends when it has learned all it can has no schedule."""
+        steps, look = self.steps or UNLIMITED, max(LOOK, pictures // self.batch)
         return LoopConfig(
-            plan.steps,
+            steps,
             self.batch,
             self.rate,
-            warm_up=min(200, plan.steps // 10),
+            final_rate=1.0,
+            warm_up=min(WARM_UP, steps // 10),
             weight_decay=0.05,
-            log_every=plan.check_every,
-            check_every=plan.check_every,
+            log_every=look,
+            check_every=look,
             save_after_s=SAVE_AFTER_S,
         )
 

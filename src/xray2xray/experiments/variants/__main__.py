@@ -21,14 +21,15 @@ from ...core.errors import InputError, UsageError
 from ...data.store import ViewStore
 from ...evaluation.baselines import fit_on_store, training_views
 from ...evaluation.cases import rendered, sources
-from ...evaluation.metrics import mean_interval
 from ...evaluation.results import Failure, as_json
 from ...evaluation.scoring import Cohort
 from ...evaluation.views import evaluate_cases
 from ...io.files import write_json, write_text
 from ...models.world_model import WorldModel
 from ...projection import STANDARD_ARC
-from ...reporting.tables import heading, interval, table
+from ...reporting.tables import heading, interval, p_value, table
+from ...statistics.contrasts import holm_by_name
+from ...statistics.intervals import mean_interval, mean_p
 from ...training.cache import cached_latents
 from ...training.checkpoint import CHECKPOINT
 from ...training.loop import fit
@@ -132,14 +133,15 @@ def _trained(name: str, data: Data, steps: int, most: int, out: Path) -> list[Tr
 
 def summary(cohort: Cohort) -> dict[str, Any]:
     """Of each variant: PSNR beyond 30 degrees, its SD over seeds, and what it has more than the one that it is
-    compared with, paired, with a 95 % patient-bootstrap interval. Of baselines: PSNR, and what it has more than
-    ridge regression."""
+    compared with, paired, with a 95 % interval and p, adjusted after Holm. Of baselines: PSNR, and what it has more
+    than ridge regression."""
     far = cohort.beyond
     runs: dict[str, list[np.ndarray]] = {}
     for key, scores in (cohort.models | cohort.baselines).items():
         runs.setdefault(key.partition(" ")[0], []).append(scores.psnr[:, far].mean(axis=1))
     patients = {name: np.mean(runs[name], axis=0) for name in (*VARIANTS, *BASELINES) if name in runs}
     found: dict[str, dict[str, Any]] = {}
+    p: dict[tuple[str, str], float] = {}
     for name, psnr in patients.items():
         of_seeds = [run.mean() for run in runs[name]]
         row: dict[str, Any] = {"psnr_beyond_30": float(psnr.mean()), "sd_over_seeds": None}
@@ -149,7 +151,11 @@ def summary(cohort: Cohort) -> dict[str, Any]:
         for words, other in (("difference", minus), ("over_ridge", "ridge_pca")):
             apart = psnr - patients[other]
             row |= {words: float(apart.mean()), f"{words}_ci95": mean_interval(apart)}
+            if minus != name or words == "over_ridge":
+                p[name, words] = mean_p(apart)
         found[name] = row
+    for (name, words), adjusted in holm_by_name(p).items():
+        found[name][f"{words}_p"] = adjusted
     return {"n": len(cohort.names), "scores": found}
 
 
@@ -161,9 +167,11 @@ def markdown(result: dict[str, Any]) -> str:
         for name, found in group["scores"].items():
             told = result["variants"].get(name)
             psnr, sd = found["psnr_beyond_30"], found["sd_over_seeds"]
-            apart = f"{found['difference']:+.2f}{interval(found['difference_ci95'], '+.2f')}"
+            apart, ridge = (
+                f"{found[key]:+.2f}{interval(found[f'{key}_ci95'], '+.2f')}{p_value(found.get(f'{key}_p'))}"
+                for key in ("difference", "over_ridge")
+            )
             other = "" if told is None or told["minus"] == name else f"{told['minus']}: {apart}"
-            ridge = f"{found['over_ridge']:+.2f}{interval(found['over_ridge_ci95'], '+.2f')}"
             rows.append(
                 [
                     f"`{name}`" if told is None else told["words"],

@@ -53,8 +53,17 @@ def test_features_depend_on_every_corner(method: str) -> None:
     assert (patches > 0).all()
 
 
+def test_the_plain_network_sees_64_pixels() -> None:
+    torch.manual_seed(0)
+    backbone = build_backbone("cnn64").eval()
+    assert parameters_of(backbone) == pytest.approx(0.29e6, rel=0.02)
+    picture = torch.randn(2, 1, 128, 128)
+    small = picture.unflatten(3, (64, 2)).unflatten(2, (64, 2)).mean(dim=(3, 5))
+    torch.testing.assert_close(backbone(picture), backbone(small))
+
+
 def test_what_does_not_exist_is_refused() -> None:
-    with pytest.raises(UsageError, match="there are resnet, vit, convnext, bi_mamba"):
+    with pytest.raises(UsageError, match="there are resnet, vit, convnext, bi_mamba, cnn64"):
         build_backbone("vgg")
     with pytest.raises(UsageError, match="its sizes are tiny, small, paper"):
         build_backbone("vit", "giant")

@@ -1,16 +1,26 @@
 """Public weights from a file: three colours become one, other grids stretch, and what does not fit is said."""
 
+import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
+from tests.experiments.supervised.backbones.published import (
+    resnet50,
+    timm_convnext,
+    timm_vit,
+    torchvision_convnext,
+    torchvision_vit,
+)
 from xray2xray.core.errors import InputError
 from xray2xray.experiments.supervised.backbones import METHODS, build_backbone
-from xray2xray.experiments.supervised.backbones.vit import VisionTransformer
-from xray2xray.experiments.supervised.backbones.weights import load_weights
+from xray2xray.experiments.supervised.backbones.vit import Attention, VisionTransformer
+from xray2xray.experiments.supervised.backbones.weights import TORCHVISION, UNKEPT, fill, load_weights, timm_names
 
 TINY = VisionTransformer.SIZES["tiny"]
 
@@ -58,13 +68,56 @@ def test_what_does_not_fit_is_said(tmp_path: Path) -> None:
     with pytest.raises(InputError) as raised:
         load_weights(own, tmp_path / "broken.safetensors")
     for words in (
-        "1 missing, such as blocks.1.attn.qkv.weight",
-        "1 unknown, such as blocks.2.norm1.weight",
-        "norm.weight is (31,), not (32,)",
+        "1 missing: blocks.1.attn.qkv.weight;",
+        "1 unexpected: blocks.2.norm1.weight;",
+        "1 of another shape: norm.weight is (31,), not (32,)",
         "broken.safetensors",
     ):
         assert words in str(raised.value)
     assert torch.equal(own.norm.weight, before)
+
+
+# torchvision's documentation and timm's model cards count them
+PUBLISHED = {
+    "ResNet50_Weights": ("resnet", resnet50(), 25_557_032),
+    "ViT_B_16_Weights": ("vit", torchvision_vit(), 86_567_656),
+    "ConvNeXt_Tiny_Weights": ("convnext", torchvision_convnext(), 28_589_128),
+    "vit_base_patch16_224": ("vit", timm_vit(), 86_567_656),
+    "convnext_tiny": ("convnext", timm_convnext(), 28_589_128),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_keys_and_shapes_are_the_published_ones(name: str) -> None:
+    method, published, parameters = PUBLISHED[name]
+    running = ("running_mean", "running_var", UNKEPT)
+    assert sum(math.prod(shape) for key, shape in published.items() if not key.endswith(running)) == parameters
+    with torch.device("meta"):
+        own = build_backbone(method)
+        tensors = timm_names({key: torch.empty(shape) for key, shape in published.items()}, TORCHVISION)
+        network = type(own)
+        colour = network(replace(network.SIZES["paper"], channels=3)).state_dict()
+        wanted = {key: tensor.numel() for key, tensor in colour.items()}
+        given = {key: t.numel() for key, t in tensors.items() if not key.startswith(network.CLASSIFIER)}
+        assert given == wanted
+        fill(own, tensors, name)
+        lost = next(key for key in wanted if key.endswith("weight"))
+        with pytest.raises(InputError, match=f"1 missing: {re.escape(lost)}$"):
+            fill(own, {key: tensor for key, tensor in tensors.items() if key != lost}, name)
+
+
+def test_queries_keys_and_values_lie_as_in_torchs_own_attention() -> None:
+    torch.manual_seed(0)
+    theirs, ours, x = nn.MultiheadAttention(16, 4, batch_first=True), Attention(16, 4), torch.randn(2, 5, 16)
+    nn.init.normal_(theirs.in_proj_bias)
+    named = {f"encoder.layers.encoder_layer_0.self_attention.{k}": v for k, v in theirs.state_dict().items()}
+    ours.load_state_dict({k.removeprefix("blocks.0.attn."): v for k, v in timm_names(named, TORCHVISION).items()})
+    torch.testing.assert_close(ours(x), theirs(x, x, x, need_weights=False)[0])
+
+
+def test_many_keys_are_counted() -> None:
+    with torch.device("meta"), pytest.raises(InputError, match=r"150 missing: cls_token, pos_embed, .* and so on$"):
+        fill(build_backbone("vit"), {}, "empty.pth")
 
 
 class Evil:

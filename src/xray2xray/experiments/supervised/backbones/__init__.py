@@ -3,6 +3,7 @@
 from ....core.errors import UsageError
 from .backbone import Backbone
 from .bi_mamba import BiMamba
+from .cnn64 import CNN64
 from .convnext import ConvNeXt
 from .resnet import ResNet
 from .vit import VisionTransformer
@@ -12,11 +13,12 @@ METHODS: dict[str, type[Backbone]] = {
     "vit": VisionTransformer,
     "convnext": ConvNeXt,
     "bi_mamba": BiMamba,
+    "cnn64": CNN64,
 }
 
 
 def build_backbone(method: str, size: str = "paper") -> Backbone:
-    """An untrained network for pictures of one channel: `resnet`, `vit`, `convnext` or `bi_mamba`; `paper` or `tiny`.
+    """An untrained network for pictures of one channel: one of `METHODS`, `paper`, `small` or `tiny`.
 
     Raises:
         UsageError: there is no such method or size.

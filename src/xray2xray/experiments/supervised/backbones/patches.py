@@ -22,13 +22,18 @@ class PatchEmbed(nn.Module):
         return grid.flatten(2).transpose(1, 2), (grid.shape[2], grid.shape[3])
 
 
-def positions_for(positions: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Learned positions of a square grid, (1, side * side, width), for another grid: (1, rows * columns, width)."""
+def positions_for(positions: Tensor, grid: tuple[int, int], antialias: bool = True, offset: float = 0.0) -> Tensor:
+    """Learned positions of a square grid, (1, side * side, width), for another grid: (1, rows * columns, width).
+
+    `antialias` and `offset` (added to rows and columns in the factor by which positions are stretched) are as DINOv2
+    has them (`interpolate_antialias`, `interpolate_offset`); timm's are the defaults.
+    """
     side = round(positions.shape[1] ** 0.5)
     if grid == (side, side):
         return positions
     square = positions.transpose(1, 2).unflatten(2, (side, side)).float()
-    stretched = F.interpolate(square, grid, mode="bicubic", antialias=True)
+    by = {"scale_factor": tuple((n + offset) / side for n in grid)} if offset else {"size": grid}
+    stretched = F.interpolate(square, mode="bicubic", antialias=antialias, **by)
     return stretched.flatten(2).transpose(1, 2).to(positions.dtype)
 
 

@@ -1,6 +1,6 @@
 """Vision transformer (Dosovitskiy et al. 2021, arXiv 2010.11929), with the names of timm's public weights.
 
-With a layer scale and registers it is the network of DINOv2 (Oquab et al. 2023; Darcet et al. 2023).
+With a layer scale, registers and gated perceptrons it is the network of DINOv2 (Oquab et al. 2023; Darcet et al. 2023).
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,8 @@ EPSILON = 1e-6
 @dataclass(frozen=True)
 class ViTConfig:
     """The published ViT-B/16. `picture`: side in pixels for which positions are learned; other sizes stretch them.
-    `layer_scale`: with what the branches begin; None has none. `registers`: further tokens, which have no place."""
+    `layer_scale`: with what the branches begin; None has none. `registers`: further tokens, which have no place.
+    `gated`: perceptrons are SwiGLU, two thirds as wide as `mlp_ratio` says. `antialias`, `offset`: `positions_for`."""
 
     width: int = 768
     depth: int = 12
@@ -30,6 +31,9 @@ class ViTConfig:
     layer_scale: float | None = None
     registers: int = 0
     channels: int = 1
+    gated: bool = False
+    antialias: bool = True
+    offset: float = 0.0
 
 
 class Attention(nn.Module):
@@ -46,6 +50,20 @@ class Attention(nn.Module):
         return self.proj(F.scaled_dot_product_attention(queries, keys, values).transpose(1, 2).flatten(2))
 
 
+class SwiGLU(nn.Module):
+    """A gated perceptron over the last axis (Shazeer 2020, arXiv 2002.05202), as wide inside as DINOv2 has it."""
+
+    def __init__(self, width: int, ratio: float) -> None:
+        super().__init__()
+        inside = (int(int(width * ratio) * 2 / 3) + 7) // 8 * 8
+        self.fc1 = nn.Linear(width, 2 * inside)
+        self.fc2 = nn.Linear(inside, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate, hidden = self.fc1(x).chunk(2, dim=-1)
+        return self.fc2(F.silu(gate) * hidden)
+
+
 class Block(nn.Module):
     """A pre-norm block over (b, n, width)."""
 
@@ -56,7 +74,7 @@ class Block(nn.Module):
         self.attn = Attention(width, config.heads)
         self.ls1 = nn.Identity() if start is None else Scale(width, start)
         self.norm2 = nn.LayerNorm(width, EPSILON)
-        self.mlp = Perceptron(width, config.mlp_ratio)
+        self.mlp = (SwiGLU if config.gated else Perceptron)(width, config.mlp_ratio)
         self.ls2 = nn.Identity() if start is None else Scale(width, start)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -93,7 +111,7 @@ class VisionTransformer(Backbone):
 
     def places(self, grid: tuple[int, int]) -> Tensor:
         """Where the patches of a grid are, (1, rows * columns, width)."""
-        return positions_for(self.pos_embed[:, 1:], grid)
+        return positions_for(self.pos_embed[:, 1:], grid, self.config.antialias, self.config.offset)
 
     def read(self, patches: Tensor, grid: tuple[int, int], seen: Tensor | None = None) -> Tensor:
         """Patches (b, n, width) without their places -> tokens (b, 1 + registers + n, width) after the norm.
