@@ -1,4 +1,4 @@
-"""Where the backs and fronts of real and of virtual patients lie: the numbers of `training.posture`.
+"""How deep the attenuation of real and of virtual patients lies: the numbers of `training.posture`.
 
     python -m xray2xray.experiments.folds.posture --real REAL --virtual WHOLE
 
@@ -16,8 +16,8 @@ from ...projection.frustum import FRONTAL, Frustum
 from ..command import command, parser
 from .scans import known_scans
 
-EDGES = (0.03, 0.97)  # shares of a row's attenuation that lie behind back and front
-LEAST_P = 0.1  # mean line integral of a row that holds a body
+ZONES = ((0.0, 0.35), (0.35, 0.7), (0.7, 1.05))  # half detectors to the right and to the left of the middle
+LEAST_P = 0.3  # mean line integral of a row that holds a body
 EVERY = 5  # rows
 
 
@@ -32,34 +32,42 @@ def main(words: Sequence[str] | None = None) -> None:
 def run(options: argparse.Namespace) -> None:
     real, virtual = ViewStore.open(options.real), ViewStore.open(options.virtual)
     whole = [study for study, scan in sorted(known_scans().items()) if scan.range == "whole" and study in real]
-    of_virtual = median_edges(virtual, virtual.studies()[: options.patients])
-    of_real = median_edges(real, whole)
-    print("height, back and front of virtual patients, back and front of real ones")
-    rows = len(of_real)
-    for row in range(EVERY, rows - EVERY, EVERY):
-        height = -1.25 * (2 * (row + 0.5) / rows - 1)  # the grid reaches 1.25 half detectors
-        print(f"({height:.3f}, " + ", ".join(f"{x:.3f}" for x in (*of_virtual[row], *of_real[row])) + "),")
+    virtual_mean, real_mean = (
+        median_moments(virtual, virtual.studies()[: options.patients]),
+        median_moments(real, whole),
+    )
+    rows = real_mean.shape[1]
+    for zone, (low, high) in enumerate(ZONES):
+        print(f"# {low:g} to {high:g} aside: height; middle and spread of virtual patients, of real ones")
+        for row in range(EVERY, rows - 2 * EVERY, EVERY):
+            height = -1.25 * (2 * (row + 0.5) / rows - 1)  # the grid reaches 1.25 half detectors
+            numbers = (*virtual_mean[zone, row], *real_mean[zone, row])
+            print(f"({height:.3f}, " + ", ".join(f"{x:.3f}" for x in numbers) + "),")
 
 
-def median_edges(store: ViewStore, studies: Sequence[str]) -> np.ndarray:
-    """(rows, 2): the depths of back and front at each row of the state, from -1 to 1, the median over patients."""
-    columns = Frustum(store.geometry, FRONTAL).at(store.geometry.size // 2).detector[1]
+def median_moments(store: ViewStore, studies: Sequence[str]) -> np.ndarray:
+    """(zones, rows, 2): `moments` at each row of the state, the median over patients."""
+    columns = Frustum(store.geometry, FRONTAL).at(store.geometry.size // 2).shape[2]
+    aside = np.abs((np.arange(columns) + 0.5) / columns * 2 - 1) * 1.5  # half detectors
+    zones = [(low <= aside) & (aside < high) for low, high in ZONES]
     found = []
     for study in studies:
         lifted = store.read_lifted(study)
         assert lifted is not None
-        found.append(edges(lifted.portions[:, :, columns].astype(np.float32)))
+        found.append([moments(lifted.portions[:, :, zone].astype(np.float32)) for zone in zones])
     return np.asarray(np.nanmedian(found, axis=0))
 
 
-def edges(portions: np.ndarray) -> np.ndarray:
-    """(rows, 2) of portions (depth, rows, columns); NaN where a row holds no body."""
-    profile = portions.sum(axis=2)
+def moments(portions: np.ndarray) -> np.ndarray:
+    """(rows, 2) of portions (depth, rows, columns): mean depth, from -1 to 1, and SD; NaN where a row holds no body."""
+    profile = portions.mean(axis=2)
     total = profile.sum(axis=0)
-    depth = (np.arange(len(profile)) + 0.5) / len(profile) * 2 - 1
-    reached = np.cumsum(profile, axis=0) / np.maximum(total, 1e-6)
-    found = np.array([np.interp(EDGES, row, depth) for row in reached.T])
-    found[total < LEAST_P * portions.shape[2]] = np.nan
+    depth = ((np.arange(len(profile)) + 0.5) / len(profile) * 2 - 1)[:, None]
+    share = profile / np.maximum(total, 1e-6)
+    middle = (share * depth).sum(axis=0)
+    spread = np.sqrt((share * (depth - middle) ** 2).sum(axis=0))
+    found = np.stack([middle, spread], axis=1)
+    found[total < LEAST_P] = np.nan
     return found
 
 

@@ -106,7 +106,7 @@ def augmented(portions: Tensor, p: Tensor, change: Augmentation, generator: torc
     affine[:, 2, 3] = even(change.depth_shift)
     posture = change.posture * torch.rand(b, generator=generator) if change.posture else torch.zeros(b)
     where = F.affine_grid(affine, [b, 1, *portions.shape[1:]], align_corners=False)
-    where[..., 2], _ = bent(where[..., 2], -half_rows * where[..., 1], posture)
+    where[..., 2], _ = bent(where[..., 2], -half_rows * where[..., 1], half_columns * where[..., 0], posture)
     portions = F.grid_sample(portions[:, None], where, align_corners=False)[:, 0]
 
     known = torch.isfinite(p)
@@ -114,7 +114,7 @@ def augmented(portions: Tensor, p: Tensor, change: Augmentation, generator: torc
     where = F.affine_grid(flat, [b, 1, *p.shape[1:]], align_corners=False)
     p = F.grid_sample(torch.nan_to_num(p)[:, None], where, align_corners=False)[:, 0]
     known = F.grid_sample(known.float()[:, None], where, align_corners=False)[:, 0] > 0.99
-    _, deeper = bent(torch.zeros_like(p), -half_rows * where[..., 1], posture)
+    _, deeper = bent(torch.zeros_like(p), -half_rows * where[..., 1], half_columns * where[..., 0], posture)
     intensity = even(change.intensity).exp()[:, None, None]
     portions = portions * intensity[:, None]
     p = p * intensity * stretch[:, None, None] * deeper  # a chest that is deeper fills more planes
