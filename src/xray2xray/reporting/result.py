@@ -14,7 +14,7 @@ from ..reconstruction.reconstruct import reconstruct
 from ..volume.chest import Chest
 from ..volume.volume import Volume
 
-VOLUME_VOXELS, VOLUME_MM = 128, 384.0
+VOLUME_VOXELS = 128
 V_CEILING = "v_ceiling"
 SAMPLE = "sample"
 
@@ -151,9 +151,7 @@ class Result:
     def _reconstructed(self, views_p: Array | None) -> Chest | None:
         if self.volume_size is None or views_p is None:
             return None
-        return Chest.of(
-            reconstruct(views_p, self.geometry, STANDARD_ARC, self.volume_size, VOLUME_MM, show_progress=False).volume
-        )
+        return Chest.of(reconstruct(views_p, self.geometry, STANDARD_ARC, self.volume_size, show_progress=False).volume)
 
     def _compared(self, volume: Volume | None) -> dict[str, Any] | None:
         return None if volume is None or self.true_volume is None else volume_scores(volume, self.true_volume)

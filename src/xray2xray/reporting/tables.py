@@ -8,6 +8,8 @@ from ..core.evidence import VIRTUAL
 from ..evaluation.results import Estimate, Failure, as_json
 from ..io.files import write_json, write_text
 
+FEW = 10  # fewer cases than this are printed one by one: an interval over them says little
+
 
 def write_result(out: Path, name: str, result: Any, text: str) -> None:
     """The numbers as NAME.json and the tables as NAME.md, in a folder that is made if missing."""
