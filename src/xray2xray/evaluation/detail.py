@@ -119,6 +119,13 @@ class Collector:
                 self.rows.setdefault(name, []).append(Detail(**{**mean, "features": found[0].features}))
             self.drawn += 1
 
+    def take(self, other: "Collector") -> None:
+        """Add the rows of another evaluation, whose cases follow ours."""
+        for name, rows in other.rows.items():
+            self.rows.setdefault(name, []).extend(rows)
+        for name, samples in other.samples.items():
+            self.samples.setdefault(name, []).extend(samples)
+
 
 # ---------------------------------------------------------------- results
 

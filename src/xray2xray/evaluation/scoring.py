@@ -109,6 +109,19 @@ class Cohort:
         return {f"{yaw:g}": of(value) for yaw, value, used in pairs if used}
 
 
+def joined(parts: Sequence[Cohort]) -> Cohort:
+    """The cases of several evaluations with the same predictors as one cohort, as of folds of a cross-validation."""
+    first = parts[0]
+    return Cohort(
+        first.yaw_deg,
+        first.input_yaw_deg,
+        [name for part in parts for name in part.names],
+        [level for part in parts for level in part.evidence_levels],
+        {name: stack([part.models[name] for part in parts]) for name in first.models},
+        {name: stack([part.baselines[name] for part in parts]) for name in first.baselines},
+    )
+
+
 @dataclass(frozen=True)
 class Metric:
     """`mean` is the mean of `per_angle`, `sd` is over cases; `mean_beyond_30` is None where no angle is that far."""

@@ -21,7 +21,7 @@ from ...data.store import ViewStore
 from ...evaluation.baselines import fit_on_store, training_views
 from ...evaluation.cases import Case, sources
 from ...evaluation.results import as_json
-from ...evaluation.scoring import Cohort, case_rows, stack, summarise
+from ...evaluation.scoring import case_rows, joined, summarise
 from ...evaluation.views import evaluate_cases
 from ...models.world_model import WorldModel
 from ...projection import STANDARD_ARC, render
@@ -80,7 +80,7 @@ def run(options: argparse.Namespace) -> None:
         baselines = fit_on_store(learned, STANDARD_ARC.index(0.0), patients)
         cohort, _ = evaluate_cases([case], {"direct": after, BEFORE: before}, baselines)
         parts.append(cohort)
-    cohort = _joined(parts)
+    cohort = joined(parts)
     result = {
         **as_json(summarise(cohort, options.seed)),
         "cases": as_json(case_rows(cohort)),
@@ -104,19 +104,6 @@ def _go_on(
     objective = DirectObjective(transition, model.vision, latents, views, weight, DirectTraining())
     fit(objective, LoopConfig(steps, batch=12, rate=RATE, warm_up=steps // 10), Machine(seed=seed), out)
     return WorldModel(model.vision, objective.average)
-
-
-def _joined(parts: Sequence[Cohort]) -> Cohort:
-    """The cohorts of the left-out CTs as one: each was scored by a model and baselines that had not seen it."""
-    first = parts[0]
-    return Cohort(
-        first.yaw_deg,
-        first.input_yaw_deg,
-        [name for part in parts for name in part.names],
-        [level for part in parts for level in part.evidence_levels],
-        {name: stack([part.models[name] for part in parts]) for name in first.models},
-        {name: stack([part.baselines[name] for part in parts]) for name in first.baselines},
-    )
 
 
 def _markdown(result: dict) -> str:

@@ -23,6 +23,7 @@ def main(words: Sequence[str] | None = None) -> None:
     made.add_argument("--geometry", default="chest", help="chest, portable_ap, xwin, x2ct or parallel")
     made.add_argument("--yaw-deg", type=float, nargs="+", default=STANDARD_ARC)
     made.add_argument("--remove-couch", action="store_true", help="from the CTs themselves too")
+    made.add_argument("--lifted", action="store_true", help="also keep volumes, which the volumetric form learns from")
     made.add_argument("--workers", type=int, help="processes (default: one for each core)")
     store = command(made, lambda options: render_warps(**vars(options)), words)
     print(f"{len(store)} studies in {store.folder}")

@@ -35,7 +35,7 @@ class WarpJob(Job):
     def of(cls, scan: Job, number: int) -> "WarpJob":
         study = f"{scan.study}-warp-{number:04d}"
         seed = zlib.crc32(study.encode()) % FIRST_PROBE_SEED
-        return cls(study, scan.source, seed, warped_from=scan.study)
+        return cls(study, scan.source, seed, lifted=scan.lifted, warped_from=scan.study)
 
 
 def render_warps(
@@ -47,6 +47,7 @@ def render_warps(
     geometry: str = "chest",
     yaw_deg: Sequence[float] = STANDARD_ARC,
     remove_couch: bool = False,
+    lifted: bool = False,
     workers: int | None = None,
 ) -> ViewStore:
     """Render every CT and `count` warped copies of it; studies that the store holds already are kept.
@@ -57,12 +58,16 @@ def render_warps(
         cts: NIfTI files, folders or zips of DICOM.
         out: the view store.
         remove_couch: also from the CTs themselves.
+        lifted: also keep the volumes on the grid of the volumetric form.
         workers: processes (default: one for each core).
 
     Raises:
         InputError: no CT could be used.
     """
-    scans = [Job(study, str(path), remove_couch=remove_couch) for study, path in study_names(map(Path, cts)).items()]
+    scans = [
+        Job(study, str(path), remove_couch=remove_couch, lifted=lifted)
+        for study, path in study_names(map(Path, cts)).items()
+    ]
     jobs = [job for scan in scans for job in (scan, *(WarpJob.of(scan, n) for n in range(1, count + 1)))]
     store = ViewStore.create(out, preset(geometry, size), overwrite=False, resume=True)
     failed = render_jobs(store, jobs, yaw_deg, workers or os.cpu_count() or 1, load_warp)
