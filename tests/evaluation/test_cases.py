@@ -68,7 +68,7 @@ def test_the_body_is_where_rays_meet_it_and_a_short_scan_is_cut(on_a_couch, tmp_
     assert whole.views_p[whole.body].mean() > 1
     assert 0.1 < short.body[0].mean() < 0.7 * whole.body[0].mean()
     assert short.truth.shape == grid.shape
-    assert np.abs(short.truth.isocentre_mm).max() < 12, "the grid is about the isocentre, in voxels of 12 mm"
+    assert np.abs(short.truth.isocentre_mm).max() < 25, "the grid is about the isocentre, to two voxels"
 
 
 def test_a_scan_that_cannot_be_read_is_listed_and_the_others_go_on(on_a_couch, tmp_path):

@@ -54,7 +54,7 @@ def test_tables(result: ViewsResult) -> None:
     assert first.psnr_body.mean == pytest.approx(first.psnr.mean - 10 * np.log10(2)), "twice the error in the body"
     assert f"| {first.psnr_body.mean:.2f} ± {first.psnr_body.sd:.2f} |" in text
     virtual, real = text.split("### 2 cases rendered from real CT")
-    assert "whole chests, far" not in virtual
+    assert "whole chest, far" not in virtual
     for scan, name in ((WHOLE, "case-4"), (CUT, "case-5")):
         assert f"| 1 {scan}, far | PSNR | body | SSIM | R2 | {name} |" in real
         block = result.scans[scan].models["first"]

@@ -80,7 +80,17 @@ def find_organs(volume: Volume, atlases: Sequence[Atlas]) -> NDArray[np.bool_]:
         weight = (disagreement + 1e-4) ** -SHARP
         fused = (weight * F.grid_sample(shares, places, align_corners=False)).sum(0) / weight.sum(0)
         fine = F.interpolate(fused[None], volume.shape, mode="trilinear", align_corners=False)[0]
-        return np.asarray((fine > 0.5).numpy())
+        return np.stack([_likeliest(one) for one in fine])
+
+
+def _likeliest(share: Tensor) -> NDArray[np.bool_]:
+    """The voxels of the largest share, as many as the organ has volume by all shares.
+
+    Where the share exceeds a half there would be little of a thin organ: labels that miss each other have no majority.
+    """
+    voxels = round(float(share.sum()))
+    least = share.flatten().topk(voxels).values[-1] if voxels else torch.inf
+    return np.asarray((share >= least).numpy())
 
 
 def is_of(atlas: Atlas, name: str, scan: Volume) -> bool:

@@ -28,7 +28,7 @@ from .volumes import resample
 log = logging.getLogger(__name__)
 C = TypeVar("C")
 
-WHOLE, CUT = "whole chests", "cut scans"
+WHOLE, CUT = "whole chest", "cut scan"
 MISSED = 0.1  # of the rays of frontal and lateral: a scan of which more miss a part of the patient is cut
 SCAN_PIXELS = 64  # of the views that are looked at for this
 BODY_MM = 2.0  # of a ray's path through the body; less is the edge of a voxel

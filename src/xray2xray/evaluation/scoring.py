@@ -119,6 +119,7 @@ def joined(parts: Sequence[Cohort]) -> Cohort:
         [level for part in parts for level in part.evidence_levels],
         {name: stack([part.models[name] for part in parts]) for name in first.models},
         {name: stack([part.baselines[name] for part in parts]) for name in first.baselines},
+        [scan for part in parts for scan in part.scans],
     )
 
 
@@ -147,7 +148,7 @@ class Block:
     psnr: Metric
     ssim: Metric
     r2: Skill
-    psnr_body: Metric | None = None
+    psnr_body: Metric | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -251,12 +252,13 @@ def block(cohort: Cohort, scores: Scores, null: Scores, seed: int) -> Block:
     """The metrics of one predictor; `null` are the scores of the mean view, the zero of R2."""
     per_case_r2 = 1 - scores.mse / np.maximum(null.mse, 1e-12)
     skill = _metric(cohort, per_case_r2, metrics.r2(scores.mse, null.mse))
+    inside = scores.body_psnr
     everywhere, far = (_r2_interval(scores, null, at, seed) for at in (cohort.scored, cohort.beyond & cohort.scored))
     return Block(
         _metric(cohort, scores.psnr, scores.psnr.mean(axis=0)),
         _metric(cohort, scores.ssim, scores.ssim.mean(axis=0)),
         Skill(**vars(skill), ci95=everywhere, ci95_beyond_30=far),
-        None if scores.body_psnr is None else _metric(cohort, scores.body_psnr, scores.body_psnr.mean(axis=0)),
+        psnr_body=None if inside is None else _metric(cohort, inside, inside.mean(axis=0)),
     )
 
 

@@ -14,6 +14,7 @@ from ..core.errors import InputError, UsageError
 from ..core.seeds import FIRST_TEST_SEED
 from ..projection.geometry import NAMED_VIEWS, STANDARD_ARC, Geometry
 from ..projection.render import render
+from ..reconstruction.reconstruct import EXTENT_MM
 from ..statistics.ensembles import central_interval
 from ..volume.chest import Chest
 from ..volume.nifti import read_nifti
@@ -25,7 +26,6 @@ from .results import NOT_JSON, Estimate, Failure
 from .spread import LEVELS
 from .views import Settings, load_models, named_cases
 from .volume_rows import (
-    EXTENT_MM,
     Given,
     TrainingCohort,
     back_projection,

@@ -132,11 +132,12 @@ class Result:
             raise ValueError("a result with truth needs the mean_view baseline: skill is measured against it")
         truth = unit(self.truth_p)[None]
         models = {self.form: self.predicted_p} | ({} if self.ceiling_p is None else {V_CEILING: self.ceiling_p})
-        found = [
+        predicted, simple = (
             {name: score(unit(views)[None], truth) for name, views in group.items()}
             for group in (models, self.baselines_p)
-        ]
-        return summarise(Cohort(STANDARD_ARC, self.input_yaw_deg, [self.name], [self.evidence_level], *found))
+        )
+        case = ([self.name], [self.evidence_level])
+        return summarise(Cohort(STANDARD_ARC, self.input_yaw_deg, *case, predicted, simple))
 
     @cached_property
     def volume_scores(self) -> dict[str, Any] | None:

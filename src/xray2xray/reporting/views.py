@@ -66,7 +66,7 @@ def _scans(result: ViewsResult, scan: str, group: Summary) -> list[str]:
     """The views of whole chests or of cut scans apart; few are printed one by one."""
     labels = _labels(group)
     blocks = group.models | group.baselines
-    head = [f"{group.n} {scan}, far", "PSNR", "body", "SSIM", "R2"]
+    head = [f"{group.n} {scan}{'s' if group.n != 1 else ''}, far", "PSNR", "body", "SSIM", "R2"]
     cells = {
         name: [
             "" if metric is None else number(metric.mean_beyond_30, spec)
