@@ -139,6 +139,11 @@ def test_organs_are_looked_for_by_another_patient(result: VolumeResult) -> None:
     assert result.settings["atlases"] == 2
 
 
+def test_atlases_without_labels_are_refused(folders: tuple[Path, Path]) -> None:
+    with pytest.raises(UsageError, match="--labels FOLDER"):
+        evaluate_volume([folders[0]], atlases=[folders[0]], organs=["heart"])
+
+
 def test_organ_scores() -> None:
     """A cube of 10 voxels of 1 mL a side, found a voxel too far: of each, nine tenths are of both."""
     grid = Volume(np.zeros((20, 20, 20)), np.diag([10.0, 10.0, 10.0, 1.0]))

@@ -169,11 +169,13 @@ def evaluate_volume(
         keep: gets the volume of each form, or mean and SD of its samples.
 
     Raises:
-        UsageError: nothing to evaluate.
+        UsageError: nothing to evaluate, or atlases without labels and organs.
         InputError: no case could be used, or none of the scans has labels where a folder of them is given.
     """
     chosen = named_cases(ct, procedural, seed, series, remove_couch)
-    others = list(sources(atlases, series=series, without_couch=remove_couch)) if atlases else chosen
+    if atlases and not (labels and organs):
+        raise UsageError("--atlases have a use only with --labels FOLDER and the names of the --organs to look for")
+    others = list(sources(atlases, without_couch=remove_couch)) if atlases else chosen
     found = _labelled(labels, chosen)
     known = labelled_atlases(others, _labelled(labels, others), len(organs)) if found and organs else []
     cohort = training_cohort(train, baselines)
