@@ -37,7 +37,10 @@ def views_p(ellipsoid_views: Callable[..., np.ndarray]) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def found(sampled_model: WorldModel, views_p: np.ndarray):
-    cases = [Case(f"case-{i}", FROM_CT if i == 10 else VIRTUAL, one, 30 * (one > 4)) for i, one in enumerate(views_p)]
+    cases = [
+        Case(f"case-{i}", FROM_CT if i == 10 else VIRTUAL, one, 30 * (one > 4), 20 * (one[AT] > 3))
+        for i, one in enumerate(views_p)
+    ]
     residuals = Residuals(np.full((8, 16, 16), 0.5), dict.fromkeys(ENDPOINTS, 5.0), 7)
     return (*measure(cases, sampled_model, GEOMETRY, residuals, SAMPLES, seed=3, pictures=1), residuals)
 
@@ -55,6 +58,8 @@ def test_samples_of_a_case_are_scored_where_they_should(found, sampled_model: Wo
     assert group.energy["sampler"][2] == pytest.approx(expected, rel=1e-5)
     assert np.array_equal(group.regions[2][0], group.regions[2][1] | group.regions[2][2]), "lung and the rest: the body"
     assert not (group.regions[2][1] & group.regions[2][2]).any()
+    assert np.array_equal(group.regions[2][4], body & (truth > 3)), "bone"
+    assert np.array_equal(group.regions[2][3], body & (truth <= 3)), "neither lung nor bone"
 
 
 def test_posterior_over_prior(found, views_p: np.ndarray) -> None:

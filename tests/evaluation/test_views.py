@@ -13,7 +13,7 @@ from xray2xray.data.store import ViewStore
 from xray2xray.evaluation import scoring
 from xray2xray.evaluation import views as views_module
 from xray2xray.evaluation.baselines import build_baselines, fit_on_store, training_views
-from xray2xray.evaluation.cases import Case
+from xray2xray.evaluation.cases import CUT, WHOLE, Case
 from xray2xray.evaluation.metrics import unit
 from xray2xray.evaluation.results import Estimate, as_json
 from xray2xray.evaluation.ridge import RidgePCA
@@ -52,7 +52,7 @@ def store(ellipsoid_views: Cohort, tmp_path_factory: pytest.TempPathFactory) -> 
 def scored(store: ViewStore, ellipsoid_views: Cohort) -> scoring.Cohort:
     train = training_views(store)
     cases = [
-        Case(f"case-{i}", VIRTUAL if i < 6 else FROM_CT, views)
+        Case(f"case-{i}", VIRTUAL if i < 6 else FROM_CT, views, body=views > 1, scan=CUT if i % 2 else WHOLE)
         for i, views in enumerate(ellipsoid_views(range(2000, 2009)))
     ]
     cohort, examples = evaluate_cases(
@@ -118,6 +118,19 @@ def test_groups_and_cases_add_up_to_the_whole(summary: scoring.Summary, scored: 
     assert np.mean(psnr) == pytest.approx(whole.mean)
     assert np.std(psnr, ddof=1) == pytest.approx(whole.sd)
     assert [row.evidence_level for row in rows] == [VIRTUAL] * 6 + [FROM_CT] * 3
+
+
+def test_the_body_and_each_kind_of_scan_are_scored_apart(scored: scoring.Cohort, ellipsoid_views: Cohort) -> None:
+    rows = scoring.case_rows(scored)
+    assert [row.scan for row in rows] == [WHOLE, CUT] * 4 + [WHOLE]
+    assert scored.only(FROM_CT, WHOLE).names == ["case-6", "case-8"]
+    assert scored.only(FROM_CT, CUT).names == ["case-7"]
+    truth = ellipsoid_views(range(2000, 2001))[0]
+    found = scored.baselines["copy_input"].body_mse[0]
+    body = truth > 1
+    square = np.square(unit(truth[FRONTAL]) - unit(truth))
+    assert found == pytest.approx([square[a][body[a]].mean() for a in range(len(truth))], rel=1e-4, abs=1e-9)
+    assert rows[0].baselines["copy_input"]["psnr_body"] < rows[0].baselines["copy_input"]["psnr"], "air is easy"
 
 
 def test_no_case_is_an_error() -> None:

@@ -102,7 +102,7 @@ class Ball(WorldModel):
     def volume(self, state: State, shape: tuple[int, int, int], affine: np.ndarray) -> np.ndarray | None:
         indices = np.indices(shape).reshape(3, -1)
         mm = affine[:3, :3] @ indices + affine[:3, 3:]
-        return (0.0206 * (np.linalg.norm(mm, axis=0) < 100)).reshape(shape)
+        return (0.0206 * (np.linalg.norm(mm, axis=0) < 100)).reshape(1, *shape)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from xray2xray.evaluation import volume_table
 from xray2xray.evaluation.volume_table import (
     CEILING,
     SAMPLE,
+    TRUTH,
     CaseRow,
     VolumeResult,
     covered,
@@ -20,9 +21,11 @@ from xray2xray.evaluation.volume_table import (
     kept,
     label_file,
     middle_planes,
+    organ_scores,
     read_labels,
     summarise,
 )
+from xray2xray.evaluation.volumes import TISSUES, regions
 from xray2xray.models.world_model import WorldModel
 from xray2xray.phantoms import patient_volume
 from xray2xray.projection.geometry import STANDARD_ARC, preset
@@ -72,12 +75,29 @@ def folders(scan: Volume, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
 
 
 @pytest.fixture(scope="module")
+def atlas(folders: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The labelled scan of another patient, and that of the first again by another name."""
+    folder = tmp_path_factory.mktemp("atlases")
+    other = patient_volume(7, 48)
+    write_nifti(folder / "other.nii.gz", other)
+    write_nifti(
+        folders[1] / "other_labels.nii.gz",
+        Volume(np.where(other.hu > 300, 1, np.where(Chest.of(other).lungs, 2, 0)), other.affine),
+    )
+    write_nifti(folder / "same.nii.gz", read_nifti(folders[0] / "one_2mm.nii.gz"))
+    write_nifti(folders[1] / "same.nii.gz", read_nifti(folders[1] / "one_labels_2mm.nii.gz"))
+    return folder
+
+
+@pytest.fixture(scope="module")
 def volumes() -> dict[str, Volume]:
     return {}
 
 
 @pytest.fixture(scope="module")
-def result(model: Path, store: Path, folders: tuple[Path, Path], volumes: dict[str, Volume]) -> VolumeResult:
+def result(
+    model: Path, store: Path, folders: tuple[Path, Path], atlas: Path, volumes: dict[str, Volume]
+) -> VolumeResult:
     """From a scan's frontal; three samples of each form."""
     scans, labels = folders
     return evaluate_volume(
@@ -88,6 +108,7 @@ def result(model: Path, store: Path, folders: tuple[Path, Path], volumes: dict[s
         samples=3,
         labels=labels,
         organs=["bone", "lung"],
+        atlases=[atlas],
         source=model,
         pictures=1,
         keep=volumes.__setitem__,
@@ -96,13 +117,42 @@ def result(model: Path, store: Path, folders: tuple[Path, Path], volumes: dict[s
 
 def test_every_row_is_there(result: VolumeResult) -> None:
     assert list(result.groups) == [FROM_CT]
-    assert list(result.groups[FROM_CT].rows) == ["direct", "direct" + SAMPLE, *BASELINES]
+    assert list(result.groups[FROM_CT].rows) == ["direct", "direct" + SAMPLE, *BASELINES, TRUTH]
     (case,) = result.cases
     for row, scores in case.rows.items():
+        if row == TRUTH:
+            continue
         assert {"psnr", "ssim", "mae_hu", "mae_hu_lung", "lung_dice", "x2ct_compat_psnr"} <= set(scores), row
-    best = max(case.rows, key=lambda row: case.rows[row]["psnr"])
+    best = max(BASELINES, key=lambda row: case.rows[row]["psnr"])
     assert best == CEILING
     assert case.rows["mean_depth"]["psnr"] > case.rows["back_projection"]["psnr"]
+
+
+def test_organs_are_looked_for_by_another_patient(result: VolumeResult) -> None:
+    """Not by the scan itself, which is there by another name: its labels would be right on the truth."""
+    rows = result.cases[0].rows
+    read = {row for row, scores in rows.items() if "dice_lung" in scores}
+    assert read == {"direct", "direct" + SAMPLE, "mean_volume", "nearest_case", TRUTH}
+    assert 0.6 < rows[TRUTH]["dice_lung"] < 0.99
+    assert rows[TRUTH]["dice_lung"] > rows["direct"]["dice_lung"]
+    assert rows[TRUTH]["ml_error_lung"] == pytest.approx(abs(rows[TRUTH]["ml_lung"] - rows[TRUTH]["true_ml_lung"]))
+    assert result.settings["atlases"] == 2
+
+
+def test_atlases_without_labels_are_refused(folders: tuple[Path, Path]) -> None:
+    with pytest.raises(UsageError, match="--labels FOLDER"):
+        evaluate_volume([folders[0]], atlases=[folders[0]], organs=["heart"])
+
+
+def test_organ_scores() -> None:
+    """A cube of 10 voxels of 1 mL a side, found a voxel too far: of each, nine tenths are of both."""
+    grid = Volume(np.zeros((20, 20, 20)), np.diag([10.0, 10.0, 10.0, 1.0]))
+    labels, found = np.zeros(grid.shape, np.uint8), np.zeros((2, *grid.shape), bool)
+    labels[5:15, 5:15, 5:15] = 1
+    found[0, 6:16, 5:15, 5:15] = True
+    assert organ_scores(found, labels, ["heart", "aorta"], grid) == pytest.approx(
+        {"dice_heart": 0.9, "ml_heart": 1000, "true_ml_heart": 1000, "ml_error_heart": 0}
+    )
 
 
 def test_forms_that_refuse_two_views_or_samples_of_them_are_listed(
@@ -128,7 +178,9 @@ def test_organs_are_found_by_the_affine(result: VolumeResult) -> None:
 
 def test_samples_are_compared_with_the_truth(result: VolumeResult) -> None:
     coverage = result.groups[FROM_CT].coverage["direct"]
-    assert set(coverage) == {"sd_hu", "50"}, "three samples show no more than half"
+    measured = {name for name in coverage if not name.endswith(tuple(TISSUES))}
+    assert measured == {"sd_hu", "50"}, "three samples show no more than half"
+    assert {"50_lung", "50_bone", "50_soft"} <= set(coverage)
     assert coverage["sd_hu"].mean > 0
 
 
@@ -145,7 +197,7 @@ def test_volumes_are_kept_where_the_scan_lies(
 
 def test_pictures_hold_every_row(result: VolumeResult) -> None:
     (example,) = result.examples
-    assert list(example.planes) == ["truth", *result.groups[FROM_CT].rows]
+    assert list(example.planes) == ["truth", *(row for row in result.groups[FROM_CT].rows if row != TRUTH)]
     assert all(planes.shape == (3, SIZE, SIZE) for planes in example.planes.values())
 
 
@@ -186,10 +238,26 @@ def test_coverage_of_samples_that_are_drawn_like_the_truth() -> None:
     centre = truth.hu + 50 * rng.standard_normal(truth.shape)
     drawn = [Volume(centre + 50 * rng.standard_normal(truth.shape), truth.affine) for _ in range(39)]
     found = covered(drawn, Chest.of(truth))
-    assert set(found) == {"sd_hu", "50", "80", "95"}
-    for level in (50, 80, 95):
-        assert found[f"{level}"] == pytest.approx(level / 100, abs=4 / np.sqrt(body.sum()))
-    assert found["sd_hu"] == pytest.approx(50, rel=0.03)
+    masks = regions(Chest.of(truth))
+    assert masks["body"].sum() == body.sum()
+    for region, mask in masks.items():
+        end = "" if region == "body" else f"_{region}"
+        for level in (50, 80, 95):
+            assert found[f"{level}{end}"] == pytest.approx(level / 100, abs=4 / np.sqrt(mask.sum()))
+        assert found[f"sd_hu{end}"] == pytest.approx(50, rel=0.1)
+    assert len(found) == 4 * len(masks)
+
+
+def test_too_narrow_samples_cover_too_little_and_each_tissue_is_apart() -> None:
+    """Lung is drawn without its error: half of the body's voxels are right, none of the others."""
+    truth = Volume(np.where(np.arange(16)[:, None, None] < 8, -800.0, 40.0) * np.ones((16, 16, 16)), np.eye(4))
+    chest = Chest.of(Volume(np.pad(truth.hu, 4, constant_values=40.0), np.diag([12.0, 12.0, 12.0, 1.0])))
+    lung = chest.hu < -500
+    drawn = [Volume(chest.hu + np.where(lung, one, 100.0), chest.affine) for one in (-1.0, 1.0, 2.0, -2.0)]
+    found = covered(drawn, chest)
+    assert found["50_lung"] == 1
+    assert found["50_soft"] == 0
+    assert found["50"] == pytest.approx(lung[chest.body].mean())
 
 
 def test_files_of_labels(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ def group(cases: int, known: bool) -> Group:
         energy={"sampler": Estimate(0.1, None)},
         endpoints={"heart_width": endpoint},
         consistency={"truth": {"row_sums": 0.01, "mirror": 0.02, "range": 0.03}},
+        voxels={"80": Estimate(0.75, None), "80_bone": Estimate(0.5, (0.4, 0.6))} if known else None,
         variance_ratio={name: VarianceRatio(0.5, {"90": 0.5}) for name in REGIONS} if known else None,
         variance_ratio_map=random.uniform(size=mean.shape) if known else None,
     )
@@ -64,6 +65,8 @@ def test_files_and_tables(tmp_path: Path) -> None:
     assert "### 10 unseen virtual patients" in text
     assert "| heart width, mm, at 30: **sampler** |" in text
     assert "| hidden | 1 |" in text
+    assert "| `volume`, body | 75.0 |" in text
+    assert "| `volume`, bone | 50.0 [40.0, 60.0] |" in text
     assert text.count("Posterior/prior variance ratio") == 1, "one patient has no variance between patients"
     assert "- bad: no NIfTI" in text
     pictures = {"calibration.png", "endpoints.png", "variance-ratio.png", "counterfactual-pairs.png", "case-case-0.png"}

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from xray2xray.core.evidence import FROM_CT, VIRTUAL
+from xray2xray.evaluation.cases import CUT, WHOLE
 from xray2xray.evaluation.detail import Measure, Samples, Sharpness, SharpnessGroup
 from xray2xray.evaluation.results import Estimate, Failure
 from xray2xray.evaluation.scoring import Cohort, case_rows, summarise
@@ -37,6 +38,7 @@ def result(scored: Cohort) -> ViewsResult:
         skipped_baselines={"ridge_pca": "needs --train"},
         settings={"seed": 0, "remove_couch": True},
         groups={level: summarise(scored.only(level)) for level in scored.levels},
+        scans={scan: summarise(scored.only(FROM_CT, scan)) for scan in (WHOLE, CUT)},
         sharpness={level: SharpnessGroup(3, models, baselines, samples) for level in scored.levels},
         skipped_samples={"second+sample": "no trained sampler"},
         examples=[Example("case-0", VIRTUAL, views_p, {"first": views_p})],
@@ -49,6 +51,14 @@ def test_tables(result: ViewsResult) -> None:
     assert "### 2 cases rendered from real CT" in text
     first = result.groups[VIRTUAL].models["first"]
     assert f"| **first** | {first.psnr.mean:.2f} ± {first.psnr.sd:.2f} | {first.psnr.mean_beyond_30:.2f} |" in text
+    assert first.psnr_body.mean == pytest.approx(first.psnr.mean - 10 * np.log10(2)), "twice the error in the body"
+    assert f"| {first.psnr_body.mean:.2f} ± {first.psnr_body.sd:.2f} |" in text
+    virtual, real = text.split("### 2 cases rendered from real CT")
+    assert "whole chest, far" not in virtual
+    for scan, name in ((WHOLE, "case-4"), (CUT, "case-5")):
+        assert f"| 1 {scan}, far | PSNR | body | SSIM | R2 | {name} |" in real
+        block = result.scans[scan].models["first"]
+        assert f"| **first** | {block.psnr.mean_beyond_30:.2f} | {block.psnr_body.mean_beyond_30:.2f} |" in real
     assert "| V on the truth (ceiling) |" in text
     assert "| `mean_view` |" in text
     contrast = result.groups[VIRTUAL].contrast

@@ -10,7 +10,7 @@ from PIL import Image
 
 from xray2xray.core.evidence import FROM_CT, VIRTUAL
 from xray2xray.evaluation.results import Failure
-from xray2xray.evaluation.volume_table import CEILING, SAMPLE, CaseRow, Example, VolumeResult, summarise
+from xray2xray.evaluation.volume_table import CEILING, SAMPLE, TRUTH, CaseRow, Example, VolumeResult, summarise
 from xray2xray.reporting.volume import grey, volume_markdown, write_volume
 
 ROWS = ("direct", "direct" + SAMPLE, "mean_volume", CEILING)
@@ -25,7 +25,10 @@ def case(number: int, level: str, organs: bool) -> CaseRow:
         rows[row] |= {"lung_dice": 0.5, "x2ct_compat_psnr": psnr + 5}
         if organs:
             rows[row] |= {"bias_hu_heart": -40.0, "mae_hu_heart": 60.0}
-    coverage = {"direct": {"sd_hu": 80.0, "50": 0.5}}
+            rows[row] |= {"dice_heart": 0.8, "ml_heart": 500.0, "true_ml_heart": 600.0, "ml_error_heart": 100.0}
+    if organs:
+        rows[TRUTH] = {"dice_heart": 0.9, "ml_heart": 580.0, "true_ml_heart": 600.0, "ml_error_heart": 20.0}
+    coverage = {"direct": {"sd_hu": 80.0, "50": 0.5, "50_lung": 0.25}}
     return CaseRow(f"case-{number}", level, rows, coverage)
 
 
@@ -45,7 +48,7 @@ def result() -> VolumeResult:
         cases=cases,
         failed=[Failure("bad", FROM_CT, "no NIfTI")],
         refused={"autoregressive": "it takes one view"},
-        settings={"seed": 0, "remove_couch": True},
+        settings={"seed": 0, "remove_couch": True, "atlases": 9},
         examples=[Example("case-0", VIRTUAL, planes)],
     )
 
@@ -63,9 +66,14 @@ def test_tables(result: VolumeResult) -> None:
         assert f"| {label} |" in virtual
     gain = result.groups[VIRTUAL].rows["mean_volume"].behind_first["psnr"]
     assert f"| `mean_volume` | {gain.mean:+.2f} [" in virtual
-    assert "| `direct` | 80 HU | 50.0 |" in virtual
+    assert "| `direct`, body | 50.0 [50.0, 50.0] | 80 [80, 80] |" in virtual
+    assert "| `direct`, lung | 25.0 [25.0, 25.0] |  |" in virtual
     assert "Organs" not in virtual
     assert "| **direct** | -40 / 60 |" in real, "an organ of one case has no interval"
+    assert "Organs as 9 labelled scans" in real
+    assert "| *the scan itself (error of the reading)* | 0.900 | -0.100 |" in real
+    assert "| **direct** | 500 / 100 |" in real
+    assert "| the labels | 600 |" in real
     assert "arXiv 1905.06902" in real
     assert "Not run: autoregressive (it takes one view)." in real
     assert "- bad: no NIfTI" in real
@@ -76,7 +84,8 @@ def test_few_cases_are_printed_one_by_one(result: VolumeResult) -> None:
     assert "case-0" not in virtual
     assert "|  | case-20 | case-21 |" in real
     scores = [one.rows["direct"] for one in result.cases[-2:]]
-    assert "| **direct** | " + " | ".join(f"{one['psnr']:.2f} / {one['ssim']:.3f}" for one in scores) + " |" in real
+    cells = [f"{one['psnr']:.2f} / {one['ssim']:.3f}" for one in scores]
+    assert f"| **direct** | {cells[0]} / 0.80 | {cells[1]} |" in real
 
 
 def test_without_a_form_there_are_baselines(result: VolumeResult) -> None:

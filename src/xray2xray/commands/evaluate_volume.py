@@ -1,8 +1,9 @@
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from .cases import CaseOptions, of_cases
 from .options import Inputs, as_paths, at_least, one_of
 from .registry import as_function
 from .run_folder import list_failures, run_folder
@@ -12,8 +13,8 @@ if TYPE_CHECKING:
     from ..volume.volume import Volume
 
 
-@dataclass(frozen=True)
-class Options:
+@dataclass(frozen=True, kw_only=True)
+class Options(CaseOptions):
     """Compare volumes from one view, or from a frontal and a lateral, with the truth and with every baseline.
 
     The views are those of real CTs and of unseen virtual patients. Baselines: the mean volume of the training cohort,
@@ -22,52 +23,33 @@ class Options:
     A scan that cannot be used is named, listed in failed.csv and left out; the exit code is 1 only if all fail.
 
     Attributes:
-        inputs: chest CTs: NIfTI files, folders or zips of DICOM; a folder of NIfTI files means each of them.
-        out: the output folder.
         given: the views that are given: frontal, or frontal+lateral (the left one). A form that cannot take them is
             listed with the reason.
-        procedural: how many procedural patients to evaluate besides, from seed 1,000,000.
         train: a view store of training patients, virtual or real, for mean volume and nearest case; by default the
             virtual patients of the baselines file beside the model.
         labels: a folder of NIfTI label maps, on any grid, called as the scan or NAME_labels; with them the table has
             the error in HU inside each organ.
-        organs: names of the labels 1, 2, and so on, such as oesophagus heart trachea aorta.
+        organs: names of the labels 1, 2, and so on, such as oesophagus heart trachea aorta. Those that are named are
+            looked for in each volume by labelled scans of other patients, and compared with the labels.
+        atlases: the labelled scans by which they are found (default: the inputs, but for the case itself).
         size: voxels along each edge of the cube of 384 mm.
         samples: how many volumes to draw from each form that can be sampled; 39 and more show 95 % intervals.
         save: write the volume of each form in the coordinates of the scan, and with samples their mean and SD.
-        source: the model: tiny, or a folder that `train` made.
         models: forms of M to evaluate (default: all that the model has); the first is compared with all else.
-        seed: offset of the procedural patients' seeds, and seed of samples and bootstrap.
-        device: auto, cpu or cuda.
-        series: SeriesInstanceUID, where a DICOM folder holds several.
-        remove_couch: replace couch, cushions and sheets by air first, of virtual patients, too: a radiograph has none.
-        pictures: how many cases of each kind to draw.
-        overwrite: empty the output folder of an earlier run first.
     """
 
-    inputs: Inputs = ()
-    _: KW_ONLY
-    out: str | Path
     given: Literal["frontal", "frontal+lateral"] = "frontal"
-    procedural: int = 0
     train: str | Path | None = None
     labels: str | Path | None = None
     organs: Sequence[str] = ()
+    atlases: Inputs = ()
     size: int = 128
     samples: int = 0
     save: bool = False
-    source: str | Path = "tiny"
     models: Sequence[str] = ()
-    seed: int = 0
-    device: str = "auto"
-    series: str | None = None
-    remove_couch: bool = False
-    pictures: int = 4
-    overwrite: bool = False
 
 
 def run(options: Options) -> "VolumeResult":
-    from ..core.device import pick_device
     from ..evaluation.baselines import baselines_beside
     from ..evaluation.volume_table import GIVEN, evaluate_volume
     from ..io.files import FAILED
@@ -75,8 +57,9 @@ def run(options: Options) -> "VolumeResult":
     from ..volume.nifti import write_nifti
 
     one_of(GIVEN, given=options.given)
-    at_least(0, procedural=options.procedural, seed=options.seed, pictures=options.pictures, samples=options.samples)
+    at_least(0, samples=options.samples)
     at_least(16, size=options.size)
+    cases = of_cases(options)
     with run_folder(options) as folder:
 
         def keep(name: str, volume: "Volume") -> None:
@@ -84,23 +67,17 @@ def run(options: Options) -> "VolumeResult":
             write_nifti(folder / "volumes" / f"{name}.nii.gz", volume, "predicted by xray2xray, not a CT")
 
         result = evaluate_volume(
-            as_paths(options.inputs),
-            options.procedural,
-            options.train,
+            train=options.train,
             given=options.given,
             models=options.models,
             size=options.size,
             samples=options.samples,
             labels=options.labels,
             organs=options.organs,
-            source=options.source,
+            atlases=as_paths(options.atlases),
             baselines=baselines_beside(options.source),
-            seed=options.seed,
-            device=pick_device(options.device),
-            series=options.series,
-            remove_couch=options.remove_couch,
-            pictures=options.pictures,
             keep=keep if options.save else None,
+            **cases,
         )
         list_failures(folder / FAILED, result.failed)
         print(write_volume(folder, result))

@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from ..core.errors import UsageError
 
@@ -61,6 +61,12 @@ def flag(name: str) -> str:
 
 
 # ---------------------------------------------------------------- help from docstrings
+
+
+def documented(options: Callable[..., Any]) -> str:
+    """The docstring of a class of options; behind its attributes stand those that it inherits."""
+    own, *bases = (inspect.cleandoc(vars(one)["__doc__"] or "") for one in cast(type, options).__mro__[:-1])
+    return "\n".join([own, *(text.partition("Attributes:\n")[2] for text in bases)])
 
 
 def summary(verb: Callable[..., Any]) -> str:

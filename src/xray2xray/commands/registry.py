@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any, ParamSpec, TypeVar
 
-from .options import verb_name
+from .options import documented, verb_name
 
 GROUP = "xray2xray.commands"
 P = ParamSpec("P")
@@ -35,7 +35,7 @@ def as_function(options: Callable[P, O], run: Callable[[O], R]) -> Callable[P, R
         return run(options(*args, **kwargs))
 
     verb.__name__ = verb.__qualname__ = options.__module__.rpartition(".")[2]
-    verb.__module__, verb.__doc__ = options.__module__, options.__doc__
+    verb.__module__, verb.__doc__ = options.__module__, documented(options)
     returned = inspect.signature(run).return_annotation
     verb.__signature__ = inspect.signature(options).replace(return_annotation=returned)  # type: ignore[attr-defined]
     return verb

@@ -2,12 +2,13 @@
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..core.errors import InputError
 from ..core.evidence import FROM_CT, VIRTUAL
@@ -15,16 +16,22 @@ from ..core.seeds import FIRST_TEST_SEED
 from ..data.inputs import scans
 from ..parallel.progress import progress
 from ..projection.forward import project
-from ..projection.geometry import STANDARD_ARC, Geometry
+from ..projection.geometry import NAMED_VIEWS, STANDARD_ARC, Geometry
 from ..projection.render import render
+from ..projection.valid import valid_rays
 from ..volume.chest import Chest
 from ..volume.volume import Volume
 from .metrics import Array
 from .results import Failure
+from .volumes import resample
 
 log = logging.getLogger(__name__)
 C = TypeVar("C")
 
+WHOLE, CUT = "whole chest", "cut scan"
+MISSED = 0.1  # of the rays of frontal and lateral: a scan of which more miss a part of the patient is cut
+SCAN_PIXELS = 64  # of the views that are looked at for this
+BODY_MM = 2.0  # of a ray's path through the body; less is the edge of a voxel
 BONE_HU = 200.0
 BONE_YAW_DEG = (-90.0, -60.0, -30.0, -15.0, 15.0, 30.0, 60.0, 90.0)  # enough for a mean, in a fifth of the time
 
@@ -33,8 +40,9 @@ BONE_YAW_DEG = (-90.0, -60.0, -30.0, -15.0, 15.0, 30.0, 60.0, 90.0)  # enough fo
 class Case:
     """One patient with the truth at every angle asked for: `views_p` float32 (angles, h, w).
 
-    `lung_mm`, where asked for, is how far each ray runs through gas inside the body; `bone_mm` through bone (above
-    200 HU, with contrast medium where there is any), at `BONE_YAW_DEG`.
+    Where asked for: `lung_mm` is how far each ray runs through gas inside the body; `bone_mm` through bone (above 200
+    HU, with contrast medium where there is any), at the angles asked for; `body`, whether it meets the body at all;
+    `scan` is `WHOLE` or `CUT`; `truth` is the scan on a grid about its isocentre.
     """
 
     name: str
@@ -42,6 +50,9 @@ class Case:
     views_p: Array
     lung_mm: Array | None = None
     bone_mm: Array | None = None
+    body: NDArray[np.bool_] | None = None
+    scan: str | None = None
+    truth: Chest | None = None
 
 
 @dataclass(frozen=True)
@@ -91,16 +102,21 @@ def rendered(
     yaw_deg: Sequence[float] = STANDARD_ARC,
     description: str = "evaluating",
     with_lungs: bool = False,
-    with_bones: bool = False,
+    with_body: bool = False,
+    bone_yaw_deg: Sequence[float] = (),
+    grid: Volume | None = None,
 ) -> Iterator[Case]:
-    """Render one source after the other; see `each`."""
+    """Render one source after the other, with what else is asked for (see `Case`); see `each`."""
 
     def case(source: Source) -> Case:
         chest = Chest.of(source.volume())
         views_p = render(chest, geometry, yaw_deg)
         lung_mm = _length_mm(chest, chest.lungs, geometry, yaw_deg) if with_lungs else None
-        bone_mm = _length_mm(chest, chest.hu > BONE_HU, geometry, BONE_YAW_DEG) if with_bones else None
-        return Case(source.name, source.evidence_level, views_p, lung_mm, bone_mm)
+        bone_mm = _length_mm(chest, chest.hu > BONE_HU, geometry, bone_yaw_deg) if bone_yaw_deg else None
+        body = _meets_body(chest, geometry, yaw_deg) if with_body else None
+        scan = extent_of(chest, geometry) if with_body else None
+        truth = None if grid is None else Chest.of(resample(chest, grid, chest.isocentre_mm))
+        return Case(source.name, source.evidence_level, views_p, lung_mm, bone_mm, body, scan, truth)
 
     return each(chosen, case, failed, description)
 
@@ -119,6 +135,21 @@ def each(
             log.warning("left out %s: %s", source.name, reason)
         else:
             yield made
+
+
+def extent_of(chest: Chest, geometry: Geometry) -> str:
+    """`CUT` where the scan's range or field of view is too small for a frontal and a lateral, else `WHOLE`.
+
+    Their pictures then have empty margins, and lungs or body may be truncated.
+    """
+    missed = ~valid_rays(chest, replace(geometry, size=SCAN_PIXELS), (0.0, NAMED_VIEWS["left_lateral"]))
+    return CUT if missed.mean() > MISSED else WHOLE
+
+
+def _meets_body(chest: Chest, geometry: Geometry, yaw_deg: Sequence[float]) -> NDArray[np.bool_]:
+    """The rays that meet the body; all of a view in which none does."""
+    body = _length_mm(chest, chest.body, geometry, yaw_deg) > BODY_MM
+    return np.asarray(body | ~body.any(axis=(1, 2), keepdims=True))
 
 
 def _length_mm(chest: Chest, mask: np.ndarray, geometry: Geometry, yaw_deg: Sequence[float]) -> Array:

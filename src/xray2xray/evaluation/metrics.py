@@ -27,10 +27,10 @@ def unit(p: ArrayLike) -> Array:
     return np.clip(np.asarray(p, np.float32), 0, P_MAX) / np.float32(P_MAX)
 
 
-def mse(predicted: Array, truth: Array) -> Array:
-    """Mean squared error of images (..., h, w) -> float64 (...)."""
+def mse(predicted: Array, truth: Array, where: NDArray[np.bool_] | None = None) -> Array:
+    """Mean squared error of images (..., h, w) -> float64 (...), of all pixels or of those in a mask of some."""
     difference = np.asarray(predicted, np.float32) - np.asarray(truth, np.float32)
-    return np.mean(np.square(difference), axis=(-2, -1), dtype=np.float64)
+    return np.mean(np.square(difference), axis=(-2, -1), dtype=np.float64, where=True if where is None else where)
 
 
 def psnr(predicted: Array, truth: Array) -> Array:

@@ -1,10 +1,11 @@
 """From predicted and true views to the numbers in views.json."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import metrics
 from .metrics import BEYOND_DEG, Array
@@ -16,32 +17,54 @@ CEILINGS = {"v_ceiling": False, "v_ceiling_quantised": True}
 
 @dataclass(frozen=True)
 class Scores:
-    """One predictor on a cohort: float64 arrays (cases, angles). PSNR is per image, in dB."""
+    """One predictor on a cohort: float64 arrays (cases, angles). PSNR is per image, in dB.
+
+    `body_mse` is over the rays that meet the body; None where no body was rendered.
+    """
 
     mse: Array
     ssim: Array
+    body_mse: Array | None = None
+
+    @classmethod
+    def joined(cls, parts: Sequence["Scores"], axis: int = 0) -> "Scores":
+        """Side by side; without `body_mse` if one has none."""
+        bodies = [part.body_mse for part in parts if part.body_mse is not None]
+        return cls(
+            np.concatenate([part.mse for part in parts], axis),
+            np.concatenate([part.ssim for part in parts], axis),
+            np.concatenate(bodies, axis) if len(bodies) == len(parts) else None,
+        )
 
     @property
     def psnr(self) -> Array:
         return metrics.psnr_from_mse(self.mse)
 
+    @property
+    def body_psnr(self) -> Array | None:
+        return None if self.body_mse is None else metrics.psnr_from_mse(self.body_mse)
+
     def __getitem__(self, index: Any) -> "Scores":
-        return Scores(self.mse[index], self.ssim[index])
+        return Scores(self.mse[index], self.ssim[index], None if self.body_mse is None else self.body_mse[index])
 
 
-def score(predicted: Array, truth: Array) -> Scores:
-    """Unit views (cases, angles, h, w), predicted and true -> their scores."""
-    return Scores(metrics.mse(predicted, truth), metrics.ssim(predicted, truth))
+def score(predicted: Array, truth: Array, body: NDArray[np.bool_] | None = None) -> Scores:
+    """Unit views (cases, angles, h, w), predicted and true -> their scores; `body`: the pixels of the true body."""
+    inside = None if body is None else metrics.mse(predicted, truth, body)
+    return Scores(metrics.mse(predicted, truth), metrics.ssim(predicted, truth), inside)
 
 
 def stack(parts: Sequence[Scores]) -> Scores:
     """Scores of several batches of cases, one below the other."""
-    return Scores(np.concatenate([p.mse for p in parts]), np.concatenate([p.ssim for p in parts]))
+    return Scores.joined(parts)
 
 
 @dataclass(frozen=True)
 class Cohort:
-    """All scores of one evaluation. `baselines` holds `mean_view`, the zero of R2, but not `best`, which is derived."""
+    """All scores of one evaluation. `baselines` holds `mean_view`, the zero of R2, but not `best`, which is derived.
+
+    `scans`, where known: `cases.WHOLE` or `CUT` of each case.
+    """
 
     yaw_deg: tuple[float, ...]
     input_yaw_deg: float
@@ -49,10 +72,12 @@ class Cohort:
     evidence_levels: list[str]
     models: dict[str, Scores]
     baselines: dict[str, Scores]
+    scans: list[str] = field(default_factory=list)
 
-    def only(self, evidence_level: str) -> "Cohort":
-        """The cases of one evidence level."""
-        rows = [i for i, found in enumerate(self.evidence_levels) if found == evidence_level]
+    def only(self, evidence_level: str, scan: str | None = None) -> "Cohort":
+        """The cases of one evidence level, of one kind of scan where that is named."""
+        of_level = (i for i, found in enumerate(self.evidence_levels) if found == evidence_level)
+        rows = [i for i in of_level if scan is None or self.scans[i] == scan]
         return Cohort(
             self.yaw_deg,
             self.input_yaw_deg,
@@ -60,6 +85,7 @@ class Cohort:
             [evidence_level] * len(rows),
             {name: scores[rows] for name, scores in self.models.items()},
             {name: scores[rows] for name, scores in self.baselines.items()},
+            [self.scans[i] for i in rows] if self.scans else [],
         )
 
     @property
@@ -93,6 +119,7 @@ def joined(parts: Sequence[Cohort]) -> Cohort:
         [level for part in parts for level in part.evidence_levels],
         {name: stack([part.models[name] for part in parts]) for name in first.models},
         {name: stack([part.baselines[name] for part in parts]) for name in first.baselines},
+        [scan for part in parts for scan in part.scans],
     )
 
 
@@ -116,11 +143,12 @@ class Skill(Metric):
 
 @dataclass(frozen=True)
 class Block:
-    """One predictor on a cohort."""
+    """One predictor on a cohort. `psnr_body`: over the rays that meet the true body."""
 
     psnr: Metric
     ssim: Metric
     r2: Skill
+    psnr_body: Metric | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -152,6 +180,7 @@ class CaseRow:
     evidence_level: str
     models: dict[str, dict[str, float | None]]
     baselines: dict[str, dict[str, float | None]]
+    scan: str | None = None
 
 
 def summarise(cohort: Cohort, seed: int = 0) -> Summary:
@@ -210,7 +239,13 @@ def case_rows(cohort: Cohort) -> list[CaseRow]:
         return {name: _means(cohort, scores[one], null[one]) for name, scores in of.items()}
 
     return [
-        CaseRow(name, level, means(cohort.models, slice(i, i + 1)), means(cohort.baselines, slice(i, i + 1)))
+        CaseRow(
+            name,
+            level,
+            means(cohort.models, slice(i, i + 1)),
+            means(cohort.baselines, slice(i, i + 1)),
+            cohort.scans[i] if cohort.scans else None,
+        )
         for i, (name, level) in enumerate(zip(cohort.names, cohort.evidence_levels, strict=True))
     ]
 
@@ -219,17 +254,19 @@ def block(cohort: Cohort, scores: Scores, null: Scores, seed: int) -> Block:
     """The metrics of one predictor; `null` are the scores of the mean view, the zero of R2."""
     per_case_r2 = 1 - scores.mse / np.maximum(null.mse, 1e-12)
     skill = _metric(cohort, per_case_r2, metrics.r2(scores.mse, null.mse))
+    inside = scores.body_psnr
     everywhere, far = (_r2_interval(scores, null, at, seed) for at in (cohort.scored, cohort.beyond & cohort.scored))
     return Block(
         _metric(cohort, scores.psnr, scores.psnr.mean(axis=0)),
         _metric(cohort, scores.ssim, scores.ssim.mean(axis=0)),
         Skill(**vars(skill), ci95=everywhere, ci95_beyond_30=far),
+        psnr_body=None if inside is None else _metric(cohort, inside, inside.mean(axis=0)),
     )
 
 
 def _best(baselines: Mapping[str, Scores], choice: Sequence[str]) -> Scores:
     columns = [baselines[name][:, a : a + 1] for a, name in enumerate(choice)]
-    return Scores(np.concatenate([c.mse for c in columns], axis=1), np.concatenate([c.ssim for c in columns], axis=1))
+    return Scores.joined(columns, axis=1)
 
 
 def _metric(cohort: Cohort, values: Array, per_angle: Array) -> Metric:
@@ -246,7 +283,10 @@ def _metric(cohort: Cohort, values: Array, per_angle: Array) -> Metric:
 def _means(cohort: Cohort, scores: Scores, null: Scores) -> dict[str, float | None]:
     row: dict[str, float | None] = {}
     r2 = metrics.r2(scores.mse, null.mse)
-    for name, values in (("psnr", scores.psnr[0]), ("ssim", scores.ssim[0]), ("r2", r2)):
+    measured = {"psnr": scores.psnr[0], "ssim": scores.ssim[0], "r2": r2}
+    if scores.body_psnr is not None:
+        measured["psnr_body"] = scores.body_psnr[0]
+    for name, values in measured.items():
         row[name] = float(values[cohort.scored].mean())
         row[f"{name}_beyond_30"] = _far_mean(cohort, values)
     return row

@@ -31,14 +31,18 @@ from .spread import (
     summarise_endpoint,
     summarise_marginals,
 )
+from .volume_rows import empty_grid, sampled_volumes
+from .volume_table import covered, mean_coverage
 
 if TYPE_CHECKING:
     from ..models.transitions.base import State
     from ..models.world_model import WorldModel
 
 SCORED_DEG = (-90.0, -60.0, -30.0, -10.0, 10.0, 30.0, 60.0, 90.0)
-REGIONS = ("body", "lung field", "outside the lungs")
+REGIONS = ("body", "lung field", "outside the lungs", "soft tissue alone", "bone")
 LUNG_MM = 20.0  # of gas along a ray make it one of the lung field
+BONE_MM = 10.0  # of bone along a ray make it one of bone
+VOXELS = 64  # along each edge of the volumes of a form that keeps a chest
 LEAST_SAMPLES = 39  # the fewest of which a 95 % interval can be made
 FRONTAL = STANDARD_ARC.index(0.0)
 ENOUGH = 10  # patients give a variance between patients
@@ -66,6 +70,7 @@ class Found:
     variances: list[Array] = field(default_factory=list)
     regions: list[np.ndarray] = field(default_factory=list)
     consistency: dict[str, list[dict[str, float]]] = field(default_factory=dict)
+    voxels: list[dict[str, float]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -100,7 +105,10 @@ class VarianceRatio:
 
 @dataclass(frozen=True)
 class Group:
-    """The cases of one evidence level; fewer than `ENOUGH` have no variance ratio."""
+    """The cases of one evidence level; fewer than `ENOUGH` have no variance ratio.
+
+    `voxels`, of a form that keeps a chest: coverage of the volumes' voxels by tissue, as `volume_table.covered`.
+    """
 
     n: int
     cases: list[str]
@@ -108,6 +116,7 @@ class Group:
     energy: dict[str, Estimate]
     endpoints: dict[str, EndpointScores]
     consistency: dict[str, dict[str, float]]
+    voxels: dict[str, Estimate] | None = None
     variance_ratio: dict[str, VarianceRatio] | None = None
     variance_ratio_map: Array | None = field(default=None, metadata=NOT_JSON)
 
@@ -123,7 +132,7 @@ class UncertaintyResult:
     groups: dict[str, Group]
     counterfactual_pairs: dict[str, PairSummary]
     failed: list[Failure]
-    settings: dict[str, str | int]
+    settings: dict[str, str | int | bool]
     examples: list[Example] = field(default_factory=list, metadata=NOT_JSON)
 
 
@@ -139,6 +148,7 @@ def evaluate_uncertainty(
     seed: int = 0,
     device: str = "cpu",
     series: str | None = None,
+    remove_couch: bool = False,
     pictures: int = 2,
 ) -> UncertaintyResult:
     """Score samples from the frontal: their pixels, anatomical endpoints, whole chests, and counterfactual pairs.
@@ -154,13 +164,14 @@ def evaluate_uncertainty(
         pairs: counterfactual pairs of each kind, seeds from 1,000,000 + `seed`; 0 leaves them out.
         source, form: weights of a form that can be sampled from, as in `WorldModel.from_pretrained`.
         seed: offset of the patients, and the seed of samples, noise and bootstrap.
+        remove_couch: see `cases.sources`.
         pictures: examples of each evidence level to keep.
 
     Raises:
         UsageError: nothing to evaluate, too few samples, or a model without a sampler.
         InputError: no case could be used.
     """
-    chosen = list(sources(ct, procedural, seed, series))
+    chosen = list(sources(ct, procedural, seed, series, remove_couch))
     if not chosen and not pairs:
         raise UsageError("nothing to evaluate: name chest CTs, give --procedural N or --counterfactual-pairs N")
     if samples < LEAST_SAMPLES:
@@ -172,7 +183,10 @@ def evaluate_uncertainty(
     examples: list[Example] = []
     if chosen:
         residuals = fit_residuals(model, geometry, calibration, seed, failed)
-        cases = rendered(chosen, geometry, failed, STANDARD_ARC, "uncertainty", with_lungs=True)
+        grid = empty_grid(VOXELS) if model.transition.renders else None
+        cases = rendered(
+            chosen, geometry, failed, STANDARD_ARC, "uncertainty", with_lungs=True, bone_yaw_deg=SCORED_DEG, grid=grid
+        )
         found, examples = measure(cases, model, geometry, residuals, samples, seed, pictures)
         if not found:
             raise InputError("no case could be evaluated; each is named above with what is wrong")
@@ -193,6 +207,7 @@ def evaluate_uncertainty(
             "first_calibration_seed": FIRST_PROBE_SEED + seed,
             "geometry": geometry.name,
             "size": geometry.size,
+            "remove_couch": remove_couch,
         },
         examples=examples,
     )
@@ -231,7 +246,8 @@ def measure(
     seed: int = 0,
     pictures: int = 0,
 ) -> tuple[dict[str, Found], list[Example]]:
-    """Draw samples of every case from its frontal, by evidence level; cases hold the standard arc and `lung_mm`."""
+    """Draw samples of every case from its frontal, by evidence level; cases hold the standard arc and `lung_mm`, and
+    their bones at `SCORED_DEG`."""
     found: dict[str, Found] = {}
     examples: list[Example] = []
     at = [STANDARD_ARC.index(yaw) for yaw in SCORED_DEG]
@@ -256,6 +272,9 @@ def measure(
         group.truths.append(truth)
         group.variances.append(drawn.var(axis=0, ddof=1))
         group.regions.append(regions)
+        if case.truth is not None:
+            volumes = sampled_volumes(model, state, geometry, VOXELS, samples, _generator(seed, number))
+            group.voxels.append(covered(volumes, case.truth))
         if len(group.names) < CONSISTENT:
             for name, views in _chests(model, state, case.views_p, seed, number):
                 _add(group.consistency, name, consistency(views, geometry))
@@ -287,6 +306,7 @@ def summarise(found: Found, residuals: Residuals | None, seed: int = 0) -> Group
             name: {test: float(np.mean([row[test] for row in rows])) for test in rows[0]}
             for name, rows in found.consistency.items()
         },
+        voxels=mean_coverage(found.voxels, seed) if found.voxels else None,
         variance_ratio=variance_ratio(found) if enough else None,
         variance_ratio_map=variance_ratio_map(found) if enough else None,
     )
@@ -317,12 +337,16 @@ def variances(found: Found) -> tuple[Array, Array]:
 
 
 def _regions(case: Case, mean: Array, at: Sequence[int]) -> np.ndarray:
-    """bool (regions, angles, h, w). The body is where truth or prediction is thick: chosen by the truth alone, it would
-    leave out where a forecast sees more body than there is."""
+    """bool (`REGIONS`, angles, h, w).
+
+    The body is where truth or prediction is thick: chosen by the truth alone, it would leave out where a forecast sees
+    more body than there is.
+    """
     assert case.lung_mm is not None
     body = (case.views_p[at] > BODY_P) | (mean > BODY_P)
     lung = body & (case.lung_mm[at] > LUNG_MM)
-    return np.stack([body, lung, body & ~lung])
+    bone = np.zeros_like(body) if case.bone_mm is None else body & (case.bone_mm > BONE_MM)
+    return np.stack([body, lung, body & ~lung, body & ~lung & ~bone, bone])
 
 
 def _chests(model: "WorldModel", state: "State", truth: Array, seed: int, number: int) -> Iterable[tuple[str, Array]]:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Protocol, cast
 import numpy as np
 
 from ..core.errors import InputError, UsageError
+from ..core.evidence import FROM_CT
 from ..core.seeds import FIRST_TEST_SEED
-from ..projection.frustum import FRONTAL, Frustum
 from ..projection.geometry import STANDARD_ARC, Geometry
 from .baselines import fit_on_store, load_baselines, training_set
-from .cases import Case, Source, batches, rendered, sources
+from .cases import BONE_YAW_DEG, CUT, WHOLE, Case, Source, batches, rendered, sources
 from .detail import SAMPLE, TRUTH, Collector, Draw, SharpnessGroup, summarise_detail
 from .metrics import BEYOND_DEG, DATA_RANGE, P_MAX, Array, unit
 from .predictors import MeanDepth, Predictor
@@ -54,7 +54,8 @@ class Example:
 @dataclass(frozen=True, kw_only=True)
 class ViewsResult(Summary):
     """The content of views.json: the summary of all cases, and of those of each evidence level where there are several;
-    the sharpness of each level; and the examples to draw."""
+    of whole chests and of cut scans among the real ones, where there are both; the sharpness of each level; and the
+    examples to draw."""
 
     input_yaw_deg: float
     data_range: float
@@ -64,6 +65,7 @@ class ViewsResult(Summary):
     skipped_baselines: dict[str, str]
     settings: Settings
     groups: dict[str, Summary] | None = None
+    scans: dict[str, Summary] | None = None
     sharpness: dict[str, SharpnessGroup] | None = None
     skipped_samples: dict[str, str] | None = None
     examples: list[Example] = field(default_factory=list, metadata=NOT_JSON)
@@ -120,10 +122,12 @@ def evaluate_views(
     draws, cannot = view_draws(loaded, samples, input_yaw_deg, seed) if samples else ({}, None)
     predictors = {**bench.predictors, **mean_depth(loaded, bench.geometry, input_yaw_deg)}
     failed: list[Failure] = []
-    cases = rendered(chosen, bench.geometry, failed, with_bones=True)
+    cases = rendered(chosen, bench.geometry, failed, with_body=True, bone_yaw_deg=BONE_YAW_DEG)
     collector = Collector(bench.geometry, draws)
     cohort, examples = evaluate_cases(cases, loaded, predictors, input_yaw_deg, pictures=pictures, collector=collector)
     several = len(cohort.levels) > 1
+    of_ct = {scan for scan, level in zip(cohort.scans, cohort.evidence_levels, strict=True) if level == FROM_CT}
+    kinds = [scan for scan in (WHOLE, CUT) if scan in of_ct]
     return ViewsResult(
         **vars(summarise(cohort, seed)),
         input_yaw_deg=float(input_yaw_deg),
@@ -134,6 +138,7 @@ def evaluate_views(
         skipped_baselines=bench.skipped,
         settings={**bench.settings(source, train, seed), "remove_couch": remove_couch},
         groups={level: summarise(cohort.only(level), seed) for level in cohort.levels} if several else None,
+        scans={scan: summarise(cohort.only(FROM_CT, scan), seed) for scan in kinds} if len(kinds) > 1 else None,
         sharpness=summarise_detail(cohort, collector, samples, seed),
         skipped_samples=cannot,
         examples=examples,
@@ -176,6 +181,7 @@ def evaluate_cases(
     """
     names: list[str] = []
     levels: list[str] = []
+    scans: list[str] = []
     examples: list[Example] = []
     model_scores: dict[str, list[Scores]] = {}
     baseline_scores: dict[str, list[Scores]] = {}
@@ -184,6 +190,8 @@ def evaluate_cases(
     for batch in batches(cases, batch_size):
         truth_p = np.stack([case.views_p for case in batch])
         truth = unit(truth_p)
+        bodies = [case.body for case in batch if case.body is not None]
+        body = np.stack(bodies) if len(bodies) == len(batch) else None
         predicted_p = {
             name: model.imagine(truth_p[:, input_index], input_yaw_deg, STANDARD_ARC) for name, model in models.items()
         }
@@ -193,6 +201,7 @@ def evaluate_cases(
                 examples.append(Example(case.name, case.evidence_level, case.views_p, of_case))
             names.append(case.name)
             levels.append(case.evidence_level)
+            scans += [case.scan] if case.scan is not None else []
         vision = next(iter(models.values()), None)  # every form is built on the same V
         if vision is not None:
             for name, quantised in CEILINGS.items():
@@ -202,7 +211,7 @@ def evaluate_cases(
             ((baseline_scores, name, one.predict(truth[:, input_index])) for name, one in predictors.items()),
         )
         for scores, name, views in predicted:
-            scores.setdefault(name, []).append(score(views, truth))
+            scores.setdefault(name, []).append(score(views, truth, body))
             if collector is not None:
                 collector.add(name, views, truth, batch)
         if collector is not None:
@@ -217,6 +226,7 @@ def evaluate_cases(
         levels,
         {name: stack(parts) for name, parts in model_scores.items()},
         {name: stack(parts) for name, parts in baseline_scores.items()},
+        scans,
     )
     return cohort, examples
 
@@ -269,11 +279,9 @@ def mean_depth(models: Mapping[str, ViewModel], geometry: Geometry, input_yaw_de
     from ..models.world_model import WorldModel
 
     for model in map(_plain, models.values()):
-        network = getattr(model.transition, "network", None) if isinstance(model, WorldModel) else None
-        mean = getattr(network, "mean", None)
-        if network is not None and mean is not None and input_yaw_deg == 0:
-            frustum = Frustum(geometry, FRONTAL, len(mean), network.config.half_depth_mm)
-            return {"mean_depth": MeanDepth(mean.cpu().numpy(), frustum)}
+        known = model.transition.mean_depth(geometry) if isinstance(model, WorldModel) else None
+        if known is not None and input_yaw_deg == 0:
+            return {"mean_depth": MeanDepth(*known)}
     return {}
 
 

@@ -15,7 +15,7 @@ from ..core.errors import UsageError
 from ..data.store import SCALE, ViewStore
 from ..projection.forward import backproject, project
 from ..projection.geometry import STANDARD_ARC, Geometry
-from ..reconstruction.reconstruct import centred_affine, reconstruct
+from ..reconstruction.reconstruct import EXTENT_MM, centred_affine, reconstruct
 from ..volume.attenuation import hu_to_mu, mu_to_hu
 from ..volume.chest import isocentre_mm
 from ..volume.volume import Volume
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from ..models.transitions.base import State
     from ..models.world_model import WorldModel
 
-EXTENT_MM = 384.0
 SWEEPS = 4  # over the given views; after them `mean_depth` leaves about a percent of p unexplained
 EMPTY = 2  # a row of a small frontal whose brightest pixel is no more shows nothing: p of 0.08
 FEW = 0.02  # a row that a smaller share of the patients shows is left as it is
@@ -53,11 +52,16 @@ def empty_grid(size: int) -> Volume:
 
 def predicted_volume(model: "WorldModel", state: "State", geometry: Geometry, size: int) -> Volume:
     """The expected volume of one patient: the form's own, or one reconstructed from the views that it predicts."""
+    return own_volume(model, state, size) or from_views(
+        model.predict(state, STANDARD_ARC)[0], STANDARD_ARC, geometry, size
+    )
+
+
+def own_volume(model: "WorldModel", state: "State", size: int) -> Volume | None:
+    """The expected chest of one patient, cut into voxels; None of a form that keeps no chest."""
     grid = empty_grid(size)
     mu = model.volume(state, grid.shape, grid.affine)
-    if mu is None:
-        return from_views(model.predict(state, STANDARD_ARC)[0], STANDARD_ARC, geometry, size)
-    return Volume(mu_to_hu(mu.reshape(grid.shape)), grid.affine, "predicted")
+    return None if mu is None else Volume(mu_to_hu(mu[0]), grid.affine, f"the {model.config.form} form of M")
 
 
 def sampled_volumes(
@@ -81,7 +85,7 @@ def sampled_volumes(
 
 def from_views(views_p: Array, yaw_deg: tuple[float, ...], geometry: Geometry, size: int) -> Volume:
     """OS-SART, as `reconstruct` does it for a study."""
-    return reconstruct(views_p, geometry, yaw_deg, size, EXTENT_MM, show_progress=False).volume
+    return reconstruct(views_p, geometry, yaw_deg, size, show_progress=False).volume
 
 
 def back_projection(given: Given, size: int) -> Volume:

@@ -14,17 +14,18 @@ from ..core.errors import InputError, UsageError
 from ..core.seeds import FIRST_TEST_SEED
 from ..projection.geometry import NAMED_VIEWS, STANDARD_ARC, Geometry
 from ..projection.render import render
+from ..reconstruction.reconstruct import EXTENT_MM
 from ..statistics.ensembles import central_interval
 from ..volume.chest import Chest
 from ..volume.nifti import read_nifti
 from ..volume.volume import Volume
-from .cases import Source, each
+from .atlas import SIDE, Atlas, find_organs, is_of
+from .cases import Source, each, sources
 from .metrics import Array
 from .results import NOT_JSON, Estimate, Failure, contrasts
 from .spread import LEVELS
 from .views import Settings, load_models, named_cases
 from .volume_rows import (
-    EXTENT_MM,
     Given,
     TrainingCohort,
     back_projection,
@@ -35,7 +36,7 @@ from .volume_rows import (
     sampled_volumes,
     training_cohort,
 )
-from .volumes import organ_errors, resample, resample_labels, volume_scores, x2ct_compat
+from .volumes import dice, organ_errors, regions, resample, resample_labels, volume_scores, x2ct_compat
 
 if TYPE_CHECKING:
     from ..models.world_model import WorldModel
@@ -43,10 +44,13 @@ if TYPE_CHECKING:
 GIVEN = {"frontal": (0.0,), "frontal+lateral": (0.0, NAMED_VIEWS["left_lateral"])}
 """The yaw of the views that are given."""
 CEILING = "true_views"
+TRUTH = "true_volume"  # of which organs alone are scored: what is lost where nothing was imagined
+READ = ("mean_volume", "nearest_case")  # beside the forms and the truth, the rows in which organs are looked for
 SAMPLE = ": a sample"  # behind the name of a form
 
 Scores = dict[str, float]
-"""`psnr`, `ssim`, `mae_hu`, `mae_hu_TISSUE`, `lung_dice`, `x2ct_compat_psnr`, `bias_hu_ORGAN` and `mae_hu_ORGAN`."""
+"""`psnr`, `ssim`, `mae_hu`, `mae_hu_TISSUE`, `lung_dice`, `x2ct_compat_psnr`, `bias_hu_ORGAN` and `mae_hu_ORGAN`;
+`dice_ORGAN`, `ml_ORGAN`, `true_ml_ORGAN` and `ml_error_ORGAN` of an organ that is looked for (see `organ_scores`)."""
 COMPARED = ("psnr", "ssim", "mae_hu", "lung_dice")
 """The scores that forms are compared by: p is adjusted for all of these, of all rows."""
 Keep = Callable[[str, Volume], None]
@@ -84,16 +88,17 @@ class CaseRow:
 @dataclass(frozen=True)
 class Row:
     """One row of a table: every score as a mean over the cases that have it, and `behind_first`: the first form minus
-    this row, paired within each case; empty for the first form itself."""
+    this row, paired within each case; empty for the first form itself. `ml_r`: the correlation of found and true volume
+    of an organ over the cases, where there are three."""
 
     scores: dict[str, Estimate]
     behind_first: dict[str, Estimate]
+    ml_r: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Group:
-    """The cases of one evidence level. `coverage`, by form: the share of the body's voxels that lie in the central
-    intervals of its samples, by the nominal level in %, and `sd_hu`, the mean spread of a voxel."""
+    """The cases of one evidence level. `coverage`, by form: see `covered`."""
 
     n: int
     rows: dict[str, Row]
@@ -137,6 +142,7 @@ def evaluate_volume(
     samples: int = 0,
     labels: str | Path | None = None,
     organs: Sequence[str] = (),
+    atlases: Sequence[str | Path] = (),
     source: str | Path = "tiny",
     baselines: str | Path | None = None,
     seed: int = 0,
@@ -158,17 +164,22 @@ def evaluate_volume(
         size: voxels along each edge of the cube of 384 mm.
         samples: volumes to draw from each form.
         labels: folder of NIfTI label maps (see `label_file`), on any grid.
-        organs: names of the labels 1, 2, and so on; see `volumes.organ_errors`.
+        organs: names of the labels 1, 2, and so on; see `volumes.organ_errors`. Those that are named are also looked
+            for in each volume.
+        atlases: scans with labels by which they are found (see `atlas.find_organs`), by default `ct`; the case itself
+            is left out.
         keep: gets the volume of each form, or mean and SD of its samples.
 
     Raises:
-        UsageError: nothing to evaluate.
+        UsageError: nothing to evaluate, or atlases without labels and organs.
         InputError: no case could be used, or none of the scans has labels where a folder of them is given.
     """
     chosen = named_cases(ct, procedural, seed, series, remove_couch)
-    found = {} if labels is None else {one.name: path for one in chosen if (path := label_file(Path(labels), one.name))}
-    if labels is not None and not found:
-        raise InputError(f"{labels} has labels of none of the scans; they are called as the scan, or NAME_labels")
+    if atlases and not (labels and organs):
+        raise UsageError("--atlases have a use only with --labels FOLDER and the names of the --organs to look for")
+    others = list(sources(atlases, without_couch=remove_couch)) if atlases else chosen
+    found = _labelled(labels, chosen)
+    known = labelled_atlases(others, _labelled(labels, others), len(organs)) if found and organs else []
     cohort = training_cohort(train, baselines)
     methods = simple_rows(cohort, size)
     loaded = load_models(source, models, device)
@@ -196,6 +207,11 @@ def evaluate_volume(
         volumes |= {name: method(view) for name, method in methods.items()}
         volumes[CEILING] = from_views(case.views_p, STANDARD_ARC, cohort.geometry, size)
         scored = {name: scores(volume, case, organs) for name, volume in volumes.items()}
+        if case.labels.any() and (unlike := [atlas for atlas in known if not is_of(atlas, case.name, case.truth)]):
+            for name, volume in {**volumes, TRUTH: case.truth}.items():
+                if name.removesuffix(SAMPLE) in (*forms, *READ, TRUTH):
+                    masks = find_organs(volume, unlike)
+                    scored[name] = scored.get(name, {}) | organ_scores(masks, case.labels, organs, volume)
         rows.append(CaseRow(case.name, case.evidence_level, scored, coverage))
         if sum(one.evidence_level == case.evidence_level for one in examples) < pictures:
             shown = {"truth": case.truth, **volumes}
@@ -223,6 +239,7 @@ def evaluate_volume(
             "view_size": cohort.geometry.size,
             "remove_couch": remove_couch,
             "samples": samples,
+            "atlases": len(known),
         },
         examples=examples,
     )
@@ -281,6 +298,32 @@ def volume_case(source: Source, geometry: Geometry, size: int, label_files: Mapp
     )
 
 
+def _labelled(labels: str | Path | None, chosen: Sequence[Source]) -> dict[str, Path]:
+    """The label maps of the scans that have one, by name.
+
+    Raises:
+        InputError: there is a folder of them, and none is of these scans.
+    """
+    if labels is None:
+        return {}
+    found = {one.name: path for one in chosen if (path := label_file(Path(labels), one.name))}
+    if not found:
+        raise InputError(f"{labels} has labels of none of the scans; they are called as the scan, or NAME_labels")
+    return found
+
+
+def labelled_atlases(chosen: Sequence[Source], label_files: Mapping[str, Path], organs: int) -> list[Atlas]:
+    """Scans with their labels as atlases; one that cannot be used is left out with a warning."""
+    grid = empty_grid(2 * SIDE)  # twice as fine: an atlas has the mean over each of its voxels
+
+    def atlas(source: Source) -> Atlas:
+        chest = Chest.of(source.volume())
+        labels = resample_labels(read_labels(label_files[source.name]), grid, chest.isocentre_mm)
+        return Atlas.of(source.name, resample(chest, grid, chest.isocentre_mm), labels, organs)
+
+    return list(each([one for one in chosen if one.name in label_files], atlas, [], "atlases"))
+
+
 def label_file(folder: Path, name: str) -> Path | None:
     """The label map of a scan: NAME.nii.gz, or rather a file with `_labels` or `_tissue` anywhere in that name."""
     found = {path.name.removesuffix(".gz").removesuffix(".nii"): path for path in sorted(folder.glob("*.nii*"))}
@@ -318,18 +361,37 @@ def scores(predicted: Volume, case: VolumeCase, organs: Sequence[str]) -> Scores
     }
 
 
-def covered(drawn: Sequence[Volume], truth: Chest) -> Scores:
-    """How many of the body's voxels lie in the central intervals of samples, by the level in %, and `sd_hu`.
+def organ_scores(found: NDArray[np.bool_], labels: NDArray[np.uint8], names: Sequence[str], grid: Volume) -> Scores:
+    """Of each organ that is in the labels: overlap with what was found, both volumes in mL, and how far they differ."""
+    millilitres = float(np.prod(grid.spacing_mm)) / 1000
+    measured: Scores = {}
+    for number, (name, mask) in enumerate(zip(names, found, strict=True), 1):
+        truth = labels == number
+        if truth.any():
+            ml, true_ml = millilitres * mask.sum(), millilitres * truth.sum()
+            measured |= {f"dice_{name}": dice(mask, truth), f"ml_{name}": float(ml), f"true_ml_{name}": float(true_ml)}
+            measured[f"ml_error_{name}"] = abs(float(ml - true_ml))
+    return measured
 
-    Only levels that so many samples can show: 95 % needs 39 of them.
+
+def covered(drawn: Sequence[Volume], truth: Chest) -> Scores:
+    """How many voxels lie in the central intervals of samples, by the level in %, and their mean SD, `sd_hu`.
+
+    Of the body, and of each tissue in it, whose keys end in `_TISSUE`. Only levels that so many samples can show: 95 %
+    needs 39 of them.
     """
-    body = truth.body
-    hu = np.stack([volume.hu[body] for volume in drawn])
-    found = {"sd_hu": float(hu.std(axis=0, ddof=1).mean())} if len(drawn) > 1 else {}
+    body, *tissues = regions(truth).items()
+    inside, hu = body[1], np.stack([volume.hu[body[1]] for volume in drawn])
+    of_region = {"": np.ones(hu.shape[1], bool), **{f"_{name}": here[inside] for name, here in tissues}}
+    found: Scores = {}
+    if len(drawn) > 1:
+        sd = hu.std(axis=0, ddof=1)
+        found |= {f"sd_hu{end}": float(sd[here].mean()) for end, here in of_region.items()}
     for level in LEVELS:
         if len(drawn) + 1 >= 2 / (1 - level) - 1e-6:
             low, high = central_interval(hu, level)
-            found[f"{100 * level:g}"] = float(((low <= truth.hu[body]) & (truth.hu[body] <= high)).mean())
+            met = (low <= truth.hu[inside]) & (truth.hu[inside] <= high)
+            found |= {f"{100 * level:g}{end}": float(met[here].mean()) for end, here in of_region.items()}
     return found
 
 
@@ -368,13 +430,13 @@ def summarise(rows: Sequence[CaseRow], seed: int = 0) -> Group:
     """Means over the cases of an evidence level, with 95 % intervals over them; `seed` of the bootstrap."""
 
     def values(row: str, score: str) -> Array:
-        return np.array([one.rows[row].get(score, np.nan) for one in rows])
+        return np.array([one.rows.get(row, {}).get(score, np.nan) for one in rows])
 
     def estimates(found: Mapping[str, Array]) -> dict[str, Estimate]:
         known = {score: of_cases[np.isfinite(of_cases)] for score, of_cases in found.items()}
         return {score: Estimate.of(of_cases, seed) for score, of_cases in known.items() if len(of_cases)}
 
-    names = list(rows[0].rows)
+    names = list(dict.fromkeys(name for one in rows for name in one.rows))
     measured = list(dict.fromkeys(score for one in rows for score in one.rows[names[0]]))
     apart = {(name, score): values(names[0], score) - values(name, score) for name in names[1:] for score in measured}
     known = {key: of_cases[np.isfinite(of_cases)] for key, of_cases in apart.items()}
@@ -385,14 +447,26 @@ def summarise(rows: Sequence[CaseRow], seed: int = 0) -> Group:
         name: Row(
             estimates({score: values(name, score) for score in measured}),
             {score: behind[name, score] for score in measured if (name, score) in behind},
+            _correlations(values, name, [score[8:] for score in measured if score.startswith("true_ml_")]),
         )
         for name in names
     }
-    coverage = {
-        form: {
-            level: Estimate.of(np.array([one.coverage[form][level] for one in rows]), seed)
-            for level in rows[0].coverage[form]
-        }
-        for form in rows[0].coverage
-    }
+    coverage = {form: mean_coverage([one.coverage[form] for one in rows], seed) for form in rows[0].coverage}
     return Group(len(rows), table, coverage)
+
+
+def mean_coverage(cases: Sequence[Scores], seed: int = 0) -> dict[str, Estimate]:
+    """Each number of `covered`, over the cases that have it."""
+    names = dict.fromkeys(name for one in cases for name in one)
+    return {name: Estimate.of(np.array([one[name] for one in cases if name in one]), seed) for name in names}
+
+
+def _correlations(values: Callable[[str, str], Array], row: str, organs: Sequence[str]) -> dict[str, float]:
+    """Of found and true volume over the cases, for organs of three cases and more."""
+    found = {}
+    for organ in organs:
+        pairs = np.stack([values(row, f"ml_{organ}"), values(row, f"true_ml_{organ}")])
+        pairs = pairs[:, np.isfinite(pairs).all(axis=0)]
+        if pairs.shape[1] > 2 and pairs.std(axis=1).all():
+            found[organ] = float(np.corrcoef(pairs)[0, 1])
+    return found

@@ -58,9 +58,8 @@ def volume_scores(predicted: Volume, truth: Volume) -> dict[str, Any]:
     if predicted.shape != truth.shape:
         raise ValueError(f"volumes of {predicted.shape} and {truth.shape} voxels; resample the truth first")
     truth = Chest.of(truth)
-    body = truth.body
-    if not body.any():
-        body = np.ones(truth.shape, bool)
+    tissues = regions(truth)
+    body = tissues.pop("body")
     x, y = np.clip(predicted.hu, *HU_RANGE), np.clip(truth.hu, *HU_RANGE)
     error = np.abs(x - y)
     width = HU_RANGE[1] - HU_RANGE[0]
@@ -69,14 +68,17 @@ def volume_scores(predicted: Volume, truth: Volume) -> dict[str, Any]:
         "psnr": _decibel(width, inside_mse),
         "ssim": float(_ssim_map(x / width, y / width)[body].mean()),
         "mae_hu": float(error[body].mean()),
-        "mae_hu_by_tissue": {
-            name: float(error[here].mean())
-            for name, (low, high) in TISSUES.items()
-            if (here := body & (truth.hu >= low) & (truth.hu < high)).any()
-        },
+        "mae_hu_by_tissue": {name: float(error[here].mean()) for name, here in tissues.items()},
         "lung_dice": dice(Chest.of(predicted).lungs, truth.lungs),
         "x2ct_compat_psnr": x2ct_compat(predicted.hu, truth.hu),
     }
+
+
+def regions(truth: Chest) -> dict[str, NDArray[np.bool_]]:
+    """Masks of `body` (everything where none is found), and of each of the `TISSUES` that is in it."""
+    body = truth.body if truth.body.any() else np.ones(truth.shape, bool)
+    tissues = {name: body & (truth.hu >= low) & (truth.hu < high) for name, (low, high) in TISSUES.items()}
+    return {"body": body, **{name: here for name, here in tissues.items() if here.any()}}
 
 
 def organ_errors(

@@ -24,6 +24,7 @@ from .os_sart import os_sart
 from .problem import Problem
 
 Method = Literal["os_sart", "cgls", "fdk"]
+EXTENT_MM = 384.0  # edge of the cube about the isocentre that volumes are made on by default
 AIR_P = 0.05  # a ray that meets less than 2.5 mm of water has missed the body
 ITERATIONS: dict[str, int] = {"os_sart": 10, "cgls": 20, "fdk": 1}
 """How many by default: passes over the views of OS-SART, steps of CGLS, filtered backprojections of FDK."""
@@ -42,7 +43,7 @@ def reconstruct(
     geometry: Geometry,
     poses: Poses,
     size: int = 128,
-    extent_mm: float = 384.0,
+    extent_mm: float = EXTENT_MM,
     method: Method = "os_sart",
     iterations: int | None = None,
     *,

@@ -14,7 +14,7 @@ from ..reconstruction.reconstruct import reconstruct
 from ..volume.chest import Chest
 from ..volume.volume import Volume
 
-VOLUME_VOXELS, VOLUME_MM = 128, 384.0
+VOLUME_VOXELS = 128
 V_CEILING = "v_ceiling"
 SAMPLE = "sample"
 
@@ -132,11 +132,12 @@ class Result:
             raise ValueError("a result with truth needs the mean_view baseline: skill is measured against it")
         truth = unit(self.truth_p)[None]
         models = {self.form: self.predicted_p} | ({} if self.ceiling_p is None else {V_CEILING: self.ceiling_p})
-        found = [
+        predicted, simple = (
             {name: score(unit(views)[None], truth) for name, views in group.items()}
             for group in (models, self.baselines_p)
-        ]
-        return summarise(Cohort(STANDARD_ARC, self.input_yaw_deg, [self.name], [self.evidence_level], *found))
+        )
+        case = ([self.name], [self.evidence_level])
+        return summarise(Cohort(STANDARD_ARC, self.input_yaw_deg, *case, predicted, simple))
 
     @cached_property
     def volume_scores(self) -> dict[str, Any] | None:
@@ -151,9 +152,7 @@ class Result:
     def _reconstructed(self, views_p: Array | None) -> Chest | None:
         if self.volume_size is None or views_p is None:
             return None
-        return Chest.of(
-            reconstruct(views_p, self.geometry, STANDARD_ARC, self.volume_size, VOLUME_MM, show_progress=False).volume
-        )
+        return Chest.of(reconstruct(views_p, self.geometry, STANDARD_ARC, self.volume_size, show_progress=False).volume)
 
     def _compared(self, volume: Volume | None) -> dict[str, Any] | None:
         return None if volume is None or self.true_volume is None else volume_scores(volume, self.true_volume)

@@ -15,6 +15,7 @@ from ..radiograph.display import to_gray
 from .curves import COLOURS, Panel, save_panels, yaw_axis
 from .pictures import colour_map, contact_sheet, error_colours, save_picture
 from .tables import OVER_PATIENTS, estimate, heading, interval, left_out, table, write_result
+from .volume import coverage_table
 
 LABELS = {
     "sampler": "**sampler**",
@@ -60,6 +61,9 @@ def uncertainty_markdown(result: UncertaintyResult) -> str:
     ]
     for level, group in result.groups.items():
         lines += [f"### {heading(level, group.n)}", "", *_pixel_table(group), ""]
+        if group.voxels is not None:
+            lines += ["Voxels of 6 mm inside the central intervals of the volumes that are drawn, %:", ""]
+            lines += [*coverage_table({"volume": group.voxels}), ""]
         lines += ["The joint vector of all pixels of all angles, energy score over the root of its length, in p:", ""]
         energy = [[LABELS[name], estimate(one, ".4f")] for name, one in group.energy.items()]
         lines += [*table(["", "energy score"], energy), ""]

@@ -6,9 +6,11 @@ from pathlib import Path
 
 from PIL.Image import Image
 
+from ..core.evidence import FROM_CT
 from ..evaluation.scoring import CEILINGS, Block, Summary
 from ..evaluation.views import Example, ViewsResult
 from ..projection.geometry import STANDARD_ARC
+from ..statistics.intervals import FEW
 from .curves import Panel, curve_axis, save_panels
 from .pictures import PICTURE_YAW_DEG, case_picture, save_picture
 from .sharpness import DEFINITIONS, sharpness_tables
@@ -32,7 +34,7 @@ def views_markdown(result: ViewsResult) -> str:
     lines = [
         f"Input view at {result.input_yaw_deg:g} degrees; the input angle is left out. PSNR (dB) and SSIM on "
         f"{result.unit}, data range 1; R2 = 1 - MSE / MSE(mean view); {OVER_PATIENTS}; "
-        "far = at least 30 degrees from the input."
+        "far = at least 30 degrees from the input; body: only rays that meet the true body."
         + (" Couches were removed." if result.settings.get("remove_couch") else ""),
         "",
     ]
@@ -40,6 +42,8 @@ def views_markdown(result: ViewsResult) -> str:
         lines += [DEFINITIONS, ""]
     for level, group in result.by_level.items():
         lines += [f"### {heading(level, group.n)}", "", *_table(group), ""]
+        if level == FROM_CT:
+            lines += [line for scan, part in (result.scans or {}).items() for line in _scans(result, scan, part)]
         if group.contrast is not None:
             bounds = interval(group.contrast.ci95, ".2f") + p_value(group.contrast.p)
             lines += [f"Primary contrast, {group.contrast.name}: {group.contrast.mean:+.2f} dB{bounds}.", ""]
@@ -56,7 +60,28 @@ def views_markdown(result: ViewsResult) -> str:
 def _table(group: Summary) -> list[str]:
     labels = _labels(group)
     rows = [[labels[name], *_cells(block)] for name, block in (group.models | group.baselines).items()]
-    return table(["", "PSNR", "PSNR far", "SSIM", "SSIM far", "R2", "R2 far"], rows)
+    return table(["", "PSNR", "PSNR far", "body", "body far", "SSIM", "SSIM far", "R2", "R2 far"], rows)
+
+
+def _scans(result: ViewsResult, scan: str, group: Summary) -> list[str]:
+    """The views of whole chests or of cut scans apart; few are printed one by one."""
+    labels = _labels(group)
+    blocks = group.models | group.baselines
+    head = [f"{group.n} {scan}{'s' if group.n != 1 else ''}, far", "PSNR", "body", "SSIM", "R2"]
+    cells = {
+        name: [
+            "" if metric is None else number(metric.mean_beyond_30, spec)
+            for metric, spec in ((block.psnr, ".2f"), (block.psnr_body, ".2f"), (block.ssim, ".3f"), (block.r2, ".2f"))
+        ]
+        for name, block in blocks.items()
+    }
+    if group.n < FEW:
+        cases = [one for one in result.cases if one.scan == scan and one.evidence_level == FROM_CT]
+        head += [one.case for one in cases]
+        for one in cases:
+            for name, scores in (one.models | one.baselines).items():
+                cells[name].append(number(scores["psnr_beyond_30"], ".2f"))
+    return [*table(head, ([labels[name], *found] for name, found in cells.items())), ""]
 
 
 def _labels(group: Summary) -> dict[str, str]:
@@ -65,9 +90,9 @@ def _labels(group: Summary) -> dict[str, str]:
 
 
 def _cells(block: Block) -> Iterator[str]:
-    for metric, spec in ((block.psnr, ".2f"), (block.ssim, ".3f")):
-        yield f"{metric.mean:{spec}} ± {metric.sd:{spec}}"
-        yield number(metric.mean_beyond_30, spec)
+    for metric, spec in ((block.psnr, ".2f"), (block.psnr_body, ".2f"), (block.ssim, ".3f")):
+        yield "" if metric is None else f"{metric.mean:{spec}} ± {metric.sd:{spec}}"
+        yield "" if metric is None else number(metric.mean_beyond_30, spec)
     yield f"{block.r2.mean:.2f}{interval(block.r2.ci95, '.2f')}"
     yield number(block.r2.mean_beyond_30, ".2f") + interval(block.r2.ci95_beyond_30, ".2f")
 

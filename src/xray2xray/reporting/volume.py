@@ -9,7 +9,7 @@ from PIL.Image import Image
 
 from ..evaluation.metrics import Array
 from ..evaluation.results import Estimate
-from ..evaluation.volume_table import CEILING, COMPARED, GIVEN, SAMPLE, Example, Group, Row, VolumeResult
+from ..evaluation.volume_table import CEILING, COMPARED, GIVEN, SAMPLE, TRUTH, Example, Group, Row, VolumeResult
 from ..evaluation.volumes import TISSUES
 from ..statistics.intervals import FEW
 from .pictures import contact_sheet, save_picture
@@ -23,6 +23,7 @@ LABELS = {
     "back_projection": "`back_projection`",
     "os_sart": "`os_sart`",
     CEILING: "*all 37 true views (ceiling)*",
+    TRUTH: "*the scan itself (error of the reading)*",
 }
 PUBLISHED = (
     "Published, by that measure and another protocol (LIDC-IDRI, 916 scans to train and 102 to test, cubes of 320 mm, "
@@ -56,13 +57,26 @@ def volume_markdown(result: VolumeResult) -> str:
         lines += [f"### {heading(level, group.n)}", "", *_table(group), ""]
         if first is not None:
             lines += [f"`{first}` minus each, paired within each case, {ADJUSTED}:", "", *_gains(group), ""]
-        organs = [score.removeprefix("bias_hu_") for score in _first(group).scores if score.startswith("bias_hu_")]
-        if organs:
+        if organs := _named(group, "bias_hu_"):
             lines += ["Organs, HU: mean predicted minus true / mean absolute error.", "", *_organs(group, organs), ""]
+        if looked_for := _named(group, "dice_"):
+            lines += [
+                f"Organs as {result.settings['atlases']} labelled scans, laid over each volume, find them: Dice with "
+                "the case's own labels.",
+                "",
+                *_overlaps(group, looked_for),
+                "",
+                "Volumes of these organs, mL: found / mean absolute error / correlation with the true ones over cases.",
+                "",
+                *_volumes(group, looked_for),
+                "",
+            ]
         if group.coverage:
-            lines += ["Voxels of the body inside the central intervals of the samples, %:", "", *_coverage(group), ""]
+            lines += ["Voxels inside the central intervals of the samples, %:", "", *coverage_table(group.coverage), ""]
         if group.n < FEW:
-            lines += [f"{'Each case' if group.n > 1 else 'The case'}, PSNR / SSIM:", "", *_cases(result, level), ""]
+            looked = "".join(f" / Dice of the {organ}" for organ in _named(group, "dice_"))
+            which = "Each case" if group.n > 1 else "The case"
+            lines += [f"{which}, PSNR / SSIM{looked}:", "", *_cases(result, group, level), ""]
         lines += [_footnote(group), ""]
     lines += [f"Not run: {name} ({why})." for name, why in result.refused.items()] + ([""] if result.refused else [])
     return "\n".join(lines + left_out(result.failed))
@@ -80,6 +94,7 @@ def _table(group: Group) -> list[str]:
             *(number(row.scores[score].mean, spec) for score, spec in list(columns.items())[1:]),
         ]
         for name, row in group.rows.items()
+        if "psnr" in row.scores
     )
     return table(head, rows)
 
@@ -89,7 +104,7 @@ def _gains(group: Group) -> list[str]:
     rows = (
         [_label(name), *(estimate(row.behind_first[score], spec) for score, spec in columns.items())]
         for name, row in group.rows.items()
-        if row.behind_first
+        if "psnr" in row.behind_first
     )
     return table(["", "PSNR, dB", "SSIM", "MAE, HU", "lung Dice"], rows)
 
@@ -99,31 +114,80 @@ def _organs(group: Group, organs: list[str]) -> list[str]:
         bias, error = row.scores[f"bias_hu_{organ}"], row.scores[f"mae_hu_{organ}"]
         return f"{bias.mean:+.0f}{interval(bias.ci95, '+.0f')} / {error.mean:.0f}"
 
-    rows = ([_label(name), *(cell(row, organ) for organ in organs)] for name, row in group.rows.items())
+    rows = ([_label(name), *(cell(row, o) for o in organs)] for name, row in group.rows.items() if "psnr" in row.scores)
     return table(["", *organs], rows)
 
 
-def _coverage(group: Group) -> list[str]:
-    levels = list(next(iter(group.coverage.values())))
-
-    def cell(level: str, found: Estimate) -> str:
-        return f"{found.mean:.0f} HU" if level == "sd_hu" else f"{100 * found.mean:.1f}"
-
-    rows = ([f"`{form}`", *(cell(level, found[level]) for level in levels)] for form, found in group.coverage.items())
-    return table(["", *("SD" if level == "sd_hu" else f"{level} %" for level in levels)], rows)
-
-
-def _cases(result: VolumeResult, level: str) -> list[str]:
-    cases = [one for one in result.cases if one.evidence_level == level]
+def _overlaps(group: Group, organs: list[str]) -> list[str]:
+    """Dice of each row, and of the first form minus each."""
+    first = next(iter(group.rows))
     rows = (
-        [_label(name), *(f"{one.rows[name]['psnr']:.2f} / {one.rows[name]['ssim']:.3f}" for one in cases)]
-        for name in cases[0].rows
+        [
+            _label(name),
+            *(estimate(row.scores.get(f"dice_{organ}"), ".3f") for organ in organs),
+            *(estimate(row.behind_first.get(f"dice_{organ}"), "+.3f") for organ in organs),
+        ]
+        for name, row in group.rows.items()
+        if f"dice_{organs[0]}" in row.scores
     )
+    return table(["", *organs, *(f"{organ}: {first} minus it" for organ in organs)], rows)
+
+
+def _volumes(group: Group, organs: list[str]) -> list[str]:
+    def cell(row: Row, organ: str) -> str:
+        found, error = row.scores[f"ml_{organ}"], row.scores[f"ml_error_{organ}"]
+        r = row.ml_r.get(organ)
+        return f"{found.mean:.0f} / {estimate(error, '.0f')}" + ("" if r is None else f" / {r:+.2f}")
+
+    rows = [
+        [_label(name), *(cell(row, organ) for organ in organs)]
+        for name, row in group.rows.items()
+        if f"dice_{organs[0]}" in row.scores
+    ]
+    return table(["", *organs], [*rows, ["the labels", *(f"{_true_ml(group, organ):.0f}" for organ in organs)]])
+
+
+def _true_ml(group: Group, organ: str) -> float:
+    return _first(group).scores[f"true_ml_{organ}"].mean
+
+
+def _named(group: Group, kind: str) -> list[str]:
+    """The organs that have such a score."""
+    return [score.removeprefix(kind) for score in _first(group).scores if score.startswith(kind)]
+
+
+def coverage_table(coverage: Mapping[str, Mapping[str, Estimate]]) -> list[str]:
+    """By form and tissue, with intervals over the cases."""
+    levels = [name for name in next(iter(coverage.values())) if "_" not in name]
+
+    def cell(found: Estimate, factor: float = 100, spec: str = ".1f") -> str:
+        bounds = None if found.ci95 is None else [factor * bound for bound in found.ci95]
+        return f"{factor * found.mean:{spec}}{interval(bounds, spec)}"
+
+    rows = []
+    for form, found in coverage.items():
+        for region in ("", *(f"_{tissue}" for tissue in TISSUES)):
+            if measured := [found[level + region] for level in levels if level + region in found]:
+                sd = found.get(f"sd_hu{region}")
+                spread = "" if sd is None else cell(sd, 1, ".0f")
+                rows.append([f"`{form}`, {region[1:] or 'body'}", *map(cell, measured), spread])
+    return table(["", *(f"{level} %" for level in levels), "SD, HU"], rows)
+
+
+def _cases(result: VolumeResult, group: Group, level: str) -> list[str]:
+    cases = [one for one in result.cases if one.evidence_level == level]
+    measured = {"psnr": ".2f", "ssim": ".3f", **{f"dice_{organ}": ".2f" for organ in _named(group, "dice_")}}
+
+    def cell(scores: Mapping[str, float]) -> str:
+        return " / ".join(f"{scores[name]:{spec}}" for name, spec in measured.items() if name in scores)
+
+    rows = ([_label(name), *(cell(one.rows.get(name, {})) for one in cases)] for name in group.rows)
     return table(["", *(one.case for one in cases)], rows)
 
 
 def _footnote(group: Group) -> str:
-    found = (f"{_label(name)} {row.scores['x2ct_compat_psnr'].mean:.2f}" for name, row in group.rows.items())
+    known = {name: row.scores.get("x2ct_compat_psnr") for name, row in group.rows.items()}
+    found = (f"{_label(name)} {one.mean:.2f}" for name, one in known.items() if one)
     return (
         "Footnote: PSNR as X2CT-GAN measures it (peak 4,095, air included, mean over slices; it flatters by over 4 dB) "
         f"is {', '.join(found)}. {PUBLISHED} Not comparable: other scans, other cubes."

@@ -15,6 +15,7 @@ from ..core.evidence import VIRTUAL
 from ..evaluation.baselines import Baselines, baselines_beside, load_baselines
 from ..evaluation.metrics import Array
 from ..evaluation.ood import OutOfDistribution, out_of_distribution, reconstruction_error
+from ..evaluation.volume_rows import own_volume
 from ..io.model_folder import folder_of
 from ..io.text import read_json
 from ..models.adaptation import Adapter
@@ -23,9 +24,7 @@ from ..models.transitions.base import State
 from ..models.world_model import WorldModel
 from ..probing.probe import Probe, load_probes
 from ..projection.geometry import STANDARD_ARC, Geometry, as_poses, preset
-from ..reconstruction.reconstruct import centred_affine
-from ..reporting.result import VOLUME_MM, Finding, Result, Views
-from ..volume.attenuation import mu_to_hu
+from ..reporting.result import Finding, Result, Views
 from ..volume.chest import Chest
 from .about import versions
 from .study import Given, Study, View, open_input
@@ -227,9 +226,8 @@ class Session:
 
     def _own_volume(self, state: State, size: int) -> Chest | None:
         """The chest of a state in voxels, of the forms that keep one."""
-        affine = centred_affine(size, VOLUME_MM)
-        mu = self.model.volume(state, (size, size, size), affine)
-        return None if mu is None else Chest(mu_to_hu(mu[0]), affine, f"the {self.model.config.form} form of M")
+        volume = own_volume(self.model, state, size)
+        return None if volume is None else Chest.of(volume)
 
     def _ceiling(self, study: Study, predicted_p: Array, truth_p: Array | None) -> Array | None:
         """V's reconstruction of the truth, of the forms that predict through V; at the input's angle the prediction is

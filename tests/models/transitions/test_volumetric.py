@@ -85,6 +85,13 @@ def test_without_a_frontal_the_mean_chest_is_corrected(model: WorldModel) -> Non
     np.testing.assert_array_equal(model.predict(state, [90.0])[0, 0], lateral_p)
 
 
+def test_the_mean_depth_of_finer_frontals_is_that_of_the_network(model: WorldModel) -> None:
+    portions, frustum = model.transition.mean_depth(preset("chest", 2 * SIZE))
+    assert np.array_equal(portions, model.transition.network.mean)
+    assert frustum.depth == len(portions)
+    assert frustum.geometry.size == 2 * SIZE
+
+
 def test_a_second_view_is_agreed_with(model: WorldModel) -> None:
     alone = model.observe([(view(), 0.0)])
     lateral_p = np.roll(model.predict(alone, [90.0])[0, 0], 3, axis=1)

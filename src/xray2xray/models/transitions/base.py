@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...core.errors import UsageError
-from ...projection.geometry import Pose
+from ...projection.frustum import Frustum
+from ...projection.geometry import Geometry, Pose
 from ..vision.normalise import from_network, to_network
 from ..vision.vqgan import VisionModel
 
@@ -191,6 +192,15 @@ class Transition(nn.Module, ABC):
             UsageError: this form keeps no chest; reconstruct one from its views.
         """
         raise UsageError("this form keeps no chest to be cut into voxels; reconstruct one from its predicted views")
+
+    def mean_depth(self, geometry: Geometry) -> tuple[np.ndarray, Frustum] | None:
+        """How the average patient's attenuation lies along the rays of a frontal, of forms that keep a chest.
+
+        Returns:
+            The training cohort's mean line integral in each cell of a lifted frontal (depth, rows, columns), and the
+            grid of frontals of that geometry, whose cells may be finer; None of a form that keeps no chest.
+        """
+        return None
 
     @property
     @abstractmethod

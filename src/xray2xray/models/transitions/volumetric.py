@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...core.errors import InputError, UsageError
-from ...projection.frustum import Frustum, march
-from ...projection.geometry import PRESETS, Pose, preset
+from ...projection.frustum import FRONTAL, Frustum, march
+from ...projection.geometry import PRESETS, Geometry, Pose, preset
 from ...projection.lifted import Lifted, extended
 from ...reconstruction.lifted import agreed
 from .base import Noise, Observation, PixelViews, State, Transition, Views, checked_depth
@@ -167,6 +167,10 @@ class VolumetricTransition(Transition):
             return np.stack([chest.sampled_mu(shape, affine) for chest in state.chests])
         drawn = self._drawn(state, noise)
         return np.stack([[chest.sampled_mu(shape, affine) for chest in chests] for chests in drawn])
+
+    def mean_depth(self, geometry: Geometry) -> tuple[np.ndarray, Frustum]:
+        frustum = Frustum(geometry, FRONTAL, self.config.depth, self.config.half_depth_mm)
+        return self.network.mean.cpu().numpy(), frustum
 
     @property
     def width(self) -> int:
