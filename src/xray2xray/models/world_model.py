@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..core.device import pick_device
 from ..core.errors import InputError, UsageError
-from ..io.model_folder import build_part, folder_of, read_config, write_part
+from ..io.model_folder import build_part, check_files, folder_of, read_config, write_part
 from ..projection.geometry import STANDARD_ARC, Pose, Poses, as_poses
 from .transitions.base import (
     CHUNK,
@@ -63,21 +64,32 @@ class WorldModel:
 
     @classmethod
     def from_pretrained(
-        cls, source: str | Path = "tiny", form: str = "auto", device: str | torch.device = "cpu"
+        cls,
+        source: str | Path = "tiny",
+        form: str = "auto",
+        device: str | torch.device = "cpu",
+        revision: str | None = None,
     ) -> "WorldModel":
-        """A trained model: `tiny` ships with the package, any other is a folder written by training.
+        """A trained model: `tiny` ships with the package, any other is a folder, or `org/name` on a Hugging Face hub.
 
         Args:
+            source: a name, a folder that training or `xray2xray export` wrote, or `org/name` or `org/name@revision`.
             form: of M; `auto` takes the first of `registry.forms` that the folder holds.
+            device: auto, cpu, cuda, or a torch device.
+            revision: of a model on a hub: a tag, a branch or a commit. `source` may say it, too.
 
         Raises:
             InputError: there is no such model, or a file is missing, damaged or has the wrong sha256.
-            UsageError: an unknown form.
+            UsageError: an unknown form, or a device that is not there.
         """
+        if revision is not None:
+            source = f"{source}@{revision}"
+        device = pick_device(device) if isinstance(device, str) else device
         if form not in ("auto", *forms()):
             raise UsageError(f"there is no form {form!r}; choose auto, {' or '.join(forms())}")
         folder = folder_of(source)
         config = read_config(folder)
+        check_files(folder)
         if form == "auto":
             form = next((known for known in forms() if known in config), forms()[0])
         absent = [part for part in ("vision", form) if part not in config]
@@ -90,7 +102,7 @@ class WorldModel:
             if config.get(f"{second}_of") != config["sha256"][form]:
                 raise InputError(f"{folder}: its {second} belongs to another {form}; train the stage {second} again")
             sampler = _part(folder, second, device)
-        known = {"format", "version", "sha256", *config["sha256"], *(f"{part}_of" for part in config["sha256"])}
+        known = {"format", "version", "sha256", "files", "onnx", *config["sha256"], *(f"{part}_of" for part in config["sha256"])}
         return cls(vision, transition, {key: value for key, value in config.items() if key not in known}, sampler)
 
     def save_pretrained(self, folder: str | Path) -> None:
