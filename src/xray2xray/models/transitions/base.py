@@ -152,6 +152,17 @@ class Transition(nn.Module, ABC):
             InputError, UsageError: this form cannot reach a pose.
         """
 
+    def imagined(self, view_p: Tensor, pose: Pose, poses: Sequence[Pose], vision: VisionModel) -> Tensor:
+        """Expected views (b, t, h, w) from given ones (b, h, w) that were taken at `pose`, with gradients to them.
+
+        Raises:
+            UsageError: this form has none.
+        """
+        views = self.predict(self.observe([Observation(PixelViews(view_p), pose, vision)]), poses).pixels(vision)
+        if view_p.requires_grad and not views.requires_grad:
+            raise UsageError("this form predicts discrete tokens, through which there is no gradient; use another form")
+        return views
+
     @abstractmethod
     def sample(self, state: Any, poses: Sequence[Pose], noise: Noise) -> Views:
         """Views (samples, b, t, ...) of possible chests; all views of a sample belong to one chest.

@@ -16,8 +16,9 @@ from torch import Tensor
 from ...core.errors import InputError, UsageError
 from ...projection.frustum import Frustum, march
 from ...projection.geometry import PRESETS, Pose, preset
-from ...projection.lifted import Lifted, extended
+from ...projection.lifted import Lifted, extended, extended_batch, lifted_views
 from ...reconstruction.lifted import agreed
+from ..vision.vqgan import VisionModel
 from .base import Noise, Observation, PixelViews, State, Transition, Views, checked_depth
 from .lifting_network import FLOOR, LiftingConfig, LiftingNetwork, lifted
 from .residual_bank import ResidualBank
@@ -129,6 +130,21 @@ class VolumetricTransition(Transition):
 
     def predict(self, state: VolumetricState, poses: Sequence[Pose]) -> Views:
         return self._rendered(state, [chest.views(poses) for chest in state.chests], poses)
+
+    def imagined(self, view_p: Tensor, pose: Pose, poses: Sequence[Pose], vision: VisionModel) -> Tensor:
+        """As `predict` of one PA view: through the network, and through the projector that turns the chest.
+
+        Raises:
+            UsageError: a view from another pose.
+        """
+        if not _is_frontal(pose) or np.cos(np.radians(pose.yaw_deg)) < 0:
+            raise UsageError("gradients are of a PA view; give one, or flip an AP one")
+        size = view_p.shape[-1]
+        frustum = self.config.frustum_of(size, pose)
+        w, p = self.network.distribution(F.avg_pool2d(view_p[:, None], size // self.config.size), mirrored=True)
+        views = lifted_views(extended_batch(view_p, frustum, p), w, frustum, poses)
+        given = torch.tensor([one == pose for one in poses], device=view_p.device)
+        return torch.where(given[:, None, None], view_p[:, None], views)
 
     def sample(self, state: VolumetricState, poses: Sequence[Pose], noise: Noise) -> Views:
         """Each sample is the mean chest with the detail of a real one (`residual_bank`)."""
