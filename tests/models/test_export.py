@@ -80,9 +80,7 @@ def test_the_card_says_what_the_folder_holds_and_names_no_case(folder: Path) -> 
     weights = sum(value.numel() for value in WorldModel.from_pretrained(folder).transition.state_dict().values())
     assert f"| `volumetric` | {weights:,} |" in card
     assert "| seed | 7 |" in card
-    assert (
-        "| rendered from real CT | 3 | `volumetric` | 24.84 | 24.845 [0.800, 0.900] | +1.33 [1.05, 1.57] |" in card
-    )
+    assert "| rendered from real CT | 3 | `volumetric` | 24.84 | 24.845 [0.800, 0.900] | +1.33 [1.05, 1.57] |" in card
     assert "jane-doe" not in card
     with pytest.raises(InputError, match=r"views\.json"):
         model_card(folder, {"cases": []})

@@ -72,9 +72,7 @@ def test_nanodrr_renders_the_same_view(pose: Pose) -> None:
     size, pixel = GEOMETRY.size, GEOMETRY.pixel_mm
     k_inv = make_k_inv(GEOMETRY.sdd_mm, pixel, pixel, 0.0, 0.0, size, size)
     matrix = torch.from_numpy(camera_to_world(GEOMETRY, pose, ISOCENTRE)).float()[None]
-    theirs = render(
-        subject, k_inv, matrix, torch.tensor([GEOMETRY.sdd_mm]), size, size, n_samples=200, backend="torch"
-    )
+    theirs = render(subject, k_inv, matrix, torch.tensor([GEOMETRY.sdd_mm]), size, size, n_samples=200, backend="torch")
     assert_same(theirs[0, 0].numpy(), pose)
 
 
@@ -90,9 +88,7 @@ def test_diffdrr_renders_the_same_view(orientation: str | None) -> None:
     image = ScalarImage(tensor=torch.from_numpy(mu)[None], affine=affine)
     subject: Any = read(image, orientation=orientation, center_volume=False)
     subject.density = image
-    drr = DRR(
-        subject, GEOMETRY.sdd_mm, GEOMETRY.size, GEOMETRY.pixel_mm, reverse_x_axis=True, renderer="trilinear"
-    )
+    drr = DRR(subject, GEOMETRY.sdd_mm, GEOMETRY.size, GEOMETRY.pixel_mm, reverse_x_axis=True, renderer="trilinear")
     for pose in POSES:
         matrix = diffdrr_pose(GEOMETRY, pose, subject.reorient.numpy(), ISOCENTRE)
         assert_same(drr(RigidTransform(torch.from_numpy(matrix).float()[None]), n_points=400)[0, 0].numpy(), pose)

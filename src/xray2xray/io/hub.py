@@ -40,7 +40,7 @@ def hub_folder(name: str) -> Path:
     except ImportError:
         raise InputError(
             f"{name}: there is no such folder, and to ask the Hugging Face hub for it the package huggingface_hub is "
-            "needed: pip install 'xray2xray[hub]'"
+            "needed: pip install huggingface_hub"
         ) from None
     try:
         return Path(hub.snapshot_download(named["repository"], revision=named["revision"], allow_patterns=FILES))

@@ -68,9 +68,8 @@ def _parts(folder: Path, config: Json) -> Iterator[str]:
     for name, sha in config.get("sha256", {}).items():
         path = folder / f"{name}.safetensors"
         if path.is_file():
-            with reading(path, "is no file of weights", "copy the whole model folder again"):
-                with safe_open(path, "pt") as file:
-                    shapes = [file.get_slice(key).get_shape() for key in file.keys()]  # noqa: SIM118 (no mapping)
+            with reading(path, "is no file of weights", "copy it again"), safe_open(path, "pt") as file:
+                shapes = [file.get_slice(key).get_shape() for key in file.keys()]  # noqa: SIM118 (no mapping)
             yield f"| `{name}` | {sum(map(math.prod, shapes)):,} | {path.stat().st_size / 2**20:.1f} | `{sha[:16]}` |"
 
 

@@ -52,7 +52,7 @@ def export_onnx(model: WorldModel, path: str | Path) -> dict[str, Any]:
         import onnxruntime
         import onnxscript  # noqa: F401 (torch's exporter needs it)
     except ImportError as error:
-        raise InputError(f"--onnx needs {error.name}: pip install 'xray2xray[onnx]'") from None
+        raise InputError(f"--onnx needs {error.name}: pip install onnx onnxruntime onnxscript") from None
     lift = _Lift(copy.deepcopy(network)).eval().cpu()
     views_p = _ellipses(model.size)
     with atomic_path(path) as temporary:

@@ -35,7 +35,9 @@ class ViewPredictor(nn.Module):
         size, side = self.vision.config.size, view_p.shape[-1] if view_p.ndim == 3 else 0
         fits = side == size or (self.transition.renders and side and side % size == 0)
         if not (fits and view_p.shape[1] == side and view_p.is_floating_point()):
-            raise InputError(f"views (b, {size}, {size}) of floating-point numbers are wanted, got {tuple(view_p.shape)}")
+            raise InputError(
+                f"views (b, {size}, {size}) of floating-point numbers are wanted, got {tuple(view_p.shape)}"
+            )
         return self.transition.imagined(view_p, self.input_pose, self.poses, self.vision)
 
     def extra_repr(self) -> str:

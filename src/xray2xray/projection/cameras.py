@@ -52,7 +52,11 @@ def pose_of_camera(
         raise InputError("this camera is mirrored; give one whose columns run right, rows down and depth away")
     shift = matrix[:3, 3] - np.asarray(isocentre_mm) + turn[:, 1] * geometry.sod_mm
     yaw, pitch, roll = np.degrees(  # of Rz(yaw) Rx(-pitch) Ry(roll)
-        [np.arctan2(-turn[0, 1], turn[1, 1]), -np.arcsin(np.clip(turn[2, 1], -1, 1)), np.arctan2(-turn[2, 0], turn[2, 2])]
+        [
+            np.arctan2(-turn[0, 1], turn[1, 1]),
+            -np.arcsin(np.clip(turn[2, 1], -1, 1)),
+            np.arctan2(-turn[2, 0], turn[2, 2]),
+        ]
     )
     right, anterior, superior = shift.tolist()
     return Pose(float(yaw), float(pitch), float(roll), (right, anterior, superior))

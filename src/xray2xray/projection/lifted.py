@@ -49,6 +49,10 @@ class Lifted:
                 f"{self.p.shape} and a depth distribution {self.w.shape}"
             )
 
+    def __repr__(self) -> str:
+        planes, rows, columns = self.frustum.shape
+        return f"Lifted({planes} planes of {rows} x {columns} cells, from yaw {self.frustum.pose.yaw_deg:g})"
+
     def shares(self) -> np.ndarray:
         """(depth, rows, columns) float32 at full resolution: `w` bilinear between its cells, sum over depth one."""
         w = torch.from_numpy(np.ascontiguousarray(self.w, np.float32))[None]
@@ -111,7 +115,7 @@ def extended_batch(views_p: Tensor, frustum: Frustum, beyond_p: Tensor) -> Tenso
 
 
 def shares_of(w: Tensor, shape: tuple[int, int]) -> Tensor:
-    """Depth distributions (b, depth, rows', columns') at full resolution: bilinear, sum over depth one; see `Lifted`."""
+    """Depth distributions (b, depth, rows', columns') at full resolution: bilinear, sum over depth one."""
     if w.shape[2:] != shape:
         w = F.interpolate(w, size=shape, mode="bilinear", align_corners=False)
     total = w.sum(dim=1, keepdim=True)

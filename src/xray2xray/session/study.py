@@ -56,6 +56,10 @@ class Study:
     notes: tuple[str, ...] = ()
     labels: Mapping[str, float] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        size, scan = self.geometry.size, "no scan" if self.volume is None else repr(self.volume)
+        return f"Study({self.name}, {self.evidence_level}, {size} x {size} pixels, yaw {self.input_yaw_deg:g}, {scan})"
+
     @property
     def isocentre_mm(self) -> np.ndarray:
         """(3,) RAS mm in the scan's own coordinates; the origin where there is no scan."""

@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from xray2xray.core.errors import InputError, UsageError
-from xray2xray.models.transitions.residual_bank import ResidualBank
 from xray2xray.models.transitions.volumetric import VolumetricTransition
 from xray2xray.models.world_model import WorldModel
 from xray2xray.projection.forward import project

@@ -33,6 +33,9 @@ class Views(ABC):
     def __getitem__(self, index: Any) -> Self:
         return type(self)(self.values[index])
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}{tuple(self.values.shape)}"
+
     @abstractmethod
     def latents(self, vision: VisionModel) -> Tensor:
         """V's latents (..., n, C)."""
@@ -110,6 +113,10 @@ class State:
 
     observations: tuple[Observation, ...]
 
+    def __repr__(self) -> str:
+        views = ", ".join(f"{len(one.views.values)} x yaw {one.pose.yaw_deg:g}" for one in self.observations)
+        return f"{type(self).__name__}({views})"
+
 
 @dataclass(frozen=True)
 class Noise:
@@ -128,12 +135,14 @@ class Transition(nn.Module, ABC):
         differentiable: whether `features` pass gradients on to V.
         renders: whether views are rendered from a chest, of which `volume` tells; V is then not on their way, and they
             may be of a multiple of its size.
+        state: what `observe` returns.
         sampler: a trained part of its own (see `with_sampler`), of the forms that need one to be sampled from.
     """
 
     config: Any
     differentiable = True
     renders = False
+    state: type[State] = State
     sampler: Any = None
 
     @abstractmethod

@@ -62,7 +62,7 @@ class VolumetricConfig(LiftingConfig):
         return Frustum(preset(self.geometry, size), pose, self.depth, self.half_depth_mm)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class VolumetricState(State):
     """`chests`: one for each patient. `first`: the view that was lifted, of the observations."""
 
@@ -79,6 +79,7 @@ class VolumetricTransition(Transition):
 
     differentiable = False
     renders = True
+    state = VolumetricState
     donor_residuals: Tensor
     donor_steps: Tensor
     donor_p: Tensor
