@@ -46,7 +46,7 @@ reference: $(VENV)/dev.stamp
 	$(BIN)/python docs/build_reference.py
 
 docs: $(VENV)/dev.stamp
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet --site-dir site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --site-dir site
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

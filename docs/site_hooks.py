@@ -21,9 +21,9 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Links between docs/ and the root, which GitHub needs as they are, as the site has them."""
+    """Links between docs/ and the root, which GitHub needs as they are, as the site has them; sources are not in it."""
     if page.file.src_uri in BESIDE:
-        return markdown.replace("](docs/", "](")
+        return re.sub(r"\[([^\]]+)\]\(src/[^)]*\)", r"\1", markdown.replace("](docs/", "]("))
     up = page.file.src_uri.count("/")
     return re.sub(rf"\]\((?:\.\./){{{up + 1}}}({'|'.join(map(re.escape, BESIDE))})", rf"]({'../' * up}\1", markdown)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..core.errors import InputError
 
-FILES = ("*.json", "*.safetensors", "*.npz", "*.md")  # all that a model folder may hold
+FILES = ["*.json", "*.safetensors", "*.npz", "*.md"]  # all that a model folder may hold
 _NAME = re.compile(r"(?P<repository>(?P<owner>\w[\w.-]*)/\w[\w.-]*)(@(?P<revision>\w[\w./-]*))?")
 
 

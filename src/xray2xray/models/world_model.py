@@ -397,7 +397,7 @@ class WorldModel:
             raise InputError(f"views are arrays of line integrals, got {type(views_p).__name__}") from None
         if views.ndim == 2:
             views = views[None]
-        side = views.shape[-1]
+        side = views.shape[-1] if views.ndim else 0
         fits = side == self.size or (self.transition.renders and side and side % self.size == 0)
         if views.ndim != 3 or views.shape[1] != side or not fits or not len(views):
             more = ", or a multiple" if self.transition.renders else ""

@@ -94,7 +94,7 @@ def march_tensor(grid: torch.Tensor, frustum: Frustum, geometry: Geometry, poses
 
     def grids(views: np.ndarray) -> np.ndarray:
         spread = [[smear(view, frustum, geometry, pose) for view, pose in zip(of, poses, strict=True)] for of in views]
-        return np.sum(spread, axis=1, dtype=np.float32)
+        return np.asarray(spread).sum(axis=1, dtype=np.float32)
 
     return _Linear.apply(grid, views, grids)  # type: ignore[no-untyped-call]
 

@@ -15,6 +15,7 @@ Positive yaw is counter-clockwise seen from above the head.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Literal
 
 import numpy as np
@@ -149,7 +150,7 @@ def as_poses(poses: Poses) -> list[Pose]:
     try:
         if isinstance(poses, str):  # whose characters would be angles
             raise TypeError
-        several = [poses] if isinstance(poses, Pose | int | float) else poses
+        several = [poses] if isinstance(poses, Pose | float | Real) else poses
         return [pose if isinstance(pose, Pose) else Pose(float(pose)) for pose in several]
     except (TypeError, ValueError) as error:
         raise InputError(f"poses are a sequence of Pose objects or of yaw angles in degrees, got {poses!r}") from error
