@@ -31,7 +31,5 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 def _page(path: Path) -> str:
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     parts = ["".join(cell["source"]) for cell in cells]
-    shown = [
-        text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```" for cell, text in zip(cells, parts)
-    ]
+    shown = [text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```" for cell, text in zip(cells, parts)]
     return "\n\n".join([*shown, f"[This page as a notebook]({path.name})"]) + "\n"

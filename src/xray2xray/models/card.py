@@ -1,6 +1,7 @@
 """The card of a model folder, README.md: written from the folder's own facts, with its author's words after them."""
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from safetensors import safe_open
 from ..core.errors import reading
 from ..core.version import VERSION
 from ..io.model_folder import read_config
-from ..io.text import read_json
+from ..io.text import read_json, read_text
 from .transitions.registry import PARTS, forms
 
 END = "<!-- end of what xray2xray export wrote; write below -->"
@@ -33,7 +34,7 @@ def model_card(folder: Path, results: Json | None = None) -> str:
     licence = config.get("licence")
     form = next((name for name in forms() if name in config), "none")
     head = (
-        f"---\nlicense: {str(licence).lower() if licence else 'other'}\nlibrary_name: xray2xray\n"
+        f"---\nlicense: {re.sub(r'[^a-z0-9.-]+', '-', str(licence or 'other').lower())}\nlibrary_name: xray2xray\n"
         "pipeline_tag: image-to-3d\n"
         "tags: [medical-imaging, chest-x-ray, computed-tomography, world-model, novel-view-synthesis]\n---"
     )
@@ -57,7 +58,7 @@ def model_card(folder: Path, results: Json | None = None) -> str:
         "## Results",
         _results(results) if results else "None are given here: measure them with `xray2xray evaluate views`.",
         "## Licence",
-        f"{licence}." if licence else "Not stated: ask its author before you use it.",
+        f"{_cell(licence)}." if licence else "Not stated: ask its author before you use it.",
         END,
         _authors_words(folder),
     ]
@@ -117,7 +118,7 @@ def _authors_words(folder: Path) -> str:
     if not path.is_file():
         return ""
     with reading(path, "is no text"):
-        return path.read_text(encoding="utf-8").rpartition(END)[2].strip()
+        return read_text(path).rpartition(END)[2].strip()
 
 
 def read_results(path: str | Path) -> Json:
