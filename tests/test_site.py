@@ -34,7 +34,7 @@ def test_every_page_is_there_and_reachable(site: Path) -> None:
     assert pages - {"index"} - reached <= {
         "results/index",
         "decisions/index",
-    }  # sections, which name their page in the nav
+    }  # of a section
 
 
 def test_no_page_fetches_from_elsewhere(site: Path) -> None:
