@@ -165,6 +165,12 @@ def test_what_is_a_name_on_a_hub(source: str, is_name: bool, tmp_path: Path, mon
             folder_of(source)
 
 
+def test_without_the_hubs_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(InputError, match="pip install huggingface_hub"):
+        hub_folder("lab/elsewhere")
+
+
 def test_a_name_that_is_none() -> None:
     with pytest.raises(InputError, match="org/name"):
         hub_folder("no name")

@@ -1,5 +1,7 @@
 """The layer predicts what the model predicts, and its gradient is the slope of what it predicts."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -61,6 +63,18 @@ def test_direct_has_gradients_and_tokens_have_none(small_models: dict[str, World
     assert torch.autograd.grad(predicted.sum(), view_p)[0].abs().max() > 0
     with pytest.raises(UsageError, match="no gradient"):
         ViewPredictor(small_models["autoregressive"], [5.0])(view_p)
+
+
+def test_on_a_gpu_it_is_the_same(small_volumetric: WorldModel, cuda: str) -> None:
+    layer = copy.deepcopy(ViewPredictor(small_volumetric, POSES))
+    found = []
+    for device in ("cpu", cuda):
+        view_p = views().to(device).requires_grad_(True)
+        predicted = layer.to(device)(view_p)
+        assert predicted.device == view_p.device
+        found.append((predicted.detach().cpu(), torch.autograd.grad(predicted.square().sum(), view_p)[0].cpu()))
+    torch.testing.assert_close(found[0][0], found[1][0], atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(found[0][1], found[1][1], atol=1e-2, rtol=1e-2)
 
 
 def test_other_input_is_refused(small_volumetric: WorldModel) -> None:

@@ -101,6 +101,16 @@ def test_an_object_with_the_documented_attributes_will_do(volume: Volume) -> Non
         image_of(Tensor(np.stack([volume.hu] * 2), lps))
 
 
+def test_odd_images_of_nibabel(volume: Volume) -> None:
+    same(volume, image_of(nib.Nifti1Image(volume.hu[..., None], volume.affine)))
+    colours = np.zeros((4, 4, 4), [("R", "u1"), ("G", "u1"), ("B", "u1")])
+    for odd in (np.stack([volume.hu] * 2, axis=-1), colours, volume.hu.astype(np.complex64)):
+        with pytest.raises(InputError, match="one channel"):
+            image_of(nib.Nifti1Image(odd, np.eye(4)))
+    with pytest.raises(InputError, match="infinite"):
+        image_of(nib.Nifti1Image(np.full((4, 4, 4), np.inf, np.float32), np.eye(4)))
+
+
 def test_what_is_no_image_is_left_to_others(volume: Volume) -> None:
     for given in (volume, np.zeros((2, 2)), "chest.png", b"", None):
         assert image_of(given) is None

@@ -68,11 +68,11 @@ def to_monai(volume: Volume) -> Any:
 
 
 def _image(array: np.ndarray, affine: np.ndarray, what: str) -> Volume | np.ndarray:
-    if array.ndim == 3 and array.shape[2] == 1:
+    while array.ndim > 2 and array.shape[-1] == 1:
         array = array[..., 0]
-    if array.ndim == 2:
+    if array.ndim == 2 and array.dtype.kind in "buif":
         return array.T
-    if array.ndim != 3 or not np.isrealobj(array):
+    if array.ndim != 3 or array.dtype.kind not in "buif":
         raise InputError(f"{what} of shape {array.shape}: give one channel of a scan or of a radiograph")
     return Volume(measured(array, what), affine, what)
 
