@@ -4,12 +4,13 @@ import shutil
 from pathlib import Path
 
 from ..io.files import atomic_path, write_json, write_text
-from ..io.model_folder import folder_of, read_config, sha256
+from ..io.model_folder import checked_path, folder_of, read_config, sha256
 from .card import Json, model_card
+from .input_statistics import FILE, PART
 from .onnx import export_onnx
 from .world_model import WorldModel
 
-BESIDE = ("input_statistics.json", "baselines.npz", "probes.json", "probes.npz", "README.md")
+BESIDE = ("baselines.npz", "probes.json", "probes.npz", "README.md")
 ONNX = "lifting.onnx"
 
 
@@ -29,12 +30,12 @@ def export_model(
         onnx: also write the ONNX of the model's form; see `onnx.export_onnx`.
 
     Raises:
-        InputError, UsageError: as `model_card` and `export_onnx`.
+        InputError, UsageError: a part that is missing or damaged, or as `model_card` and `export_onnx`.
     """
     folder = folder_of(source)
     config = {key: value for key, value in read_config(folder).items() if key not in ("files", "onnx")}
-    parts = [f"{part}.safetensors" for part in config.get("sha256", {})]
-    for name in (*parts, *BESIDE):
+    parts = [checked_path(folder, part).name for part in config.get("sha256", {}) if part != PART]
+    for name in (*parts, FILE, *BESIDE):
         if (folder / name).is_file():
             with atomic_path(out / name) as temporary:
                 shutil.copyfile(folder / name, temporary)
@@ -46,5 +47,5 @@ def export_model(
         config["onnx"] = {ONNX: export_onnx(model, out / ONNX)}
     write_json(out / "config.json", config)
     write_text(out / "README.md", model_card(out, results))
-    pinned = [path for path in sorted(out.iterdir()) if path.name in BESIDE and path.name != "input_statistics.json"]
-    write_json(out / "config.json", config | {"files": {path.name: sha256(path) for path in pinned}})
+    pinned = {name: sha256(out / name) for name in BESIDE if (out / name).is_file()}
+    write_json(out / "config.json", config | {"files": pinned})
