@@ -57,6 +57,13 @@ def test_the_exported_folder_is_the_same_model(folder: Path, tmp_path: Path) -> 
     WorldModel.from_pretrained(tmp_path / "saved")
 
 
+def test_a_model_is_not_exported_over_itself(folder: Path) -> None:
+    for out in (folder, folder.parent):
+        with pytest.raises(UsageError, match="lies inside the output folder"):
+            xray2xray.export(out, str(folder), overwrite=True)
+    WorldModel.from_pretrained(folder)
+
+
 @pytest.mark.parametrize("name", ["README.md", "probes.json", "vision.safetensors"])
 def test_a_file_that_was_changed_is_refused(folder: Path, tmp_path: Path, name: str) -> None:
     out = xray2xray.export(tmp_path / "out", str(folder)).out

@@ -3,7 +3,7 @@ from pathlib import Path
 
 from .options import Form
 from .registry import as_function
-from .run_folder import removed_if_empty
+from .run_folder import check_inputs, removed_if_empty
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,12 @@ class ExportResult:
 
 def run(options: Options) -> ExportResult:
     from ..io.files import prepare_out
+    from ..io.model_folder import folder_of
     from ..models.card import read_results
     from ..models.export import export_model
     from ..models.world_model import WorldModel
 
+    check_inputs([folder_of(options.source)], options.out)  # which --overwrite would empty
     results = None if options.results is None else read_results(options.results)
     model = WorldModel.from_pretrained(options.source, options.form)
     out = prepare_out(options.out, options.overwrite)
