@@ -14,7 +14,7 @@ DEMO_OUT ?= xray2xray-demo
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo quick test coverage reference lint types format clean
+.PHONY: help demo quick test coverage reference docs lint types format clean
 
 help:
 	@echo "make demo    one chest X-ray becomes 37 views, a volume and a report ($(DEMO_OUT)/report.html)"
@@ -22,6 +22,7 @@ help:
 	@echo "make test    every test, on all cores"
 	@echo "make coverage  every test, and the share of lines that they run"
 	@echo "make reference  writes docs/reference/ anew from the code"
+	@echo "make docs    the docs as a site (site/index.html), strictly: no broken link"
 	@echo "make lint    ruff: style and likely mistakes"
 	@echo "make types   mypy: the types agree"
 	@echo "make format  ruff rewrites the style it can"
@@ -44,6 +45,9 @@ coverage: test
 reference: $(VENV)/dev.stamp
 	$(BIN)/python docs/build_reference.py
 
+docs: $(VENV)/dev.stamp
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --site-dir site
+
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -56,7 +60,7 @@ format: $(VENV)/dev.stamp
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) $(DEMO_OUT) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage coverage.xml build dist
+	rm -rf $(VENV) $(DEMO_OUT) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage coverage.xml build dist site
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps are files, so an install happens only when pyproject.toml or constraints.txt has changed.

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from xray2xray.projection import Geometry, Pose, backproject, project
+from xray2xray.projection import Geometry, backproject, project
+from xray2xray.projection.cameras import camera_to_world
 
 Run = Callable[[], np.ndarray]
 
@@ -155,12 +156,7 @@ def _nanodrr_scene(case: Case) -> tuple[Any, Any]:
     sdd = torch.tensor([case.geometry.sdd_mm])
 
     def view(yaw_deg: float) -> Any:
-        turn = Pose(yaw_deg).rotation
-        to_world = np.eye(4)
-        # the camera's axes are columns to the right, rows down, depth from source to detector
-        to_world[:3, :3] = turn @ np.array([[-1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
-        to_world[:3, 3] = turn @ [0, -case.geometry.sod_mm, 0]
-        pose = torch.from_numpy(to_world).float()[None]
+        pose = torch.from_numpy(camera_to_world(case.geometry, yaw_deg)).float()[None]
         return render(subject, k_inv, pose, sdd, size, size, n_samples=n, backend="torch")[0, 0]
 
     return subject, view

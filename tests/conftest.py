@@ -22,6 +22,8 @@ SLOW = (
     "commands/test_verbs.py",
     "evaluation/",
     "experiments/",
+    "io/test_hub.py",
+    "models/test_export.py",
     "phantoms/test_burden.py",
     "phantoms/test_patient.py",
     "reconstruction/",
@@ -29,6 +31,9 @@ SLOW = (
     "test_docs.py",
     "test_golden.py",
     "test_no_personal_data.py",
+    "test_notebooks.py",
+    "test_quick_start.py",
+    "test_site.py",
     "test_wheel.py",
     "training/",
 )

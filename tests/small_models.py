@@ -14,6 +14,9 @@ from xray2xray.models.transitions import (
     DirectTransition,
     SamplerConfig,
 )
+from xray2xray.models.transitions.deviations import deviations_of
+from xray2xray.models.transitions.residual_bank import ResidualBank
+from xray2xray.models.transitions.volumetric import VolumetricConfig, VolumetricTransition
 from xray2xray.models.vision import VisionConfig, VisionModel
 from xray2xray.models.world_model import WorldModel
 from xray2xray.projection.geometry import STANDARD_ARC
@@ -67,3 +70,23 @@ def sampled_model(small_models: dict[str, WorldModel]) -> WorldModel:
     torch.nn.init.normal_(sampler.spread.basis)
     model = small_models["direct"]
     return WorldModel(model.vision, model.transition, sampler=sampler)
+
+
+@pytest.fixture(scope="session")
+def small_volumetric() -> WorldModel:
+    """A volumetric form of 32 pixels, of random weights, whose mean chest is a ball."""
+    torch.manual_seed(0)
+    config = VolumetricConfig(size=32, depth=32, widths=(8, 16, 16, 16), heads=2, donors=2, deviations=3)
+    vision = VisionModel(
+        VisionConfig(size=32, widths=(8, 16), blocks=(1, 1), head_width=8, latent_dim=8, codebook_size=32)
+    )
+    form = VolumetricTransition(config)
+    for parameter in form.network.parameters():
+        torch.nn.init.normal_(parameter, std=0.05)
+    k, i, j = np.meshgrid(*(np.linspace(-1, 1, n) for n in config.frustum.shape), indexing="ij")
+    ball = (0.3 * np.exp(-8 * (k**2 + i**2 + j**2))).astype(np.float32)
+    form.network.set_mean(torch.from_numpy(ball))
+    detail = ball * np.cos(9 * np.stack([k, j])).astype(np.float32)
+    form.set_bank(ResidualBank(0.5 * detail, np.stack([ball, ball]).sum(axis=1)))
+    form.set_deviations(deviations_of([(ball * np.exp(0.3 * x).astype(np.float32), ball) for x in (k, i, j)]))
+    return WorldModel(vision, form)

@@ -25,7 +25,6 @@ DOCUMENTS = sorted(path.relative_to(ROOT).as_posix() for path in (*ROOT.glob("*.
 CURRENT = [one for one in DOCUMENTS if one not in ("CHANGELOG.md", "docs/research-log.md")]  # not history
 RUN = (
     "README.md",
-    "docs/quick-start.md",
     *(one for one in DOCUMENTS if one.startswith("docs/howto/") and "cohorts" not in one),
 )
 EVERY_VERB = {"config", "help", "quiet", "verbose"}  # options of all verbs

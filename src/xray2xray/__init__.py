@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # a test holds this list and the registry of verbs together
     from .commands.evaluate_uncertainty import evaluate_uncertainty as evaluate_uncertainty
     from .commands.evaluate_views import evaluate_views as evaluate_views
     from .commands.evaluate_volume import evaluate_volume as evaluate_volume
+    from .commands.export import export as export
     from .commands.info import info as info
     from .commands.phantom import phantom as phantom
     from .commands.reconstruct import reconstruct as reconstruct

@@ -191,3 +191,67 @@ def test_views_of_the_wrong_kind_are_refused(folder, view):
         model.imagine(np.full_like(view, np.nan))
     with pytest.raises(InputError, match="32 x 32"):
         model.imagine(view[None][:0])
+
+
+@pytest.mark.parametrize(
+    ("views", "error"),
+    [
+        (np.zeros((SIZE, SIZE)), InputError),
+        (5, InputError),
+        ([np.zeros((SIZE, SIZE))], InputError),
+        ("chest.png", InputError),
+        ([("chest.png", 0.0)], InputError),
+        ([(np.array("p"), 0.0)], InputError),
+        ([(None, 0.0)], InputError),
+        ([], UsageError),
+    ],
+    ids=str,
+)
+def test_observe_says_what_it_takes(small_volumetric, views, error):
+    with pytest.raises(error):
+        small_volumetric.observe(views)
+
+
+def test_a_foreign_state_is_refused(small_volumetric, small_models):
+    foreign = small_models["direct"].observe([(np.zeros((16, 16)), 0.0)])
+    for state in (foreign, None, np.zeros(3)):
+        with pytest.raises(InputError, match="no state of this model"):
+            small_volumetric.predict(state, [0.0])
+        with pytest.raises(InputError, match="no state of this model"):
+            small_volumetric.volume(state, (4, 4, 4), np.eye(4))
+    with pytest.raises(InputError, match="no state of this model"):
+        small_volumetric.features(state=foreign)
+
+
+def test_imagine_takes_what_people_have(small_volumetric, recwarn):
+    row, column = np.mgrid[-1:1:32j, -1:1:32j]
+    view_p = (4 * np.exp(-4 * (row**2 + column**2))).astype(np.float32)
+    expected = small_volumetric.imagine(view_p, yaw_deg=[90.0])
+    for given in (view_p.astype(np.float64), torch.from_numpy(view_p).requires_grad_(True), view_p.tolist()):
+        np.testing.assert_array_equal(small_volumetric.imagine(given, yaw_deg=[90.0]), expected)
+    for yaw_deg in (90, 90.0, np.float32(90), (90,), np.array([90]), torch.tensor([90]), Pose(90.0)):
+        np.testing.assert_array_equal(small_volumetric.imagine(view_p, yaw_deg=yaw_deg), expected)
+    assert not [warning for warning in recwarn if "line integrals" in str(warning.message)]
+
+
+@pytest.mark.parametrize("scale", [255.0, 1000.0, 1.0, -3.0])
+def test_imagine_warns_of_what_is_no_line_integral(small_volumetric, scale):
+    view = np.random.default_rng(0).random((32, 32)) * scale
+    with pytest.warns(UserWarning, match="no line integrals of a chest"):
+        assert np.isfinite(small_volumetric.imagine(view, yaw_deg=0)).all()
+
+
+def test_devices_have_names(folder):
+    assert WorldModel.from_pretrained(folder, device="auto").device.type in ("cpu", "cuda")
+    assert WorldModel.from_pretrained(folder, device=torch.device("cpu")).device.type == "cpu"
+    with pytest.raises(UsageError, match="quantum"):
+        WorldModel.from_pretrained(folder, device="quantum")
+
+
+def test_reprs_say_what_it_is_in_a_line(small_volumetric, small_models):
+    state = small_volumetric.observe([(np.ones((2, 32, 32)) * 2, 0.0)])
+    assert repr(state) == "VolumetricState(2 x yaw 0)"
+    assert repr(state.chests[0]) == "Lifted(32 planes of 40 x 48 cells, from yaw 0)"
+    assert repr(small_volumetric).startswith("WorldModel(volumetric, 32 x 32 pixels, ")
+    assert repr(small_volumetric.prediction(state, [0.0, 5.0])) == "PixelViews(2, 2, 32, 32)"
+    assert repr(small_models["direct"].observe([(np.ones((16, 16)) * 2, 0.0)])) == "DirectState(1 x yaw 0)"

@@ -120,3 +120,8 @@ def test_bad_volumes_are_refused(hu: np.ndarray, affine: np.ndarray, says: str) 
 
 def test_small_voxels_are_not_singular() -> None:
     Volume(np.zeros((2, 2, 2)), np.diag([0.01, 0.01, 0.01, 1]))
+
+
+def test_its_repr_is_one_line():
+    volume = Volume(np.linspace(-1000, 500, 24).reshape(2, 3, 4), np.diag([1.0, 2.0, 2.5, 1.0]), "scan.nii.gz")
+    assert repr(volume) == "Volume(2 x 3 x 4 voxels of 1 x 2 x 2.5 mm, -1000 to 500 HU, scan.nii.gz)"

@@ -19,9 +19,9 @@ class UsageError(ValueError):
 
 
 @contextmanager
-def silent_libraries() -> Iterator[None]:
+def silent_libraries(*more: str) -> Iterator[None]:
     """Neither warnings nor log lines of the readers' libraries: they quote values, and repairs are refused by us."""
-    loggers = [logging.getLogger(name) for name in ("nibabel.global", "pydicom", "PIL")]
+    loggers = [logging.getLogger(name) for name in ("nibabel.global", "pydicom", "PIL", *more)]
     levels = [logger.level for logger in loggers]
     try:
         for logger in loggers:

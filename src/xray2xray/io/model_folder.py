@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ..core.errors import InputError, reading
 from .files import atomic_path, write_json
+from .hub import hub_folder, is_hub_name
 from .network import check_file, shapes_of
 from .text import read_json
 
@@ -24,16 +25,18 @@ TRAINING_ONLY = ("codebook.counts", "codebook.sums")  # running averages that on
 
 
 def folder_of(source: str | Path) -> Path:
-    """Where a model is: one that ships with the package by name, any other by its folder.
+    """Where a model is: one that ships with the package by name, any other by its folder or its name on a hub.
 
     Raises:
-        InputError: neither exists.
+        InputError: it does not exist; see `hub.hub_folder`.
     """
     packaged = Path(str(resources.files("xray2xray"))) / "weights" / str(source)
     # A bare name is a packaged model; a path with a slash is always a folder.
     for folder in (packaged, Path(source)) if Path(source).name == str(source) else (Path(source),):
         if (folder / "config.json").is_file():
             return folder
+    if is_hub_name(source):
+        return hub_folder(str(source))
     raise InputError(
         f"{source} is neither a packaged model nor a folder with a config.json; train one or check the path"
     )
@@ -53,6 +56,24 @@ def read_config(folder: Path, form: str = FORMAT) -> dict[str, Any]:
     if not isinstance(config.get("sha256", {}), dict):
         raise InputError(f"{path}: its sha256 is no table of checksums; copy the whole model folder again")
     return config
+
+
+def check_files(folder: Path) -> None:
+    """Compare the files that config.json lists under `files`, those of a model that was exported, with their sha256.
+
+    Raises:
+        InputError: one is missing or another one.
+    """
+    listed = read_config(folder).get("files", {})
+    if not isinstance(listed, dict):
+        raise InputError(f"{folder / 'config.json'}: its files are no table of checksums; copy the whole folder again")
+    for name, wanted in listed.items():
+        inside = name == Path(name).name and name not in ("", "..")
+        if not inside or not (folder / name).is_file() or sha256(folder / name) != wanted:
+            raise InputError(
+                f"{folder / name} does not have the sha256 that config.json gives; copy it again, or write the folder "
+                "anew with xray2xray export"
+            )
 
 
 def write_part(

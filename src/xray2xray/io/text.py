@@ -17,7 +17,7 @@ def read_json(path: str | Path, what: str = "cannot be read as JSON", remedy: st
         InputError: it is missing, too large, no JSON or no object; `what` is wrong then, and `remedy` what to do.
     """
     with reading(path, what, remedy):
-        return _mapping(json.loads(_text(path)))
+        return _mapping(json.loads(read_text(path)))
 
 
 def read_yaml(path: str | Path, what: str = "cannot be read as YAML", remedy: str = "copy it again") -> dict[str, Any]:
@@ -27,13 +27,18 @@ def read_yaml(path: str | Path, what: str = "cannot be read as YAML", remedy: st
         InputError: as `read_json`.
     """
     with reading(path, what, remedy):
-        text = _text(path)
+        text = read_text(path)
         if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
             raise ValueError("it has aliases (*name); write out what they stand for")
         return _mapping(yaml.safe_load(text))
 
 
-def _text(path: str | Path) -> str:
+def read_text(path: str | Path) -> str:
+    """The text of a file of at most MAX_TEXT_BYTES.
+
+    Raises:
+        InputError: it is larger.
+    """
     with Path(path).open("rb") as file:
         data = file.read(MAX_TEXT_BYTES + 1)
     if len(data) > MAX_TEXT_BYTES:

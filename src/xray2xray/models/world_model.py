@@ -1,6 +1,7 @@
 """V and M together: from given radiographs to the views from all other poses."""
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..core.device import pick_device
 from ..core.errors import InputError, UsageError
-from ..io.model_folder import build_part, folder_of, read_config, write_part
+from ..io.model_folder import build_part, check_files, folder_of, read_config, write_part
 from ..projection.geometry import STANDARD_ARC, Pose, Poses, as_poses
 from .transitions.base import (
     CHUNK,
@@ -29,6 +31,7 @@ from .transitions.registry import PARTS, form_of, forms, sampler_of
 from .vision.vqgan import VisionConfig, VisionModel
 
 POOL = 2  # cells along a side over which hidden-state features are averaged
+MAX_P = 16.0  # what view stores can hold
 KINDS = ("vision", "hidden", "volumetric")
 
 
@@ -63,21 +66,32 @@ class WorldModel:
 
     @classmethod
     def from_pretrained(
-        cls, source: str | Path = "tiny", form: str = "auto", device: str | torch.device = "cpu"
+        cls,
+        source: str | Path = "tiny",
+        form: str = "auto",
+        device: str | torch.device = "cpu",
+        revision: str | None = None,
     ) -> "WorldModel":
-        """A trained model: `tiny` ships with the package, any other is a folder written by training.
+        """A trained model: `tiny` ships with the package, any other is a folder, or `org/name` on a Hugging Face hub.
 
         Args:
+            source: a name, a folder that training or `xray2xray export` wrote, or `org/name` or `org/name@revision`.
             form: of M; `auto` takes the first of `registry.forms` that the folder holds.
+            device: auto, cpu, cuda, or a torch device.
+            revision: of a model on a hub: a tag, a branch or a commit. `source` may say it, too.
 
         Raises:
             InputError: there is no such model, or a file is missing, damaged or has the wrong sha256.
-            UsageError: an unknown form.
+            UsageError: an unknown form, or a device that is not there.
         """
+        if revision is not None:
+            source = f"{source}@{revision}"
+        device = pick_device(device) if isinstance(device, str) else device
         if form not in ("auto", *forms()):
             raise UsageError(f"there is no form {form!r}; choose auto, {' or '.join(forms())}")
         folder = folder_of(source)
         config = read_config(folder)
+        check_files(folder)
         if form == "auto":
             form = next((known for known in forms() if known in config), forms()[0])
         absent = [part for part in ("vision", form) if part not in config]
@@ -90,7 +104,15 @@ class WorldModel:
             if config.get(f"{second}_of") != config["sha256"][form]:
                 raise InputError(f"{folder}: its {second} belongs to another {form}; train the stage {second} again")
             sampler = _part(folder, second, device)
-        known = {"format", "version", "sha256", *config["sha256"], *(f"{part}_of" for part in config["sha256"])}
+        known = {
+            "format",
+            "version",
+            "sha256",
+            "files",
+            "onnx",
+            *config["sha256"],
+            *(f"{part}_of" for part in config["sha256"]),
+        }
         return cls(vision, transition, {key: value for key, value in config.items() if key not in known}, sampler)
 
     def save_pretrained(self, folder: str | Path) -> None:
@@ -109,6 +131,13 @@ class WorldModel:
     def size(self) -> int:
         """Pixels along the side of a view."""
         return self.config.vision.size
+
+    def __repr__(self) -> str:
+        weights = sum(one.numel() for part in (self.vision, self.transition) for one in part.parameters())
+        return (
+            f"WorldModel({self.config.form}, {self.size} x {self.size} pixels, {weights / 1e6:.1f} million weights, "
+            f"{'with' if self.transition.has_sampler else 'without'} samples, {self.device})"
+        )
 
     # ------------------------------------------------ V
 
@@ -154,9 +183,13 @@ class WorldModel:
             InputError: views of another size, or of different numbers of patients.
             UsageError: this form cannot use so many views, or views from these poses.
         """
-        observations = [self._observation(view, pose) for view, pose in views]
-        if not observations:
+        try:
+            pairs = [(view, pose) for view, pose in views]
+        except (TypeError, ValueError):
+            raise InputError("observe takes a list of pairs, a view and its pose: [(view_p, 0.0)]") from None
+        if not pairs:
             raise UsageError("no view is given")
+        observations = [self._observation(view, pose) for view, pose in pairs]
         shapes = {tuple(observation.views.values.shape) for observation in observations}
         if len(shapes) > 1:
             raise InputError(f"all given views must be of one shape, (b, h, w), got {sorted(shapes)}")
@@ -169,9 +202,10 @@ class WorldModel:
         Raises:
             UsageError, InputError: no poses, or what the form's `predict` and `sample` raise.
         """
-        if not len(poses):
-            raise UsageError("no angles are asked for")
+        self._check_state(state)
         wanted = as_poses(poses)
+        if not wanted:
+            raise UsageError("no angles are asked for")
         return self.transition.sample(state, wanted, noise) if noise else self.transition.predict(state, wanted)
 
     def predict(self, state: State, poses: Poses = STANDARD_ARC) -> np.ndarray:
@@ -263,6 +297,7 @@ class WorldModel:
             raise InputError(f"the affine of a grid is (4, 4), finite and invertible, got {affine.tolist()}")
         if samples < 1 or (generator is None and samples != 1):
             raise UsageError(f"{samples} samples are asked for: give at least 1, and a generator that draws them")
+        self._check_state(state)
         if not self.transition.renders:
             return None
         noise = None if generator is None else Noise(samples, generator)
@@ -307,6 +342,7 @@ class WorldModel:
         if kind == "vision" and depth is not None:
             raise UsageError("a depth is of the transition's hidden states; V's latents (vision) have none")
         if state is not None and views_p is None:
+            self._check_state(state)
             return self._features(state.observations[0], state, kind, depth, yaw_deg, pool).cpu().numpy()
         if state is not None or views_p is None:
             raise UsageError("features are of views, or of a state of them: give one of the two")
@@ -339,15 +375,29 @@ class WorldModel:
             found.append(pooled(hidden, pool or POOL))
         return torch.cat(found, dim=1)
 
-    def _observation(self, view: np.ndarray | Views, pose: Pose | float) -> Observation:
-        return Observation(view if isinstance(view, Views) else self._pixels(view), as_poses([pose])[0], self.vision)
+    def _observation(self, view: "np.ndarray | Tensor | Views", pose: Pose | float) -> Observation:
+        if not isinstance(view, Views):
+            view = self._pixels(view)
+            _warn_of_grey_values(view.values)
+        return Observation(view, as_poses([pose])[0], self.vision)
 
-    def _pixels(self, views_p: np.ndarray) -> PixelViews:
+    def _check_state(self, state: Any) -> None:
+        """Raise InputError for what this model's `observe` has not made."""
+        if not isinstance(state, self.transition.state) or state.observations[0].vision is not self.vision:
+            raise InputError(f"a {type(state).__name__} is no state of this model: take what its observe returns")
+
+    def _pixels(self, views_p: "np.ndarray | Tensor") -> PixelViews:
         """(b, h, w) on V's device."""
-        views = np.asarray(views_p, np.float32)
+        if isinstance(views_p, str | bytes | Path):
+            raise InputError("views are arrays of line integrals; of a file use Session.open().analyse(path)")
+        try:
+            given = views_p.detach().cpu() if isinstance(views_p, Tensor) else views_p
+            views = np.asarray(given, np.float32)
+        except (TypeError, ValueError):
+            raise InputError(f"views are arrays of line integrals, got {type(views_p).__name__}") from None
         if views.ndim == 2:
             views = views[None]
-        side = views.shape[-1]
+        side = views.shape[-1] if views.ndim else 0
         fits = side == self.size or (self.transition.renders and side and side % self.size == 0)
         if views.ndim != 3 or views.shape[1] != side or not fits or not len(views):
             more = ", or a multiple" if self.transition.renders else ""
@@ -361,6 +411,17 @@ class WorldModel:
     @torch.no_grad()
     def _numpy(self, views: Views) -> np.ndarray:
         return views.pixels(self.vision).cpu().numpy()
+
+
+def _warn_of_grey_values(views_p: Tensor) -> None:
+    """A chest's line integrals reach 3 to 10: grey values and HU are answered, too, but with nonsense."""
+    least, most = (float(value) for value in views_p.aminmax())
+    if least < -0.5 or most > MAX_P or 0 < most <= 1:
+        warnings.warn(
+            f"the view runs from {least:.3g} to {most:.3g}: these are no line integrals of a chest (0 to about 8). "
+            "Of a radiograph take open_input(path, preset('chest', model.size)).view_p, of a CT projection.render",
+            stacklevel=4,
+        )
 
 
 def _part(folder: Path, name: str, device: str | torch.device) -> Any:

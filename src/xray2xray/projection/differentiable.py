@@ -10,6 +10,7 @@ import torch
 from ..core.errors import InputError
 from ..parallel.threads import on_threads, workers
 from .forward import Backend, backproject_request, project_request
+from .frustum import Frustum, march, smear
 from .geometry import Geometry, Pose, Poses
 from .reference import backproject_batch, pose_tensor, project_batch
 from .request import Request
@@ -83,6 +84,19 @@ def backproject_tensor(
     if _needs_torch(views, table, backend):
         return backproject_batch(views, request, table)
     return _Linear.apply(views, *_pair(views.shape[0] * views.shape[1], request, table, backend)[::-1])  # type: ignore[no-untyped-call]
+
+
+def march_tensor(grid: torch.Tensor, frustum: Frustum, geometry: Geometry, poses: Sequence[Pose]) -> torch.Tensor:
+    """`frustum.march` of a batch of grids (b, depth, rows, columns), with gradients: (b, n, size, size)."""
+
+    def views(grids: np.ndarray) -> np.ndarray:
+        return np.stack([march(one, frustum, geometry, poses) for one in grids])
+
+    def grids(views: np.ndarray) -> np.ndarray:
+        spread = [[smear(view, frustum, geometry, pose) for view, pose in zip(of, poses, strict=True)] for of in views]
+        return np.asarray(spread).sum(axis=1, dtype=np.float32)
+
+    return _Linear.apply(grid, views, grids)  # type: ignore[no-untyped-call]
 
 
 def _check_floats(x: torch.Tensor) -> None:

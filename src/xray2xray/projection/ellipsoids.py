@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .geometry import Geometry, Poses, rays_mm
+from .geometry import Geometry, Poses, as_poses, rays_mm
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,9 @@ def exact_views(
     isocentre_mm: Sequence[float] | np.ndarray = (0.0, 0.0, 0.0),
 ) -> np.ndarray:
     """Exact line integrals through pixel centres, (n, size, size) float64, for a detector beyond the ellipsoids."""
-    views = np.zeros((len(poses), geometry.size, geometry.size))
-    for view, pose in zip(views, poses, strict=True):
+    wanted = as_poses(poses)
+    views = np.zeros((len(wanted), geometry.size, geometry.size))
+    for view, pose in zip(views, wanted, strict=True):
         starts, ends = rays_mm(geometry, pose)
         run = ends - starts
         length_mm = np.linalg.norm(run, axis=-1)

@@ -15,6 +15,7 @@ Positive yaw is counter-clockwise seen from above the head.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Literal
 
 import numpy as np
@@ -136,16 +137,21 @@ class Pose:
         return about_z @ about_x @ about_y
 
 
-Poses = Sequence[Pose | float] | np.ndarray
-"""What the projectors take: poses, or yaw angles in degrees."""
+Poses = Sequence[Pose | float] | np.ndarray | Pose | float
+"""What the projectors take: poses or yaw angles in degrees, several or one."""
 
 
 def as_poses(poses: Poses) -> list[Pose]:
-    """Every entry as a `Pose`; a bare number is a yaw in degrees. Raises InputError for anything else."""
+    """Every entry as a `Pose`, one alone as a list of it; a bare number is a yaw in degrees.
+
+    Raises:
+        InputError: anything else.
+    """
     try:
         if isinstance(poses, str):  # whose characters would be angles
             raise TypeError
-        return [pose if isinstance(pose, Pose) else Pose(float(pose)) for pose in poses]
+        several = [poses] if isinstance(poses, Pose | float | Real) else poses
+        return [pose if isinstance(pose, Pose) else Pose(float(pose)) for pose in several]
     except (TypeError, ValueError) as error:
         raise InputError(f"poses are a sequence of Pose objects or of yaw angles in degrees, got {poses!r}") from error
 

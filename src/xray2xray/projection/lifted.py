@@ -7,11 +7,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy.ndimage import map_coordinates
+from torch import Tensor
 
 from ..core.errors import InputError
 from ..volume.attenuation import hu_to_mu
 from ..volume.chest import body_mask, isocentre_mm
 from ..volume.volume import Volume
+from .differentiable import march_tensor
 from .forward import project
 from .frustum import Frustum, march
 from .geometry import Geometry, Pose, as_poses
@@ -47,14 +49,14 @@ class Lifted:
                 f"{self.p.shape} and a depth distribution {self.w.shape}"
             )
 
+    def __repr__(self) -> str:
+        planes, rows, columns = self.frustum.shape
+        return f"Lifted({planes} planes of {rows} x {columns} cells, from yaw {self.frustum.pose.yaw_deg:g})"
+
     def shares(self) -> np.ndarray:
         """(depth, rows, columns) float32 at full resolution: `w` bilinear between its cells, sum over depth one."""
-        shape = self.frustum.shape[1:]
         w = torch.from_numpy(np.ascontiguousarray(self.w, np.float32))[None]
-        if w.shape[2:] != shape:
-            w = F.interpolate(w, size=shape, mode="bilinear", align_corners=False)
-        total = w.sum(dim=1, keepdim=True)
-        return torch.where(total > 0, w / total.clamp(min=1e-12), 1 / w.shape[1])[0].numpy()
+        return shares_of(w, self.frustum.shape[1:])[0].numpy()
 
     def portions(self) -> np.ndarray:
         """(depth, rows, columns) float32, p w: the part of each ray's line integral that comes from each plane."""
@@ -98,13 +100,36 @@ class Lifted:
 
 def extended(view_p: np.ndarray, frustum: Frustum, beyond_p: np.ndarray | None = None) -> np.ndarray:
     """(rows, columns) float32 of the frustum: the view on the detector, `beyond_p` (coarser, or none) around it."""
-    shape = frustum.shape[1:]
-    canvas = np.zeros(shape, np.float32)
-    if beyond_p is not None:
-        coarse = torch.from_numpy(np.ascontiguousarray(beyond_p, np.float32))[None, None]
-        canvas[...] = F.interpolate(coarse, size=shape, mode="bilinear", align_corners=False)[0, 0].numpy()
-    canvas[frustum.detector] = view_p
+    beyond = np.zeros(frustum.shape[1:], np.float32) if beyond_p is None else np.ascontiguousarray(beyond_p, np.float32)
+    view = torch.from_numpy(np.ascontiguousarray(view_p, np.float32))
+    return extended_batch(view[None], frustum, torch.from_numpy(beyond)[None])[0].numpy()
+
+
+def extended_batch(views_p: Tensor, frustum: Frustum, beyond_p: Tensor) -> Tensor:
+    """`extended` of views (b, size, size) and what lies around them (b, rows', columns')."""
+    canvas = F.interpolate(beyond_p[:, None], size=frustum.shape[1:], mode="bilinear", align_corners=False)[:, 0]
+    canvas = canvas.clone()  # of a size that already fits, it is the given one
+    rows, columns = frustum.detector
+    canvas[:, rows, columns] = views_p
     return canvas
+
+
+def shares_of(w: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Depth distributions (b, depth, rows', columns') at full resolution: bilinear, sum over depth one."""
+    if w.shape[2:] != shape:
+        w = F.interpolate(w, size=shape, mode="bilinear", align_corners=False)
+    total = w.sum(dim=1, keepdim=True)
+    return torch.where(total > 0, w / total.clamp(min=1e-12), 1 / w.shape[1])
+
+
+def lifted_views(p: Tensor, w: Tensor, frustum: Frustum, poses: Sequence[Pose | float]) -> Tensor:
+    """`Lifted.views` of a batch with gradients to p and w, which are as in `Lifted`: (b, n, size, size).
+
+    The ray marcher runs in float32 on the CPU; its gradient is its exact transpose.
+    """
+    sample_mm = torch.from_numpy(frustum.sample_mm.astype(np.float32)).to(p)
+    grid = shares_of(w, frustum.shape[1:]) * p[:, None] / sample_mm
+    return march_tensor(grid, frustum, frustum.geometry, as_poses(poses))
 
 
 def portions_of(

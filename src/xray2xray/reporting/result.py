@@ -88,6 +88,11 @@ class Result:
     versions: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        angles, size = len(self.predicted_p), self.predicted_p.shape[-1]
+        truth = "no truth" if self.truth_p is None else "truth known"
+        return f"Result({self.name}, {self.evidence_level}, {angles} views of {size} x {size} by {self.form}, {truth})"
+
     @property
     def predictions_p(self) -> dict[str, Array]:
         """What the form predicted, by name: its expected views, and those of one possible chest."""

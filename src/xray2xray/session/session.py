@@ -85,6 +85,10 @@ class Session:
         model = WorldModel.from_pretrained(source, form=form, device=device)
         return cls(model, source, None if adapter is None else Adapter.from_pretrained(adapter, device), pixels)
 
+    def __repr__(self) -> str:
+        adapter = "" if self.adapter is None else ", with an adapter"
+        return f"Session({self.source}, {self.pixels} x {self.pixels} pixels{adapter}, {self.model!r})"
+
     # ------------------------------------------------ what belongs to the model
 
     @cached_property

@@ -13,6 +13,7 @@ from ..core.evidence import FROM_CT, RADIOGRAPH, VIRTUAL
 from ..data.inputs import Input, Taken, kind_of, study_name
 from ..projection.geometry import STANDARD_ARC, Geometry
 from ..volume.chest import Chest
+from ..volume.interop import image_of
 from ..volume.volume import Volume
 
 if TYPE_CHECKING:
@@ -55,6 +56,10 @@ class Study:
     notes: tuple[str, ...] = ()
     labels: Mapping[str, float] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        size, scan = self.geometry.size, "no scan" if self.volume is None else repr(self.volume)
+        return f"Study({self.name}, {self.evidence_level}, {size} x {size} pixels, yaw {self.input_yaw_deg:g}, {scan})"
+
     @property
     def isocentre_mm(self) -> np.ndarray:
         """(3,) RAS mm in the scan's own coordinates; the origin where there is no scan."""
@@ -70,7 +75,8 @@ class Study:
 
 
 Given: TypeAlias = "str | Path | bytes | np.ndarray | Tensor | Volume | Input | Study"
-"""A path, the bytes of a file, grey values (h, w) of a radiograph, a scan in HU, or a study."""
+"""A path, the bytes of a file, grey values (h, w) of a radiograph, a scan in HU, or a study. Images of other libraries
+(`volume.interop.image_of`) are taken, too, and have no type that could be named here."""
 
 
 def open_input(
@@ -92,8 +98,8 @@ def open_input(
 
     Args:
         given: CT as NIfTI, NRRD or MetaImage file, DICOM folder or zip; radiograph as PNG, JPEG, TIFF or DICOM file;
-            the bytes of any such file; a `Volume` in HU; grey values (h, w) of a radiograph, dense = bright; a study is
-            returned as it is.
+            the bytes of any such file; a `Volume` in HU; grey values (h, w) of a radiograph, dense = bright; an image
+            of SimpleITK, TorchIO, MONAI or nibabel, of a scan in HU or of a radiograph; a study is returned as it is.
         geometry: how to render a CT's views.
         series: SeriesInstanceUID, or UID:acquisition, where a DICOM folder holds several CT series.
         view: pa or ap for radiographs; auto believes a table or a DICOM's header and else assumes PA.
@@ -120,6 +126,8 @@ def open_input(
             except InputError as error:  # the reader of the message never saw the file
                 raise InputError(str(error).replace(str(path), "the bytes")) from None
             return replace(study, source="bytes")
+    if not isinstance(given, str | Path | np.ndarray) and (image := image_of(given)) is not None:
+        given = image
     if isinstance(given, Volume):
         return study_of_volume(given, geometry, name or "study", given.source, FROM_CT, remove_couch)
     if not isinstance(given, str | Path):

@@ -40,6 +40,12 @@ class Volume:
             raise InputError(f"{where}: some voxels are not finite numbers; replace them with a value in HU")
         check_affine(self.affine, where)
 
+    def __repr__(self) -> str:
+        voxels, spacing = (" x ".join(f"{n:.4g}" for n in three) for three in (self.hu.shape, self.spacing_mm))
+        source = f", {self.source}" if self.source else ""
+        values = f"{self.hu.min():.0f} to {self.hu.max():.0f} HU"
+        return f"{type(self).__name__}({voxels} voxels of {spacing} mm, {values}{source})"
+
     @property
     def shape(self) -> tuple[int, int, int]:
         """Number of voxels along each index axis."""

@@ -7,36 +7,19 @@ import pytest
 import torch
 
 from xray2xray.core.errors import InputError, UsageError
-from xray2xray.models.transitions.deviations import Deviations, deviations_of
-from xray2xray.models.transitions.residual_bank import ResidualBank
-from xray2xray.models.transitions.volumetric import VolumetricConfig, VolumetricTransition
-from xray2xray.models.vision import VisionConfig, VisionModel
+from xray2xray.models.transitions.deviations import Deviations
+from xray2xray.models.transitions.volumetric import VolumetricTransition
 from xray2xray.models.world_model import WorldModel
 from xray2xray.projection.forward import project
 from xray2xray.projection.geometry import Pose, preset
 from xray2xray.reconstruction.reconstruct import centred_affine
 
 SIZE = 32
-CONFIG = VolumetricConfig(size=SIZE, depth=32, widths=(8, 16, 16, 16), heads=2, donors=2, deviations=3)
 
 
-@pytest.fixture(scope="module")
-def model() -> WorldModel:
-    """A network of random weights whose mean chest is a ball."""
-    torch.manual_seed(0)
-    vision = VisionModel(
-        VisionConfig(size=SIZE, widths=(8, 16), blocks=(1, 1), head_width=8, latent_dim=8, codebook_size=32)
-    )
-    form = VolumetricTransition(CONFIG)
-    for parameter in form.network.parameters():
-        torch.nn.init.normal_(parameter, std=0.05)
-    k, i, j = np.meshgrid(*(np.linspace(-1, 1, n) for n in CONFIG.frustum.shape), indexing="ij")
-    ball = (0.3 * np.exp(-8 * (k**2 + i**2 + j**2))).astype(np.float32)
-    form.network.set_mean(torch.from_numpy(ball))
-    detail = ball * np.cos(9 * np.stack([k, j])).astype(np.float32)
-    form.set_bank(ResidualBank(0.5 * detail, np.stack([ball, ball]).sum(axis=1)))
-    form.set_deviations(deviations_of([(ball * np.exp(0.3 * x).astype(np.float32), ball) for x in (k, i, j)]))
-    return WorldModel(vision, form)
+@pytest.fixture
+def model(small_volumetric: WorldModel) -> WorldModel:
+    return small_volumetric
 
 
 def view(size: int = SIZE, across: float = 0.1) -> np.ndarray:
@@ -130,10 +113,10 @@ def test_deviations_are_kept_to_half_a_step_and_change_samples(model: WorldModel
     form = model.transition
     assert isinstance(form, VolumetricTransition)
     logs = form.deviations.logs if form.deviations else np.zeros(0)
-    again = VolumetricTransition(CONFIG)
+    again = VolumetricTransition(form.config)
     again.set_deviations(Deviations(logs))
     np.testing.assert_allclose(again.deviations.logs if again.deviations else 0, logs, atol=np.abs(logs).max() / 127)
-    detail_only = VolumetricTransition(replace(CONFIG, deviations=0))
+    detail_only = VolumetricTransition(replace(form.config, deviations=0))
     detail_only.load_state_dict({**form.state_dict(), **_none_of(detail_only)})
     state = model.observe([(view(), 0.0)])
     drawn = [
@@ -152,7 +135,7 @@ def test_donors_are_kept_to_half_a_step(model: WorldModel) -> None:
     form = model.transition
     assert isinstance(form, VolumetricTransition)
     bank = form.bank
-    again = VolumetricTransition(CONFIG)
+    again = VolumetricTransition(model.config.transition)
     again.set_bank(bank)
     np.testing.assert_allclose(again.bank.residuals, bank.residuals, atol=np.abs(bank.residuals).max() / 127)
 

@@ -34,6 +34,9 @@ class Views(ABC):
     def __getitem__(self, index: Any) -> Self:
         return type(self)(self.values[index])
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}{tuple(self.values.shape)}"
+
     @abstractmethod
     def latents(self, vision: VisionModel) -> Tensor:
         """V's latents (..., n, C)."""
@@ -111,6 +114,10 @@ class State:
 
     observations: tuple[Observation, ...]
 
+    def __repr__(self) -> str:
+        views = ", ".join(f"{len(one.views.values)} x yaw {one.pose.yaw_deg:g}" for one in self.observations)
+        return f"{type(self).__name__}({views})"
+
 
 @dataclass(frozen=True)
 class Noise:
@@ -129,12 +136,14 @@ class Transition(nn.Module, ABC):
         differentiable: whether `features` pass gradients on to V.
         renders: whether views are rendered from a chest, of which `volume` tells; V is then not on their way, and they
             may be of a multiple of its size.
+        state: what `observe` returns.
         sampler: a trained part of its own (see `with_sampler`), of the forms that need one to be sampled from.
     """
 
     config: Any
     differentiable = True
     renders = False
+    state: type[State] = State
     sampler: Any = None
 
     @abstractmethod
@@ -152,6 +161,17 @@ class Transition(nn.Module, ABC):
         Raises:
             InputError, UsageError: this form cannot reach a pose.
         """
+
+    def imagined(self, view_p: Tensor, pose: Pose, poses: Sequence[Pose], vision: VisionModel) -> Tensor:
+        """Expected views (b, t, h, w) from given ones (b, h, w) that were taken at `pose`, with gradients to them.
+
+        Raises:
+            UsageError: this form has none.
+        """
+        views = self.predict(self.observe([Observation(PixelViews(view_p), pose, vision)]), poses).pixels(vision)
+        if view_p.requires_grad and not views.requires_grad:
+            raise UsageError("this form predicts discrete tokens, through which there is no gradient; use another form")
+        return views
 
     @abstractmethod
     def sample(self, state: Any, poses: Sequence[Pose], noise: Noise) -> Views:

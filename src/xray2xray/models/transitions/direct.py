@@ -45,7 +45,7 @@ class Seen:
     yaw_deg: Tensor
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class DirectState(State):
     """`noise` (b, k): of several given views, what the further ones say of the sampler's noise."""
 
@@ -55,6 +55,8 @@ class DirectState(State):
 
 class DirectTransition(Transition):
     """Latents (b, n, C) of a given view and poses (yaw only) -> latents of the views from there."""
+
+    state = DirectState
 
     def __init__(self, config: DirectConfig) -> None:
         super().__init__()

@@ -111,11 +111,15 @@ class LiftingNetwork(nn.Module):
         given = F.pad(torch.cat([cells, measured], dim=1), (left, left, top, top))
         down = torch.linspace(-1, 1, rows, device=view_p.device)[:, None].expand(rows, columns)
         across = torch.linspace(-1, 1, columns, device=view_p.device).expand(rows, columns)
-        place = torch.stack([down, across]).to(given.dtype).expand(len(given), -1, -1, -1)
+        place = torch.stack([down, across]).to(given.dtype).expand(given.shape[0], -1, -1, -1)
         return torch.cat([given, place], dim=1)
 
     @torch.no_grad()
     def lift(self, view_p: Tensor, mirrored: bool = False) -> tuple[Tensor, Tensor]:
+        """`distribution` without gradients."""
+        return self.distribution(view_p, mirrored)
+
+    def distribution(self, view_p: Tensor, mirrored: bool = False) -> tuple[Tensor, Tensor]:
         """Depth distribution (b, depth, rows, columns), sum one, and p (b, rows, columns) of views (b, 1, h, w).
 
         `mirrored`: the mean with the answer to the mirror image, mirrored back; twice the time.
@@ -123,7 +127,7 @@ class LiftingNetwork(nn.Module):
         logits, log_p = self(view_p)
         w, p = logits.softmax(dim=1), log_p.exp()
         if mirrored:
-            w_turned, p_turned = (x.flip(-1) for x in self.lift(view_p.flip(-1)))
+            w_turned, p_turned = (x.flip(-1) for x in self.distribution(view_p.flip(-1)))
             w, p = (w + w_turned) / 2, (p + p_turned) / 2
         return w, p
 

@@ -16,8 +16,9 @@ from torch import Tensor
 from ...core.errors import InputError, UsageError
 from ...projection.frustum import FRONTAL, Frustum, march
 from ...projection.geometry import PRESETS, Geometry, Pose, preset
-from ...projection.lifted import Lifted, extended
+from ...projection.lifted import Lifted, extended, extended_batch, lifted_views
 from ...reconstruction.lifted import agreed
+from ..vision.vqgan import VisionModel
 from .base import Noise, Observation, PixelViews, State, Transition, Views, checked_depth
 from .deviations import Deviations, coarse_cells
 from .lifting_network import FLOOR, LiftingConfig, LiftingNetwork, lifted
@@ -64,7 +65,7 @@ class VolumetricConfig(LiftingConfig):
         return Frustum(preset(self.geometry, size), pose, self.depth, self.half_depth_mm)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class VolumetricState(State):
     """`chests`: one for each patient. `first`: the view that was lifted, of the observations."""
 
@@ -81,6 +82,7 @@ class VolumetricTransition(Transition):
 
     differentiable = False
     renders = True
+    state = VolumetricState
     donor_residuals: Tensor
     donor_steps: Tensor
     donor_p: Tensor
@@ -137,6 +139,21 @@ class VolumetricTransition(Transition):
 
     def predict(self, state: VolumetricState, poses: Sequence[Pose]) -> Views:
         return self._rendered(state, [chest.views(poses) for chest in state.chests], poses)
+
+    def imagined(self, view_p: Tensor, pose: Pose, poses: Sequence[Pose], vision: VisionModel) -> Tensor:
+        """As `predict` of one PA view: through the network, and through the projector that turns the chest.
+
+        Raises:
+            UsageError: a view from another pose.
+        """
+        if not _is_frontal(pose) or np.cos(np.radians(pose.yaw_deg)) < 0:
+            raise UsageError("gradients are of a PA view; give one, or flip an AP one")
+        size = view_p.shape[-1]
+        frustum = self.config.frustum_of(size, pose)
+        w, p = self.network.distribution(F.avg_pool2d(view_p[:, None], size // self.config.size), mirrored=True)
+        views = lifted_views(extended_batch(view_p, frustum, p), w, frustum, poses)
+        given = torch.tensor([one == pose for one in poses], device=view_p.device)
+        return torch.where(given[:, None, None], view_p[:, None], views)
 
     def sample(self, state: VolumetricState, poses: Sequence[Pose], noise: Noise) -> Views:
         """Each sample is the mean chest, changed as chests deviate from it, with a real one's detail.
