@@ -31,7 +31,7 @@ class Options:
         form: the form of M, which must have a sampler: volumetric, direct, autoregressive, or auto, the first that the
             model has.
         seed: offset of the procedural patients' seeds, and seed of samples, noise and bootstrap.
-        device: auto, cpu or cuda.
+        device: auto, cpu, or cuda (gpu is the same).
         series: SeriesInstanceUID, or UID:acquisition, where a DICOM folder holds several.
         pictures: how many cases of each kind to draw.
         overwrite: empty the output folder of an earlier run first.

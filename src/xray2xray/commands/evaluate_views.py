@@ -31,7 +31,7 @@ class Options:
         samples: how many samples to draw of each case with every form that can; they have rows of their own.
         input_yaw_deg: the angle of the input view.
         seed: offset of the procedural patients' seeds, and seed of the bootstrap.
-        device: auto, cpu or cuda.
+        device: auto, cpu, or cuda (gpu is the same).
         series: SeriesInstanceUID, or UID:acquisition, where a DICOM folder holds several.
         remove_couch: replace couch, cushions and sheets by air first, of virtual patients, too: a radiograph has none.
         pictures: how many cases of each kind to draw.

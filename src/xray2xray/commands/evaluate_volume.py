@@ -38,7 +38,7 @@ class Options:
         source: the model: tiny, or a folder that `train` made.
         models: forms of M to evaluate (default: all that the model has); the first is compared with all else.
         seed: offset of the procedural patients' seeds, and seed of samples and bootstrap.
-        device: auto, cpu or cuda.
+        device: auto, cpu, or cuda (gpu is the same).
         series: SeriesInstanceUID, where a DICOM folder holds several.
         remove_couch: replace couch, cushions and sheets by air first, of virtual patients, too: a radiograph has none.
         pictures: how many cases of each kind to draw.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..core.errors import UsageError
 from .options import as_paths, at_least, one_of
-from .run_folder import list_failed, run_folder
+from .run_folder import check_inputs, list_failed, run_folder
 
 if TYPE_CHECKING:
     from ..data.inputs import Input
@@ -38,11 +38,15 @@ def analyse_each(
     from ..session.session import Session
 
     one_of(("auto", *forms()), form=options.form)
-    at_least(1, pixels=options.pixels)
+    at_least(1, pixels=options.pixels, samples=options.samples)
+    if options.lateral is not None:
+        check_inputs([options.lateral], options.out)
     with run_folder(options) as folder:
         inputs = list_inputs(as_paths(options.inputs))
         if not inputs:
             raise UsageError("no input file given")
+        if options.lateral is not None and len(inputs) > 1:
+            raise UsageError(f"--lateral belongs to one patient, and {len(inputs)} inputs are given")
         check_file_names(inputs)
         session = Session.open(options.source, options.form, options.device, options.adapter, options.pixels)
 
@@ -54,6 +58,9 @@ def analyse_each(
                 series=options.series,
                 view=options.view,
                 remove_couch=options.remove_couch,
+                samples=options.samples,
+                lateral=options.lateral,
+                force=options.force,
             )
             into = folder if len(inputs) == 1 else folder / item.study
             write_result(into, result, dicom)

@@ -35,7 +35,7 @@ class Options:
         budget: seconds of training for each network, from scratch or fine-tuned.
         size: of the networks from scratch: paper, small (for a CPU), or tiny to see that they run.
         source: the model: tiny, or a folder that `train` made.
-        device: auto, cpu or cuda.
+        device: auto, cpu, or cuda (gpu is the same).
         resume: go on in the output folder of an earlier run.
         overwrite: empty the output folder of an earlier run first.
     """
