@@ -240,7 +240,7 @@ def _one_line(error: BaseException) -> str:
     if isinstance(error, PermissionError | FileNotFoundError) and error.filename:
         return f"{error.filename}: {error.strerror}; check the path and its permissions"
     if isinstance(error, OSError):
-        return " ".join(str(error).split())
+        return " ".join((str(error) if error.filename or not error.strerror else error.strerror).split())
     note = " ".join(str(error).split())
     return f"{type(error).__name__}: {note} (this should not happen; XRAY2XRAY_DEBUG=1 shows where)"
 

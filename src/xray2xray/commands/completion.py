@@ -13,7 +13,7 @@ GLOBAL = ("--config", "--quiet", "--verbose", "--report", "--help")
 class Options:
     """Print a script that completes verbs, options and their choices in a shell.
 
-    bash: `source <(xray2xray completion bash)`; zsh: `source <(xray2xray completion zsh)`, after `autoload -U compinit &&
+    bash: `source <(xray2xray completion bash)`; zsh: `source <(xray2xray completion zsh)`, after `autoload -U compinit;
     compinit`; fish: `xray2xray completion fish > ~/.config/fish/completions/xray2xray.fish`.
 
     Attributes:

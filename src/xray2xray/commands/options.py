@@ -1,7 +1,6 @@
 """What the options of all verbs share: types, help that is read from the class docstring, checks of values."""
 
 import inspect
-import math
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -45,8 +44,8 @@ def as_angles(yaw_deg: Angles | str | float) -> list[float] | None:
         angles = [float(angle) for angle in wanted]
     except (TypeError, ValueError):
         raise UsageError(f"--yaw-deg {yaw_deg}: expected all, or angles in degrees") from None
-    if not angles or not all(map(math.isfinite, angles)):
-        raise UsageError(f"--yaw-deg {yaw_deg}: expected all, or finite angles in degrees")
+    if not angles or not all(abs(angle) <= 360 for angle in angles):  # nor NaN
+        raise UsageError(f"--yaw-deg {yaw_deg}: expected all, or angles from -360 to 360 degrees")
     return angles
 
 

@@ -1,6 +1,7 @@
 """What every verb does around its work: look at the inputs, make the output, keep the settings beside it."""
 
 import os
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -125,8 +126,11 @@ def write_config(path: Path, options: Any) -> None:
     if "inputs" in fields:
         fields["inputs"] = as_paths(fields["inputs"])
     text = yaml.safe_dump(plain(fields), sort_keys=False, allow_unicode=True, width=100)
-    verb = verb_name(type(options).__module__)
-    write_text(path, f"# xray2xray {VERSION}; to run this again: xray2xray {verb} --config {path.name}\n{text}")
+    out = Path(options.out)
+    another = out.with_name(f"{out.stem}-again{out.suffix}" if out.suffix else f"{out.name}-again")
+    again = ["xray2xray", *verb_name(type(options).__module__).split(), "--config", str(path), "--out", str(another)]
+    line = f"cd {shlex.quote(os.getcwd())} && {shlex.join(again)}"  # paths are as they were given, relative ones too
+    write_text(path, f"# xray2xray {VERSION}; to run this again: {' '.join(line.split())}\n{text}")
 
 
 def plain(value: Any) -> Any:

@@ -21,6 +21,7 @@ from ..volume.volume import Volume
 from .cases import Source, each
 from .metrics import Array
 from .results import NOT_JSON, Estimate, Failure
+from .seen import watched
 from .spread import LEVELS
 from .views import Settings, load_models, named_cases
 from .volume_rows import (
@@ -176,7 +177,7 @@ def evaluate_volume(
     rows: list[CaseRow] = []
     examples: list[Example] = []
     make = partial(volume_case, geometry=cohort.geometry, size=size, label_files=found)
-    for number, case in enumerate(each(chosen, make, failed)):
+    for number, case in enumerate(watched(each(chosen, make, failed), [] if train is None else [train])):
         view = case.given(GIVEN[given], cohort.geometry)
         volumes: dict[str, Volume] = {}
         coverage: dict[str, Scores] = {}

@@ -160,7 +160,7 @@ class Session:
         name: str | None = None,
         remove_couch: bool = False,
         samples: int | None = None,
-        lateral: Given | None = None,
+        lateral: "Given | None" = None,
         force: bool = False,
     ) -> Result:
         """Predict all views of the standard arc from one view, or from a frontal and a lateral radiograph.

@@ -30,6 +30,7 @@ def main(words: Sequence[str] | None = None) -> None:
     made = parser("gate.imagined", __doc__)
     made.add_argument("data", type=Path)
     made.add_argument("--scans", type=Path, nargs="*", default=[], help="CTs to test the intervals on")
+    made.add_argument("--radiographs", type=int, default=200, help="at most, taken evenly")
     made.add_argument("--patients", type=int, default=40, help="virtual, to learn from, and as many to test on")
     made.add_argument("--out", type=Path, required=True)
     command(made, run, words)
@@ -38,7 +39,8 @@ def main(words: Sequence[str] | None = None) -> None:
 def run(options: argparse.Namespace) -> None:
     session = Session.open()
     paths = [*nih_paths(options.data, ("train", "validation")).values(), *wingspan_paths(options.data, "first")]
-    values = [anatomy(session, session.study(path))[0] for path in progress(paths, "radiographs")]
+    paths = [paths[i] for i in np.linspace(0, len(paths) - 1, min(len(paths), options.radiographs)).astype(int)]
+    values = [expected(session, session.study(path)) for path in progress(paths, "radiographs")]
     learned = errors(session, virtual(session, FIRST_PROBE_SEED, options.patients))
     known = Known.of(session.model.config.form, np.array(values), learned)
     options.out.mkdir(parents=True, exist_ok=True)
@@ -57,10 +59,11 @@ def virtual(session: Session, first: int, count: int) -> Iterable[Study]:
     return (open_procedural(seed, session.geometry) for seed in progress(range(first, first + count), "patients"))
 
 
-def anatomy(session: Session, study: Study) -> tuple[np.ndarray, np.ndarray]:
-    """Values and spread (k,) that the model imagines."""
-    found = imagine(session.model, session.model.observe([(study.view_p, 0.0)]), session.geometry)
-    return found.values, found.spread
+def expected(session: Session, study: Study) -> np.ndarray:
+    """The endpoints (k,) of the expected views."""
+    entered = session.entered(study)
+    state = session.model.observe([(entered.view_p, entered.input_yaw_deg)])
+    return measured(session.model.predict(state, YAW_DEG)[0], session.geometry)
 
 
 def errors(session: Session, studies: Iterable[Study]) -> np.ndarray:
@@ -68,9 +71,9 @@ def errors(session: Session, studies: Iterable[Study]) -> np.ndarray:
     found = []
     for study in studies:
         assert study.volume is not None
-        values, spread = anatomy(session, study)
+        imagined = imagine(session.model, session.model.observe([(study.view_p, 0.0)]), session.geometry)
         truth = measured(render(study.volume, session.geometry, YAW_DEG), session.geometry)
-        found.append((values - truth) / np.maximum(spread, 1e-6))
+        found.append((imagined.values - truth) / np.maximum(imagined.spread, 1e-6))
     return np.array(found)
 
 

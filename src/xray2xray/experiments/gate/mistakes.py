@@ -57,7 +57,7 @@ def skull(rng: np.random.Generator, n: int) -> Picture:
     x, y, w, h = _about(rng, 0.5), _about(rng, 0.42), rng.uniform(0.24, 0.34), rng.uniform(0.28, 0.38)
     _rectangle(draw, x, 0.92, rng.uniform(0.09, 0.13), 0.15, 90)
     _ellipse(draw, x, y, w, h, 190)
-    _ellipse(draw, x, y - 0.01, w * 0.92, h * 0.92, 120 + rng.integers(30))
+    _ellipse(draw, x, y - 0.01, w * 0.92, h * 0.92, int(120 + rng.integers(30)))
     _ellipse(draw, x + rng.uniform(-0.1, 0.1), y + h * 0.75, w * 0.55, h * 0.35, 200)
     for side in (-1, 1):
         _ellipse(draw, x + side * w * 0.42, y + h * 0.28, w * 0.26, h * 0.18, 80)
@@ -148,7 +148,7 @@ def scene(rng: np.random.Generator, n: int) -> Picture:
     for _ in range(rng.integers(2, 14)):
         grey, place = int(rng.integers(0, 255)), rng.uniform(-0.1, 1.1, 2)
         if rng.random() < 0.5:
-            _ellipse(draw, *place, rng.uniform(0.03, 0.4), rng.uniform(0.03, 0.4), grey)
+            _ellipse(draw, float(place[0]), float(place[1]), rng.uniform(0.03, 0.4), rng.uniform(0.03, 0.4), grey)
         else:
             corners = (place + rng.uniform(-0.4, 0.4, (int(rng.integers(3, 7)), 2))) * _SIDE
             draw.polygon([tuple(corner) for corner in corners.tolist()], fill=grey)

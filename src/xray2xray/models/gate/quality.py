@@ -3,11 +3,11 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-# Chosen on radiographs that the gate has learned from, such that one frontal in 200 is refused; what that means for
-# others stands in docs/results/gate.md.
-REFUSE_CHEST, WARN_CHEST = 0.02, 0.5  # probability of a frontal chest, below which
+# None of the frontals that the gate has learned from is below 0.9 for a chest or above 0.01 for turned; of others,
+# docs/results/gate.md tells how many are refused.
+REFUSE_CHEST, WARN_CHEST = 0.2, 0.5  # probability of a frontal chest, below which
 REFUSE_TURNED, WARN_TURNED = 0.98, 0.5  # probability of a picture that is turned, above which
-WARN_MIRRORED, WARN_WHOLE, WARN_INVERTED = 0.9, 0.5, 0.5
+WARN_MIRRORED, WARN_WHOLE, WARN_INVERTED = 0.8, 0.5, 0.5
 KNOWN_AP = 0.9  # probability of AP or of PA, above which one of them is named
 WARN_UNLIKE = 0.99  # share of training frontals that are nearer
 WARN_CLIPPED = 0.2  # share of the middle that is plain black or plain white
