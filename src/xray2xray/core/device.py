@@ -13,8 +13,9 @@ def pick_device(device: str) -> str:
 
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
+    chosen = "cuda" if device == "gpu" else device
     try:
-        torch.empty(1, device=(device := "cuda" if device == "gpu" else device))
+        torch.empty(1, device=chosen)
     except (RuntimeError, AssertionError, NotImplementedError):
         raise UsageError(f"--device {device} is not available on this machine; use auto or cpu") from None
-    return device
+    return chosen

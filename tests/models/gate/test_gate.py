@@ -12,7 +12,16 @@ from xray2xray.models.gate.gate import clipped, packaged
 from xray2xray.models.gate.network import GateConfig, GateNetwork, ranks
 
 GOOD = Quality(
-    chest=1.0, whole=1.0, inverted=0.0, ap=0.0, turned=0.0, degrees=0, mirrored=0.0, unlike=1.0, percentile=0.5, clipped=0.0
+    chest=1.0,
+    whole=1.0,
+    inverted=0.0,
+    ap=0.0,
+    turned=0.0,
+    degrees=0,
+    mirrored=0.0,
+    unlike=1.0,
+    percentile=0.5,
+    clipped=0.0,
 )
 
 
@@ -39,7 +48,12 @@ def test_every_way_a_picture_can_be_wrong_is_said() -> None:
     mirrored = replace(GOOD, mirrored=0.99)
     assert not mirrored.refusal, "situs inversus exists"
     assert "situs inversus" in mirrored.words
-    for one, word in (("whole", "cut off"), ("inverted", "inverted"), ("clipped", "plain black"), ("percentile", "unlike")):
+    for one, word in (
+        ("whole", "cut off"),
+        ("inverted", "inverted"),
+        ("clipped", "plain black"),
+        ("percentile", "unlike"),
+    ):
         assert word in replace(GOOD, **{one: 0.0 if one == "whole" else 1.0}).words
 
 

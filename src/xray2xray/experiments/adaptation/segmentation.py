@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from ...models.adaptation.appearance import Appearance, randomise
-from ...models.outlines import CLASSES, HEART, LUNGS, UNet, cardiothoracic_ratio
+from ...models.outlines import CLASSES, HEART, LUNGS, OutlineConfig, UNet, cardiothoracic_ratio
 from .domain import network_values
 
 BATCH = 8
@@ -19,10 +19,12 @@ LOOK = Appearance(shift=0.05, zoom=1.1, ap=0.0, collimation=0.0)
 PLACE = Appearance(curve=0, contrast=0, blur=0, noise=0, collimation=0, shift=0.05, zoom=1.1, ap=0.0)
 
 
-def train_segmentation(views_p: np.ndarray, masks: np.ndarray, steps: int, seed: int) -> UNet:
+def train_segmentation(
+    views_p: np.ndarray, masks: np.ndarray, steps: int, seed: int, config: OutlineConfig | None = None
+) -> UNet:
     """Cross-entropy and soft Dice on views (n, size, size) p and masks (n, size, size) of 0, 1 and 2."""
     torch.manual_seed(seed)
-    network = UNet()
+    network = UNet(config or OutlineConfig())
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)

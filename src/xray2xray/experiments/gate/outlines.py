@@ -16,7 +16,7 @@ import numpy as np
 from ...data.radiographs import half_of
 from ...io.model_folder import write_part
 from ...models.input_statistics import InputStatistics
-from ...models.outlines import HEART, LUNGS, PART
+from ...models.outlines import HEART, LUNGS, PART, OutlineConfig
 from ...parallel.progress import progress
 from ...phantoms import make_volume, sample_patient
 from ...projection.geometry import preset
@@ -32,7 +32,7 @@ from ..realism.masks import projected
 from ..realism.report import table
 
 SIZE, SEED = 128, 0  # the seed deals Wingspan's halves as for the packaged adapter
-FIRST_PATIENT = 5000
+FIRST_PATIENT, WIDTHS = 5000, (8, 16, 32, 48)
 
 
 def main(words: Sequence[str] | None = None) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     if options.patients:
         virtual_p, virtual_masks = virtual(options.patients, quantiles)
         views_p, masks = np.concatenate([views_p, virtual_p]), np.concatenate([masks, virtual_masks])
-    network = train_segmentation(views_p, masks, options.steps, options.seed)
+    network = train_segmentation(views_p, masks, options.steps, options.seed, OutlineConfig(WIDTHS))
     results: dict[str, Any] = {"radiographs": len(learned), "virtual": options.patients, "steps": options.steps}
     results["tests"] = {}
     for name in ("jsrt", "wingspan"):
