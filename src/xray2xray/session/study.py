@@ -176,12 +176,16 @@ def study_of_volume(
     volume: Volume, geometry: Geometry, name: str, source: str, evidence_level: str, remove_couch: bool = False
 ) -> Study:
     """A volume, of which the model gets the rendered frontal alone."""
+    from ..models.gate.gate import packaged
     from ..projection.render import render
+    from ..radiograph.display import radiograph as to_radiograph
     from ..volume import couch
 
     chest = couch.remove_couch(volume) if remove_couch else Chest.of(volume)
     notes = (*volume.notes, COUCH_NOTE) if remove_couch else volume.notes
     frontal = render(chest, geometry, (0.0,))[0]
+    if evidence_level == FROM_CT and packaged()(to_radiograph(frontal)).refusal:
+        notes = (*notes, "its frontal is no upright frontal chest: look how the patient lies in the scan")
     return Study(name, source, evidence_level, frontal, geometry, volume=chest, notes=notes)
 
 

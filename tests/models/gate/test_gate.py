@@ -36,7 +36,7 @@ def test_ranks_follow_no_rising_curve_and_stand_for_equal_shares() -> None:
 
 
 def test_every_way_a_picture_can_be_wrong_is_said() -> None:
-    assert GOOD.words == "An upright frontal chest radiograph, PA by its looks, so the patient stood."
+    assert GOOD.words == "An upright frontal chest radiograph, PA by its looks, so the patient probably stood."
     assert not GOOD.refusal
     cannot = replace(GOOD, ap=0.5)
     assert cannot.projection == "cannot tell"

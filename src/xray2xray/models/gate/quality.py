@@ -99,7 +99,7 @@ class Quality:
     def projection_words(self) -> str:
         """PA or AP, and what follows from it: nothing but the projection tells whether the patient stood."""
         return {
-            "PA": "PA by its looks, so the patient stood",
+            "PA": "PA by its looks, so the patient probably stood",
             "AP": "AP by its looks, so the patient may have been lying",
             "cannot tell": "PA or AP by its looks: the gate cannot tell, nor whether the patient stood",
         }[self.projection]
