@@ -9,6 +9,7 @@ import pytest
 
 from xray2xray.core.errors import InputError
 from xray2xray.volume import Volume, read_volume
+from xray2xray.volume.plausible import check_chest_ct
 
 Chest = Callable[..., Volume]
 Change = Callable[[np.ndarray], np.ndarray]
@@ -93,10 +94,11 @@ def test_true_units_are_read(tmp_path: Path, chest: Chest, factor: float, unit: 
 
 
 def test_slices_too_far_apart_and_noise_are_refused_or_said() -> None:
-    """A cylinder of water with two lungs, 300 mm each way."""
+    """A cylinder of water with two lungs and a spine, 300 mm each way."""
     x, y, _ = np.mgrid[-150:150:75j, -150:150:75j, -150:150:75j]
     hu = np.where(np.hypot(x, y) < 140, 40.0, -1000.0)
     hu[np.hypot(np.abs(x) - 60, y) < 45] = -850.0
+    hu[np.hypot(x, y + 100) < 15] = 500.0
 
     def said(values: np.ndarray, slice_mm: float) -> tuple[str, ...]:
         affine = np.diag([4.0, 4.0, slice_mm, 1.0])

@@ -60,7 +60,8 @@ def row_of(result: Result) -> dict[str, Any]:
         row["times_usual_error"] = round(result.out_of_distribution.ratio, 2)
     if result.scores is not None:
         block = result.scores.models[result.form]
-        row |= {"psnr_far": round(block.psnr.mean_beyond_30, 2), "r2_far": round(block.r2.mean_beyond_30, 3)}
+        far = (("psnr_far", block.psnr.mean_beyond_30), ("r2_far", block.r2.mean_beyond_30))
+        row |= {name: "" if value is None else round(value, 3) for name, value in far}
     if result.volume_scores is not None:
         row["volume_mae_hu"] = round(result.volume_scores["mae_hu"], 1)
     return row

@@ -65,7 +65,7 @@ def _weights(found: dict[str, dict[str, object]]) -> Iterator[Check]:
 
 
 def _codecs() -> Iterator[Check]:
-    from pydicom.pixels import get_decoder
+    from pydicom.pixels.decoders.base import get_decoder
     from pydicom.uid import UID
 
     for name, uid in CODECS.items():
@@ -83,9 +83,9 @@ def _extras() -> Iterator[Check]:
         return
     parts: dict[str, list[str]] = {}
     for line in wanted:
-        extra, package = re.search(r"extra == ['\"](\w+)['\"]", line), re.match(r"[\w.-]+", line)
-        if extra and package and extra.group(1) not in ("dev", "dicom", "bench"):
-            parts.setdefault(extra.group(1), []).append(package.group())
+        found, package = re.search(r"extra == ['\"](\w+)['\"]", line), re.match(r"[\w.-]+", line)
+        if found and package and found.group(1) not in ("dev", "dicom", "bench"):
+            parts.setdefault(found.group(1), []).append(package.group())
     for extra, packages in parts.items():
         absent = [package for package in packages if not _installed(package)]
         if absent:
