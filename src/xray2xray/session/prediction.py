@@ -88,6 +88,8 @@ def _imagined(imagined: Imagined, known: Known | None) -> dict[str, Any]:
     """What is measured on imagined views, with intervals where it is known how wide they have to be."""
     found = {}
     for number, (name, one) in enumerate(ENDPOINTS.items()):
+        if name == "diaphragm_height":  # over the middle of the picture, which on a film is anywhere
+            continue
         reach = None if known is None else float(known.reach[number] * imagined.spread[number])
         reach = reach if reach is not None and np.isfinite(reach) else None
         found[name] = _entry(
