@@ -27,7 +27,7 @@ RUN = (
     "README.md",
     *(one for one in DOCUMENTS if one.startswith("docs/howto/") and "cohorts" not in one),
 )
-EVERY_VERB = {"config", "help", "quiet", "verbose"}  # options of all verbs
+EVERY_VERB = {"config", "help", "quiet", "report", "verbose"}  # options of all verbs
 WORDS = (
     r"\b(?:told|rungs?|twins?|strangers?|dice|the house|front doors?|hears?|listens?|what M thinks|evidence ladder)\b"
 )
@@ -118,7 +118,7 @@ def test_the_reference_is_current() -> None:
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The files that the pages name: chest.png, scan.nii.gz, cts/ and labels.csv, all of virtual patients."""
+    """The files that the pages name: chest.png, side.png, scan.nii.gz, cts/ and labels.csv, all of virtual patients."""
     folder = tmp_path_factory.mktemp("inputs")
     xray2xray.phantom(folder / "cts", count=2, seed=1_000_001)
     scans = sorted((folder / "cts").glob("*.nii.gz"))
@@ -126,6 +126,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for scan, name in zip(scans, ("chest", "second"), strict=True):
         save_png(folder / f"{name}.png", radiograph(render(read_volume(scan), preset("chest", 256), [0.0])[0]))
         assert Image.open(folder / f"{name}.png").size == (256, 256)
+    save_png(folder / "side.png", radiograph(render(read_volume(scans[0]), preset("chest", 256), [90.0])[0]))
     with open(folder / "labels.csv", "w", newline="", encoding="utf-8") as table:
         csv.writer(table).writerows([("study", "image", "effusion"), ("a", "chest.png", 1), ("b", "second.png", 0)])
     return folder

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # a test holds this list and the registry of verbs together
     from .commands.adapt import adapt as adapt
     from .commands.cohort import cohort as cohort
+    from .commands.completion import completion as completion
     from .commands.demo import demo as demo
+    from .commands.doctor import doctor as doctor
     from .commands.embed import embed as embed
     from .commands.evaluate_baselines import evaluate_baselines as evaluate_baselines
     from .commands.evaluate_controls import evaluate_controls as evaluate_controls
@@ -21,6 +23,7 @@ if TYPE_CHECKING:  # a test holds this list and the registry of verbs together
     from .commands.export import export as export
     from .commands.info import info as info
     from .commands.phantom import phantom as phantom
+    from .commands.predict import predict as predict
     from .commands.reconstruct import reconstruct as reconstruct
     from .commands.render import render as render
     from .commands.rotate import rotate as rotate

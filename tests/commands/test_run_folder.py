@@ -22,7 +22,7 @@ def test_the_options_are_kept(tmp_path: Path) -> None:
     with run_folder(Options((), tmp_path / "out", (0.0, 5.0))):
         pass
     text = (tmp_path / "out" / "config.yaml").read_text()
-    assert "to run this again: xray2xray" in text
+    assert "to run this again: cd " in text
     wanted = {"inputs": [], "out": str(tmp_path / "out"), "yaw_deg": [0.0, 5.0], "overwrite": False}
     assert yaml.safe_load(text) == wanted
 

@@ -18,7 +18,7 @@ from xray2xray.volume import Volume
 from ..data.cohorts.conftest import picture
 
 ASSUMED = "assumed to be PA; say --view ap if it is not"
-AP = "AP, entered as if it were PA: the heart may be predicted too large"
+AP = "AP: taken from the front, so the heart is magnified more than in PA"
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 
 from xray2xray.core.errors import InputError
 from xray2xray.volume import Volume, read_volume
+from xray2xray.volume.plausible import check_chest_ct
 
 Chest = Callable[..., Volume]
 Change = Callable[[np.ndarray], np.ndarray]
@@ -90,3 +91,27 @@ def test_true_units_are_read(tmp_path: Path, chest: Chest, factor: float, unit: 
     np.testing.assert_allclose(
         read_volume(saved(tmp_path / "a.nii", volume.hu, affine, unit)).affine, volume.affine, rtol=1e-4, atol=1e-3
     )
+
+
+def test_slices_too_far_apart_and_noise_are_refused_or_said() -> None:
+    """A cylinder of water with two lungs and a spine, 300 mm each way."""
+    x, y, _ = np.mgrid[-150:150:75j, -150:150:75j, -150:150:75j]
+    hu = np.where(np.hypot(x, y) < 140, 40.0, -1000.0)
+    hu[np.hypot(np.abs(x) - 60, y) < 45] = -850.0
+    hu[np.hypot(x, y + 100) < 15] = 500.0
+
+    def said(values: np.ndarray, slice_mm: float) -> tuple[str, ...]:
+        affine = np.diag([4.0, 4.0, slice_mm, 1.0])
+        return check_chest_ct(Volume(values.astype(np.float32), affine), "scan")
+
+    assert said(hu, 4.0) == ()
+    assert said(hu[:, :, :40], 12.0) == ("thick slices: 12 mm, views are as coarse",)
+    with pytest.raises(InputError, match="50 mm from slice to slice"):
+        said(hu[:, :, :8], 50.0)
+    rng = np.random.default_rng(0)
+    assert "very noisy" in said(hu + rng.normal(0, 250, hu.shape), 4.0)[0]
+    with pytest.raises(InputError, match="neighbouring voxels have little in common"):
+        said(rng.permutation(hu.ravel()).reshape(hu.shape), 4.0)
+    hu[::2] = -1000
+    with pytest.raises(InputError, match="planes without values"):
+        said(hu, 4.0)

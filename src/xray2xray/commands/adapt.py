@@ -23,7 +23,7 @@ class Options:
         out: the output folder.
         adapter: cyclegan (packaged), or a folder that `python -m xray2xray.experiments.adaptation.train` made.
         view: how radiographs were taken: pa, ap, or auto (a table or a DICOM header says; else PA is assumed).
-        device: auto, cpu or cuda.
+        device: auto, cpu, or cuda (gpu is the same).
         overwrite: empty the output folder of an earlier run first.
     """
 

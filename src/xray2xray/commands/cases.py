@@ -17,7 +17,7 @@ class CaseOptions:
         procedural: how many procedural patients to evaluate besides, from seed 1,000,000.
         source: the model: tiny, or a folder that `train` made.
         seed: offset of the procedural patients' seeds, and seed of samples, noise and bootstrap.
-        device: auto, cpu or cuda.
+        device: auto, cpu, or cuda (gpu is the same).
         series: SeriesInstanceUID, or UID:acquisition, where a DICOM folder holds several.
         remove_couch: replace couch, cushions and sheets by air first, of virtual patients, too: a radiograph has none.
         pictures: how many cases of each kind to draw.

@@ -20,9 +20,11 @@ from ..core.log import to_stderr
 from ..core.version import VERSION
 from .options import description, field_help, flag, summary
 from .registry import verbs
+from .run_report import reported
 
 Verbs = Mapping[str, Callable[..., Any]]
-GLOBAL = ("help", "config", "quiet", "verbose")  # options of every verb that are no fields of its options
+GLOBAL = ("help", "config", "quiet", "verbose", "report")  # options of every verb that are no fields of its options
+POSITIONAL = ("inputs", "folder", "shell")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,9 +58,10 @@ def _run(arguments: list[str]) -> int:
     if name == "evaluate":  # reached by `evaluate --help` only
         print(_overview(known, "evaluate "), end="")
         return 0
-    options, level = _parse(name, known[name], rest)
+    options, level, report = _parse(name, known[name], rest)
     to_stderr(level)
-    known[name](**options)
+    with reported(report, name, options) as finished:
+        finished.result = known[name](**options)
     return 0
 
 
@@ -95,15 +98,16 @@ def _overview(known: Verbs, prefix: str = "") -> str:
     return "\n".join(lines) + "\n"
 
 
-def _parse(name: str, verb: Callable[..., Any], arguments: list[str]) -> tuple[dict[str, Any], int]:
-    """The options from the command line, over those of `--config FILE`, over the defaults; and the level of logging."""
+def _parse(name: str, verb: Callable[..., Any], arguments: list[str]) -> tuple[dict[str, Any], int, str | None]:
+    """The options from the command line, over those of `--config FILE`, over the defaults; the level of logging; and
+    the file of the run's report."""
     parser = _parser(name, verb)
     # Python says yaw_deg, a shell says yaw-deg: both are understood.
     arguments = [_dashed(word) for word in arguments]
     options = parser.parse_args(_config_first(arguments)).as_dict()
     quiet, verbose = options["quiet"], options["verbose"]
     level = logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO
-    return {key: value for key, value in options.items() if key not in GLOBAL}, level
+    return {key: value for key, value in options.items() if key not in GLOBAL}, level, options["report"]
 
 
 def _parser(name: str, verb: Callable[..., Any]) -> Any:
@@ -125,6 +129,9 @@ def _parser(name: str, verb: Callable[..., Any]) -> Any:
         metavar="FILE",
         help="options from a YAML file, such as the config.yaml of an earlier run; the command line overrides it",
     )
+    parser.add_argument(
+        "--report", type=str, metavar="FILE", help="a .json to write: inputs, outputs, what was left out, seconds"
+    )
     loudness = parser.add_mutually_exclusive_group()
     loudness.add_argument("--quiet", action="store_true", help="show warnings and results, no progress")
     loudness.add_argument("--verbose", action="store_true", help="show details of the work, too")
@@ -136,8 +143,8 @@ def _parser(name: str, verb: Callable[..., Any]) -> Any:
         if name == "inputs":
             many: dict[str, Any] = {"nargs": "+"} if required else {"nargs": "*", "default": argparse.SUPPRESS}
             parser.add_argument(name, type=str, metavar="INPUT", help=helps.get(name), **many)
-        elif name == "folder":
-            parser.add_argument(name, type=str, metavar="FOLDER", help=helps.get(name))
+        elif name in POSITIONAL:
+            parser.add_argument(name, type=_shell_type(kind), metavar=metavar, help=helps.get(name))
         elif kind is bool:
             action = jsonargparse.ActionYesNo if default else "store_true"
             parser.add_argument(flag(name), action=action, default=default, help=helps.get(name))
@@ -233,7 +240,7 @@ def _one_line(error: BaseException) -> str:
     if isinstance(error, PermissionError | FileNotFoundError) and error.filename:
         return f"{error.filename}: {error.strerror}; check the path and its permissions"
     if isinstance(error, OSError):
-        return " ".join(str(error).split())
+        return " ".join((str(error) if error.filename or not error.strerror else error.strerror).split())
     note = " ".join(str(error).split())
     return f"{type(error).__name__}: {note} (this should not happen; XRAY2XRAY_DEBUG=1 shows where)"
 
@@ -244,7 +251,7 @@ def _one_usage_line(text: str) -> str:
     if not key:
         return re.sub(r"^the following arguments are required: (.+)$", _required, " ".join(text.split()))
     given = re.search(r"(?:Got value|Given value): (.*)", key.group(2), flags=re.S)
-    name = key.group(1) if key.group(1) == "inputs" else flag(key.group(1))
+    name = key.group(1) if key.group(1) in POSITIONAL else flag(key.group(1))
     if given:
         wanted = re.findall(r"Expected an? (?:<class '(\w+)'>|typing\.Literal\[([^\]]+)\])", key.group(2))
         kinds = " or ".join(kind or choices.replace("'", "") for kind, choices in wanted) or "another value"
@@ -253,5 +260,5 @@ def _one_usage_line(text: str) -> str:
 
 
 def _required(match: re.Match[str]) -> str:
-    said = {"inputs": "no input file given", "folder": "no FOLDER given"}
+    said = {"inputs": "no input file given", "folder": "no FOLDER given", "shell": "which shell? bash, zsh or fish"}
     return ", ".join(said.get(name, f"{flag(name)} is required") for name in match.group(1).split(", "))

@@ -29,7 +29,7 @@ class Options:
         form: the form of M that predicts: volumetric, direct, autoregressive, or auto, the first that
             the model has.
         source: the model: tiny, or a folder that `train` made.
-        device: auto, cpu or cuda.
+        device: auto, cpu, or cuda (gpu is the same).
         overwrite: empty the output folder of an earlier run first.
     """
 

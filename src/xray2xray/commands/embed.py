@@ -26,7 +26,7 @@ class Options:
         adapter: bring radiographs into the simulated domain with it: cyclegan, or a folder that
             `python -m xray2xray.experiments.adaptation.train` made.
         series: SeriesInstanceUID, or UID:acquisition, where a DICOM folder holds several.
-        device: auto, cpu or cuda.
+        device: auto, cpu, or cuda (gpu is the same).
         form: the form of M whose hidden states are read: volumetric, direct, autoregressive (both directions,
             slower), or auto, the first that the model has.
         depth: after how many blocks of M they are read (default: all).

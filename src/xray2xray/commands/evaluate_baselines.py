@@ -17,7 +17,7 @@ class Options:
         views: the view store of procedural patients that the model was trained on.
         out: the file to write.
         source: the folder of the model that was trained on the store.
-        device: auto, cpu or cuda.
+        device: auto, cpu, or cuda (gpu is the same).
         overwrite: replace the file.
     """
 

@@ -29,7 +29,7 @@ class Options:
         source: the model: tiny, or a folder that `train` made.
         models: forms of M to evaluate (default: the first that the model has; those in small steps take much longer).
         seed: offset of the procedural patients' seeds, and seed of the shuffling and of the bootstrap.
-        device: auto, cpu or cuda.
+        device: auto, cpu, or cuda (gpu is the same).
         series: SeriesInstanceUID, or UID:acquisition, where a DICOM folder holds several.
         overwrite: empty the output folder of an earlier run first.
     """

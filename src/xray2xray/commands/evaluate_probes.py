@@ -24,7 +24,7 @@ class Options:
         source: the model: tiny, or a folder that `train` made.
         store: a view store that keeps the rendered frontals, so that they need not be made again.
         seed: offset of the patients' seeds.
-        device: auto, cpu or cuda.
+        device: auto, cpu, or cuda (gpu is the same).
         workers: processes that render (default: one for each core).
         overwrite: empty the output folder of an earlier run first.
     """

@@ -1,9 +1,10 @@
 """What the options of all verbs share: types, help that is read from the class docstring, checks of values."""
 
 import inspect
-import math
+import os
 import re
 from collections.abc import Callable, Iterable, Sequence
+from glob import glob
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -22,8 +23,16 @@ def verb_name(module: str) -> str:
 
 
 def as_paths(inputs: Inputs) -> list[Path]:
-    """One path or several as a list: `rotate("scan.nii.gz", ...)` is meant as it looks."""
-    return [Path(inputs)] if isinstance(inputs, str | Path) else [Path(item) for item in inputs]
+    """One path or several as a list: `rotate("scan.nii.gz", ...)` is meant as it looks; a pattern is its files."""
+    given = [inputs] if isinstance(inputs, str | Path) else inputs
+    return [path for item in given for path in _matching(str(item))]
+
+
+def _matching(item: str) -> list[Path]:
+    """The path, or the sorted files of a pattern (*, ?, **) that the shell has left, or itself where none match."""
+    if os.path.exists(item) or not re.search(r"[*?[]", item):
+        return [Path(item)]
+    return [Path(found) for found in sorted(glob(item, recursive=True))] or [Path(item)]
 
 
 def as_angles(yaw_deg: Angles | str | float) -> list[float] | None:
@@ -35,8 +44,8 @@ def as_angles(yaw_deg: Angles | str | float) -> list[float] | None:
         angles = [float(angle) for angle in wanted]
     except (TypeError, ValueError):
         raise UsageError(f"--yaw-deg {yaw_deg}: expected all, or angles in degrees") from None
-    if not angles or not all(map(math.isfinite, angles)):
-        raise UsageError(f"--yaw-deg {yaw_deg}: expected all, or finite angles in degrees")
+    if not angles or not all(abs(angle) <= 360 for angle in angles):  # nor NaN
+        raise UsageError(f"--yaw-deg {yaw_deg}: expected all, or angles from -360 to 360 degrees")
     return angles
 
 

@@ -30,7 +30,10 @@ class Options:
         remove_couch: replace a CT's couch, cushions and sheets by air first: no frontal shows where they are.
         pixels: along each side of a view: the model's, or a multiple (of the volumetric form).
         dicom: write the volume as a DICOM series too (folder volume-dicom): new UIDs, no patient.
-        device: auto, cpu or cuda.
+        samples: draw that many possible chests: their views, and where they differ, are in views.npz.
+        lateral: a left lateral radiograph of the same patient; of one input, with the volumetric form.
+        force: take a picture that the gate refuses (not a frontal chest, or not upright).
+        device: auto, cpu, or cuda (gpu is the same).
         overwrite: empty the output folder of an earlier run first.
     """
 
@@ -45,6 +48,9 @@ class Options:
     remove_couch: bool = False
     pixels: int | None = None
     dicom: bool = False
+    samples: int | None = None
+    lateral: str | Path | None = None
+    force: bool = False
     device: str = "auto"
     overwrite: bool = False
 

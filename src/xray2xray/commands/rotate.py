@@ -31,7 +31,10 @@ class Options:
         series: SeriesInstanceUID, or UID:acquisition, where a DICOM folder holds several.
         remove_couch: replace a CT's couch, cushions and sheets by air first: no frontal shows where they are.
         pixels: along each side of a view: the model's, or a multiple (of the volumetric form).
-        device: auto, cpu or cuda.
+        samples: draw that many possible chests: their views, and where they differ, are in views.npz.
+        lateral: a left lateral radiograph of the same patient; of one input, with the volumetric form.
+        force: take a picture that the gate refuses (not a frontal chest, or not upright).
+        device: auto, cpu, or cuda (gpu is the same).
         overwrite: empty the output folder of an earlier run first.
     """
 
@@ -45,6 +48,9 @@ class Options:
     series: str | None = None
     remove_couch: bool = False
     pixels: int | None = None
+    samples: int | None = None
+    lateral: str | Path | None = None
+    force: bool = False
     device: str = "auto"
     overwrite: bool = False
 

@@ -1,6 +1,7 @@
 """What every verb does around its work: look at the inputs, make the output, keep the settings beside it."""
 
 import os
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -124,15 +125,18 @@ def write_config(path: Path, options: Any) -> None:
     fields = asdict(options)
     if "inputs" in fields:
         fields["inputs"] = as_paths(fields["inputs"])
-    text = yaml.safe_dump(_plain(fields), sort_keys=False, allow_unicode=True, width=100)
-    verb = verb_name(type(options).__module__)
-    write_text(path, f"# xray2xray {VERSION}; to run this again: xray2xray {verb} --config {path.name}\n{text}")
+    text = yaml.safe_dump(plain(fields), sort_keys=False, allow_unicode=True, width=100)
+    out = Path(options.out)
+    another = out.with_name(f"{out.stem}-again{out.suffix}" if out.suffix else f"{out.name}-again")
+    again = ["xray2xray", *verb_name(type(options).__module__).split(), "--config", str(path), "--out", str(another)]
+    line = f"cd {shlex.quote(os.getcwd())} && {shlex.join(again)}"  # paths are as they were given, relative ones too
+    write_text(path, f"# xray2xray {VERSION}; to run this again: {' '.join(line.split())}\n{text}")
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Paths as text, tuples as lists: what YAML can say without tags."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return str(value) if isinstance(value, Path) else value

@@ -31,7 +31,7 @@ class Options:
         start: a trained model (tiny, or a folder) whose weights every stage starts from, instead of random ones, where
             it has such a part; its V is used where none was trained here.
         seed: of the weights and of the batches.
-        device: auto, cpu or cuda.
+        device: auto, cpu, or cuda (gpu is the same).
         precision: auto (bfloat16 where it is faster here), 32-true or bf16-mixed.
         resume: go on exactly where an interrupted run stopped; finished stages are passed over.
         overwrite: empty the output folder of an earlier run first.

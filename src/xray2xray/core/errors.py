@@ -1,5 +1,6 @@
 """The two ways a command can end badly: exit code 1 (the input is wrong) and 2 (the request is)."""
 
+import errno
 import logging
 import warnings
 from collections.abc import Iterator
@@ -16,6 +17,11 @@ class UsageError(ValueError):
     """The request itself is wrong or refused, for example an output folder that is not empty."""
 
     exit_code = 2
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether there is no room for what was to be written: no other file will fare better."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager

@@ -18,7 +18,8 @@ from .predictors import CopyInput, MeanView, Predictor
 from .results import Estimate, Failure, contrasts
 from .retrieval import RENDERED_YAW_DEG, Retrieval, embed_candidates, summarise_retrieval
 from .scoring import Block, Cohort, block, gain, score, stack
-from .views import UNIT, Settings, load_models, named_cases, open_bench
+from .seen import watched
+from .views import UNIT, Settings, as_stores, load_models, named_cases, open_bench
 
 if TYPE_CHECKING:
     from ..models.world_model import WorldModel
@@ -103,7 +104,7 @@ def evaluate_controls(
     bench = open_bench(INPUT_YAW_DEG, train, baselines)
     loaded = load_models(source, models, device)
     failed: list[Failure] = []
-    cases = list(rendered(chosen, bench.geometry, failed, description="rendering"))
+    cases = list(watched(rendered(chosen, bench.geometry, failed, description="rendering"), as_stores(train)))
     if not cases:
         raise InputError("no case could be evaluated; each is named above with what is wrong")
     mean_views = bench.predictors["mean_view"].predict(unit(cases[0].views_p[FRONTAL])[None])[0]

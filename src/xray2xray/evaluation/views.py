@@ -19,6 +19,7 @@ from .metrics import BEYOND_DEG, DATA_RANGE, P_MAX, Array, unit
 from .predictors import MeanDepth, Predictor
 from .results import NOT_JSON, Failure
 from .scoring import CEILINGS, CaseRow, Cohort, Scores, Summary, case_rows, score, stack, summarise
+from .seen import watched
 
 if TYPE_CHECKING:
     from ..models.world_model import WorldModel
@@ -122,7 +123,9 @@ def evaluate_views(
     draws, cannot = view_draws(loaded, samples, input_yaw_deg, seed) if samples else ({}, None)
     predictors = {**bench.predictors, **mean_depth(loaded, bench.geometry, input_yaw_deg)}
     failed: list[Failure] = []
-    cases = rendered(chosen, bench.geometry, failed, with_body=True, bone_yaw_deg=BONE_YAW_DEG)
+    cases = watched(
+        rendered(chosen, bench.geometry, failed, with_body=True, bone_yaw_deg=BONE_YAW_DEG), as_stores(train)
+    )
     collector = Collector(bench.geometry, draws)
     cohort, examples = evaluate_cases(cases, loaded, predictors, input_yaw_deg, pictures=pictures, collector=collector)
     several = len(cohort.levels) > 1
@@ -246,7 +249,7 @@ class Bench:
         """What a result was measured with, as it stands beside its numbers."""
         return {
             "source": str(source),
-            "train": " ".join(map(str, _stores(train))) or None,
+            "train": " ".join(map(str, as_stores(train))) or None,
             "seed": seed,
             "first_test_seed": FIRST_TEST_SEED + seed,
             "geometry": self.geometry.name,
@@ -257,7 +260,7 @@ class Bench:
 def open_bench(input_yaw_deg: float, train: Stores = None, baselines: str | Path | None = None) -> Bench:
     """Baselines from the training stores if any are given, else from a baselines.npz (by default the packaged one)."""
     index = STANDARD_ARC.index(input_yaw_deg)
-    if stores := _stores(train):
+    if stores := as_stores(train):
         taught = training_set(stores)
         return Bench(taught.geometry, fit_on_store(taught.views, index, taught.patients, taught.weight), {})
     shipped = load_baselines(baselines)
@@ -268,7 +271,8 @@ def open_bench(input_yaw_deg: float, train: Stores = None, baselines: str | Path
     return Bench(shipped.geometry, predictors, skipped)
 
 
-def _stores(train: Stores) -> list[str | Path]:
+def as_stores(train: Stores) -> list[str | Path]:
+    """One store or several, or none, as a list."""
     if train is None:
         return []
     return [train] if isinstance(train, str | Path) else list(train)

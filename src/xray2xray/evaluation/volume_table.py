@@ -23,6 +23,7 @@ from .atlas import SIDE, Atlas, find_organs, is_of
 from .cases import Source, each, sources
 from .metrics import Array
 from .results import NOT_JSON, Estimate, Failure, contrasts
+from .seen import watched
 from .spread import LEVELS
 from .views import Settings, load_models, named_cases
 from .volume_rows import (
@@ -189,7 +190,7 @@ def evaluate_volume(
     rows: list[CaseRow] = []
     examples: list[Example] = []
     make = partial(volume_case, geometry=cohort.geometry, size=size, label_files=found)
-    for number, case in enumerate(each(chosen, make, failed)):
+    for number, case in enumerate(watched(each(chosen, make, failed), [] if train is None else [train])):
         view = case.given(GIVEN[given], cohort.geometry)
         volumes: dict[str, Volume] = {}
         coverage: dict[str, Scores] = {}

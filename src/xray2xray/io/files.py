@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import UsageError
+from ..core.errors import UsageError, is_full
 
 FAILED = "failed.csv"  # in an output folder: what was left out and why
 _ADDED = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information")
@@ -18,7 +18,11 @@ _ADDED = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information")
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path` with the same suffix; it replaces `path` only if the block succeeds."""
+    """Yield a temporary path beside `path` with the same suffix; it replaces `path` only if the block succeeds.
+
+    Raises:
+        OSError: the disk is full, with the name of the file that is not there (`is_full`).
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     suffix = "".join(path.suffixes[-2:]) if path.name.endswith(".nii.gz") else path.suffix
@@ -29,8 +33,27 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     try:
         yield temporary
         os.replace(temporary, path)
+    except OSError as error:
+        if not is_full(error):
+            raise
+        raise OSError(
+            error.errno, f"the disk is full: {path} is not written; make room or choose another --out"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole(folder: Path) -> Iterator[None]:
+    """A block that writes into a folder of its own; where the disk is full, nothing is left of it, and that is said."""
+    try:
+        yield
+    except OSError as error:
+        if not is_full(error):
+            raise
+        shutil.rmtree(folder, ignore_errors=True)
+        said = f"the disk is full: {folder} was incomplete and is removed; make room or choose another --out"
+        raise OSError(error.errno, said) from error
 
 
 def _umask() -> int:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TypeVar
 
-from ..core.errors import InputError, UsageError
+from ..core.errors import InputError, UsageError, is_full
 from .executor import Executor, InProcess
 
 T = TypeVar("T")
@@ -71,5 +71,7 @@ def _attempt(work: Callable[[T], R], item: T) -> tuple[R | None, str | None]:
     except MemoryError:
         return None, "not enough memory; use fewer --workers"
     except Exception as error:  # a damaged file can fail in any library, and the others must not pay for it
+        if is_full(error):
+            raise
         text = str(error) if isinstance(error, InputError | OSError) else f"{type(error).__name__}: {error}"
         return None, " ".join(text.split())

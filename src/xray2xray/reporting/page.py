@@ -77,7 +77,8 @@ def _context(result: Result, numbers: Mapping[str, Any]) -> dict[str, Any]:
     shown = {**result.predictions_p, **result.baselines_p}
     colours = {} if views is None else _colours([*views["models"], *views["baselines"]])
     others = len(STANDARD_ARC) - (result.input_yaw_deg in STANDARD_ARC)
-    lead = f"From one view at {_degrees(result.input_yaw_deg)} the model predicted {others} others."
+    lead = "" if result.quality is None else f"{result.quality.words} "
+    lead += f"From one view at {_degrees(result.input_yaw_deg)} the model predicted {others} others."
     if result.volume is not None:
         lead += " The volume is " + ("reconstructed from the predictions." if result.own_volume is None else "its own.")
     return {
@@ -87,7 +88,7 @@ def _context(result: Result, numbers: Mapping[str, Any]) -> dict[str, Any]:
         "evidence_level": result.evidence_level,
         "evidence_words": _LEVEL_WORDS.get(result.evidence_level, ""),
         "figures": _figures(numbers),
-        "input_uri": png_uri(to_gray(result.input_p)),
+        "input_uri": png_uri(to_gray(result.shown_p)),
         "input_caption": _view_name(result.input_yaw_deg),
         "has_truth": result.truth_p is not None,
         "choices": [(name, label_of(name)) for name in shown],

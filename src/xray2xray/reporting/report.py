@@ -52,6 +52,7 @@ def report_numbers(result: Result) -> dict[str, Any]:
     }
     return {
         "title": result.name,
+        "quality": None if result.quality is None else result.quality.as_dict(),
         "evidence_level": result.evidence_level,
         "input_yaw_deg": float(result.input_yaw_deg),
         "yaw_deg": list(STANDARD_ARC),
@@ -68,7 +69,7 @@ def report_numbers(result: Result) -> dict[str, Any]:
 
 def summary(result: Result) -> str:
     """The few numbers that a person wants to see at the end of a run."""
-    lines = []
+    lines = [] if result.quality is None else [result.quality.words]
     if result.scores is not None:
         lines.append(f"{'':<24}{'PSNR':>8}{'far':>8}{'R2 far':>8}   (dB; far: at least 30 degrees from the input)")
         for name, block in (result.scores.models | result.scores.baselines).items():
@@ -98,8 +99,11 @@ def _plain(value: Any) -> Any:
 
 def _write_views(out: Path, result: Result) -> None:
     predicted_p, truth_p = result.predicted_p, result.truth_p
-    views = result.asked or Views(STANDARD_ARC, predicted_p, truth_p)
+    views = result.asked or Views(STANDARD_ARC, predicted_p, truth_p, result.samples_p)
     arrays = {"predicted_p": views.predicted_p, "input_p": result.input_p, "truth_p": views.truth_p}
+    arrays |= {"film_p": result.film_p, "samples_p": views.samples_p}
+    if views.samples_p is not None and len(views.samples_p) > 1:
+        arrays["spread_p"] = views.samples_p.std(axis=0, ddof=1)
     known = {name: views_p for name, views_p in arrays.items() if views_p is not None}
     write_npz(out / "views.npz", {"yaw_deg": np.array(views.yaw_deg, np.float32), **known})
     if result.asked is not None:
@@ -109,7 +113,7 @@ def _write_views(out: Path, result: Result) -> None:
     named = {label_of(name): views_p[shown] for name, views_p in result.predictions_p.items()}
     side = max(160, min(predicted_p.shape[-1], 320))
     if truth_p is None:
-        picture = unfold_picture(result.input_p, named, PICTURE_YAW_DEG, side)
+        picture = unfold_picture(result.shown_p, named, PICTURE_YAW_DEG, side)
     else:
         picture = case_picture(truth_p[shown], named, PICTURE_YAW_DEG, result.input_yaw_deg, side)
     save_picture(out / "views.png", picture)

@@ -9,6 +9,7 @@ from ..evaluation.metrics import Array, unit
 from ..evaluation.ood import OutOfDistribution
 from ..evaluation.scoring import Cohort, Summary, score, summarise
 from ..evaluation.volumes import resample, volume_scores
+from ..models.gate import Quality
 from ..projection.geometry import STANDARD_ARC, Geometry
 from ..reconstruction.reconstruct import reconstruct
 from ..volume.chest import Chest
@@ -30,11 +31,12 @@ class Finding:
 
 @dataclass(frozen=True, eq=False)
 class Views:
-    """Views at the angles that were asked for, float32 (n, h, w) line integrals."""
+    """Views at the angles that were asked for, float32 (n, h, w) line integrals; of samples (samples, n, h, w)."""
 
     yaw_deg: tuple[float, ...]
     predicted_p: Array
     truth_p: Array | None = None
+    samples_p: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +57,9 @@ class Result:
         ceiling_p: V's reconstruction of the truth, which a form that predicts through V cannot be expected to exceed.
         baselines_p: simple predictions by name; where the truth is known `mean_view`, the zero of R2, is one.
         asked: the views at the angles that were asked for by name, if any were.
+        samples_p: views (samples, 37, h, w) of possible chests, where several were asked for; `sample_p` is the first.
+        film_p: the given radiograph as it is, where an adapter made `input_p` of it.
+        quality: what the gate says of a radiograph.
         scan: the study's scan, where there is one.
         volume_size: voxels along each edge of the cube of 384 mm about the isocentre; None for no volume.
         own_volume: the volume that the form of M predicted, of the forms that do; else it is reconstructed from views.
@@ -78,6 +83,9 @@ class Result:
     ceiling_p: Array | None = None
     baselines_p: Mapping[str, Array] = field(default_factory=dict)
     asked: Views | None = None
+    samples_p: Array | None = None
+    film_p: Array | None = None
+    quality: Quality | None = None
     scan: Chest | None = None
     volume_size: int | None = None
     own_volume: Chest | None = None
@@ -92,6 +100,12 @@ class Result:
         angles, size = len(self.predicted_p), self.predicted_p.shape[-1]
         truth = "no truth" if self.truth_p is None else "truth known"
         return f"Result({self.name}, {self.evidence_level}, {angles} views of {size} x {size} by {self.form}, {truth})"
+
+    @property
+    def shown_p(self) -> Array:
+        """The given view as a reader hangs it: the user's own film, and one from the front turned round."""
+        given = self.input_p if self.film_p is None else self.film_p
+        return given[:, ::-1] if abs(self.input_yaw_deg) == 180 else given
 
     @property
     def predictions_p(self) -> dict[str, Array]:

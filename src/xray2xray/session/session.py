@@ -11,7 +11,7 @@ import torch
 
 from ..core.device import pick_device
 from ..core.errors import InputError, UsageError
-from ..core.evidence import VIRTUAL
+from ..core.evidence import RADIOGRAPH, VIRTUAL
 from ..evaluation.baselines import Baselines, baselines_beside, load_baselines
 from ..evaluation.metrics import Array
 from ..evaluation.ood import OutOfDistribution, out_of_distribution, reconstruction_error
@@ -27,9 +27,10 @@ from ..projection.geometry import STANDARD_ARC, Geometry, as_poses, preset
 from ..reporting.result import Finding, Result, Views
 from ..volume.chest import Chest
 from .about import versions
-from .study import Given, Study, View, open_input
+from .study import Given, Study, View, open_input, open_lateral
 
 MOST_PIXELS = 1024  # 64 times the work of 128
+LATERAL_DEG = 90.0  # a left lateral, as they are hung: anterior on the left
 PROBED_FORM = "direct"  # the form of the tables that older versions of `evaluate probes` wrote, which name none
 
 
@@ -161,8 +162,11 @@ class Session:
         view: View = "auto",
         name: str | None = None,
         remove_couch: bool = False,
+        samples: int | None = None,
+        lateral: "Given | None" = None,
+        force: bool = False,
     ) -> Result:
-        """Predict all views of the standard arc from one view; V encodes it once.
+        """Predict all views of the standard arc from one view, or from a frontal and a lateral radiograph.
 
         Args:
             given: a path, the bytes of a file, grey values (h, w) of a radiograph, a `Volume` or a `Study`.
@@ -170,21 +174,36 @@ class Session:
             volume_size: voxels along each edge of the volume, which is reconstructed when it is first read.
             settings: kept in the result beside model, form and device.
             series, view, name, remove_couch: see `study.open_input`.
+            samples: draw that many possible chests (`Result.samples_p`); by default one, of the forms that render.
+            lateral: a left lateral radiograph of the same patient, which corrects the chest (of the volumetric form).
+            force: take a picture that the gate refuses.
 
         Raises:
-            InputError: it cannot be used, or the truth is known but the model has no mean views to measure skill
-                against.
+            InputError: it cannot be used, the gate refuses it, or the truth is known but the model has no mean views to
+                measure skill against.
+            UsageError: samples that cannot be drawn, or a lateral that this form, or a CT, has no use for.
         """
         study = self.study(given, series=series, view=view, name=name, remove_couch=remove_couch)
+        if study.quality is not None and study.quality.refusal and not force:
+            raise InputError(f"{study.source}: {study.quality.refusal}")
+        study = self.entered(study)
         baselines_p = {} if study.volume is None else self._simple_baselines(study)
         state = self.model.observe([(study.view_p, study.input_yaw_deg)])
-        predicted_p = self.model.predict(state, STANDARD_ARC)[0]
-        truth_p = study.truth_p(STANDARD_ARC)
-        asked = (
-            None
-            if yaw_deg is None
-            else self._asked(study, state, predicted_p, truth_p, tuple(pose.yaw_deg for pose in as_poses(yaw_deg)))
-        )
+        if lateral is not None:
+            study, state = self._with_lateral(study, state, lateral)
+        asked_deg = None if yaw_deg is None else tuple(pose.yaw_deg for pose in as_poses(yaw_deg))
+        others = () if asked_deg is None else tuple(yaw for yaw in asked_deg if yaw not in STANDARD_ARC)
+        at = (*STANDARD_ARC, *others)
+        predicted_p, truth_p = self.model.predict(state, at)[0], study.truth_p(at)
+        samples_p = self._samples(state, at, samples)
+        asked = None
+        if asked_deg is not None:
+            index = [at.index(yaw) for yaw in asked_deg]
+            truths, drawn = (None if p is None else p[..., index, :, :] for p in (truth_p, samples_p))
+            asked = Views(asked_deg, predicted_p[index], truths, drawn if samples else None)
+        arc = slice(0, len(STANDARD_ARC))
+        predicted_p, truth_p = predicted_p[arc], None if truth_p is None else truth_p[arc]
+        samples_p = None if samples_p is None else samples_p[:, arc]
         return Result(
             name=study.name,
             source=study.source,
@@ -194,7 +213,8 @@ class Session:
             input_p=study.view_p,
             predicted_p=predicted_p,
             input_yaw_deg=study.input_yaw_deg,
-            sample_p=self._one_possible_chest(study, state),
+            sample_p=None if samples_p is None else samples_p[0],
+            samples_p=samples_p if samples else None,
             truth_p=truth_p,
             ceiling_p=self._ceiling(study, predicted_p, truth_p),
             baselines_p=baselines_p,
@@ -202,31 +222,45 @@ class Session:
             scan=study.volume,
             volume_size=volume_size,
             own_volume=None if volume_size is None else self._own_volume(state, volume_size),
-            out_of_distribution=self._unlike_training(study, state),
+            out_of_distribution=self.unlike_training(study, state),
             findings=self._findings(study, state),
             probes=self.probes[1] if study.evidence_level == VIRTUAL else None,
             settings={"model": self.source, "device": str(self.model.device), **(settings or {})},
             versions=versions(),
             notes=study.notes,
+            film_p=study.film_p,
+            quality=study.quality,
         )
 
     def features(self, study: Study, kind: str = "volumetric", depth: int | None = None) -> Array:
         """One vector (d,); see `WorldModel.features`."""
         return self.model.features(study.view_p[None], kind, study.input_yaw_deg, depth)[0]
 
-    def _asked(
-        self, study: Study, state: State, predicted_p: Array, truth_p: Array | None, yaw_deg: tuple[float, ...]
-    ) -> Views:
-        if all(yaw in STANDARD_ARC for yaw in yaw_deg):
-            index = [STANDARD_ARC.index(yaw) for yaw in yaw_deg]
-            return Views(yaw_deg, predicted_p[index], None if truth_p is None else truth_p[index])
-        return Views(yaw_deg, self.model.predict(state, yaw_deg)[0], study.truth_p(yaw_deg))
+    def entered(self, study: Study) -> Study:
+        """The study as the form takes it: an AP radiograph from the front, where the form renders, else as if PA."""
+        if not study.ap:
+            return study
+        if self.model.transition.renders:
+            return replace(study.posed, notes=(*study.notes, "AP: entered as the view from 180 degrees"))
+        return replace(study, notes=(*study.notes, "AP, entered as if it were PA: the heart may be too large"))
 
-    def _one_possible_chest(self, study: Study, state: State) -> Array | None:
-        """The views of a sample, of forms that render: those that write each view through V would take too long."""
-        if not (self.model.transition.renders and self.model.transition.has_sampler):
-            return None
-        return self.model.sample(state, STANDARD_ARC, torch.Generator().manual_seed(0))[0]
+    def _with_lateral(self, study: Study, state: State, lateral: Given) -> tuple[Study, State]:
+        """The state of a frontal and a left lateral, whose grey values get the distribution of the predicted one."""
+        if study.evidence_level != RADIOGRAPH:
+            raise UsageError("--lateral is for radiographs: of a CT every view is rendered")
+        alone_p = self.model.predict(state, [LATERAL_DEG])[0, 0]
+        view_p, notes = open_lateral(lateral, alone_p)
+        given = [(study.view_p, study.input_yaw_deg), (view_p, LATERAL_DEG)]
+        return replace(study, notes=(*study.notes, *notes)), self.model.observe(given)
+
+    def _samples(self, state: State, yaw_deg: Sequence[float], samples: int | None) -> Array | None:
+        """Views (samples, n, h, w) of possible chests. Unasked, one, of forms that render: others take too long."""
+        if samples is None:
+            possible = self.model.transition.renders and self.model.transition.has_sampler
+            if not possible or len(state.observations) > 1:
+                return None
+        generator = torch.Generator().manual_seed(0)
+        return self.model.sample(state, yaw_deg, generator, samples or 1)[:, 0]
 
     def _own_volume(self, state: State, size: int) -> Chest | None:
         """The chest of a state in voxels, of the forms that keep one."""
@@ -243,11 +277,15 @@ class Session:
         ceiling_p[other] = self.model.reconstruct_views(truth_p[other])
         return ceiling_p
 
-    def _unlike_training(self, study: Study, state: State) -> OutOfDistribution | None:
+    def unlike_training(self, study: Study, state: State) -> OutOfDistribution | None:
+        """How badly V reconstructs the given view; None where the training distribution is not known."""
         if self.statistics is None:
             return None
-        view_p = mean_pooled(study.view_p, self.model.size)
-        error = reconstruction_error(view_p, self.model.decode(state.observations[0].latents)[0])
+        view_p, latents = mean_pooled(study.view_p, self.model.size), state.observations[0].latents
+        if study.input_yaw_deg:  # from the front: V knows frontals as they are hung
+            view_p = np.ascontiguousarray(view_p[:, ::-1])
+            latents = self.model.encode(view_p)[0]
+        error = reconstruction_error(view_p, self.model.decode(latents)[0])
         return out_of_distribution(float(error), self.statistics.error_quantiles)
 
     def _findings(self, study: Study, state: State) -> tuple[Finding, ...]:

@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..models.adaptation import Adapter
+    from ..models.gate import Quality
     from ..radiograph.read import Radiograph
 
 View = Taken
 COUCH_NOTE = "couch, cushions and sheets were replaced by air"
+MATCHED = "uncalibrated: grey values were matched in distribution to simulated frontals"
 _BEGINNINGS = {b"\x89PNG": ".png", b"\xff\xd8": ".jpg", b"PK\x03\x04": ".zip", b"\x1f\x8b": ".nii.gz"}
 
 
@@ -43,6 +45,9 @@ class Study:
         notes: what was assumed or changed on the way, one sentence each.
         labels: what is known of the patient, by name: findings that are there (1) or not (0), and the outcome of a
             virtual patient.
+        film_p: (size, size), a radiograph as it is, on the scale of `view_p`, where an adapter made that of it.
+        ap: a radiograph that was taken from the front.
+        quality: what the gate says of a radiograph.
     """
 
     name: str
@@ -55,6 +60,9 @@ class Study:
     calibrated: bool = True
     notes: tuple[str, ...] = ()
     labels: Mapping[str, float] = field(default_factory=dict)
+    film_p: np.ndarray | None = None
+    ap: bool = False
+    quality: "Quality | None" = None
 
     def __repr__(self) -> str:
         size, scan = self.geometry.size, "no scan" if self.volume is None else repr(self.volume)
@@ -64,6 +72,18 @@ class Study:
     def isocentre_mm(self) -> np.ndarray:
         """(3,) RAS mm in the scan's own coordinates; the origin where there is no scan."""
         return np.zeros(3) if self.volume is None else self.volume.isocentre_mm
+
+    @property
+    def posed(self) -> "Study":
+        """An AP radiograph as the view from 180 degrees, where the patient's right is on the right; others as they are.
+
+        Views are seen from the detector towards the source, films are hung as if the reader stood before the patient.
+        """
+        if not self.ap or self.input_yaw_deg:
+            return self
+        film_p = None if self.film_p is None else self.film_p[:, ::-1]
+        view_p = np.ascontiguousarray(self.view_p[:, ::-1])
+        return replace(self, view_p=view_p, film_p=film_p, input_yaw_deg=180.0)
 
     def truth_p(self, yaw_deg: Sequence[float] = STANDARD_ARC) -> np.ndarray | None:
         """The true views at these angles, float32 (n, size, size) line integrals; None where there is no scan."""
@@ -93,8 +113,8 @@ def open_input(
     """A chest CT (its frontal is rendered) or a frontal chest radiograph, ready for the model.
 
     A radiograph's grey values are no line integrals. They are matched in distribution to the training frontals, which
-    keeps their order and nothing else: the study is not `calibrated`. An AP radiograph, hung like a PA one, is entered
-    as PA: the two differ by which side of the chest is magnified more, which the model does not know.
+    keeps their order and nothing else: the study is not `calibrated`. An AP radiograph is kept as it is hung, like a PA
+    one; `Study.posed` enters it from the front.
 
     Args:
         given: CT as NIfTI, NRRD or MetaImage file, DICOM folder or zip; radiograph as PNG, JPEG, TIFF or DICOM file;
@@ -164,13 +184,37 @@ def study_of_volume(
     volume: Volume, geometry: Geometry, name: str, source: str, evidence_level: str, remove_couch: bool = False
 ) -> Study:
     """A volume, of which the model gets the rendered frontal alone."""
+    from ..models.gate.gate import packaged
     from ..projection.render import render
+    from ..radiograph.display import radiograph as to_radiograph
     from ..volume import couch
 
     chest = couch.remove_couch(volume) if remove_couch else Chest.of(volume)
     notes = (*volume.notes, COUCH_NOTE) if remove_couch else volume.notes
     frontal = render(chest, geometry, (0.0,))[0]
+    if evidence_level == FROM_CT and packaged()(to_radiograph(frontal)).refusal:
+        notes = (*notes, "its frontal is no upright frontal chest: look how the patient lies in the scan")
     return Study(name, source, evidence_level, frontal, geometry, volume=chest, notes=notes)
+
+
+def open_lateral(given: Given, like_p: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+    """A lateral radiograph as line integrals (size, size) with the distribution of `like_p`, and what was assumed.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    from ..radiograph.quantiles import match_quantiles, quantiles_of
+    from ..radiograph.read import gray_of_array, read_radiograph
+
+    notes: list[str] = []
+    if isinstance(given, str | Path):
+        read = read_radiograph(given, len(like_p), lateral=True)
+        gray, notes = read.gray, list(read.notes)
+    else:
+        gray = gray_of_array(_pixels(given), len(like_p), notes)
+    said = "uncalibrated lateral: its grey values were matched to those of the lateral predicted from the frontal alone"
+    assumed = "assumed to be a left lateral (front on the left), on the scale and at the height of the frontal"
+    return match_quantiles(gray, quantiles_of(like_p)), (said, assumed, *notes)
 
 
 def _study_of_radiograph(
@@ -181,22 +225,28 @@ def _study_of_radiograph(
     model: str | Path,
     adapter: "Adapter | None",
 ) -> Study:
+    from ..models.gate.gate import packaged
+    from ..models.input_statistics import InputStatistics
+    from ..radiograph.quantiles import match_quantiles
+
+    radiograph = _radiograph(given, geometry.size, view)
+    view_p = match_quantiles(radiograph.gray, InputStatistics.load(model).frontal_quantiles)
+    film_p, notes = None, (MATCHED, *radiograph.notes, *_projection_notes(radiograph))
     if adapter is not None:
         made = adapted(given, adapter, view)
-        view_p, notes = made.adapted_p, made.notes
-    else:
-        from ..models.input_statistics import InputStatistics
-        from ..radiograph.quantiles import match_quantiles
-
-        radiograph = _radiograph(given, geometry.size, view)
-        view_p = match_quantiles(radiograph.gray, InputStatistics.load(model).frontal_quantiles)
-        notes = (
-            "uncalibrated: grey values were matched in distribution to simulated frontals",
-            *radiograph.notes,
-            *_projection_notes(radiograph),
-        )
-    source = str(given) if isinstance(given, Path) else "array"
-    return Study(name, source, RADIOGRAPH, view_p, geometry, calibrated=False, notes=notes)
+        film_p, view_p, notes = view_p, made.adapted_p, made.notes
+    return Study(
+        name,
+        str(given) if isinstance(given, Path) else "array",
+        RADIOGRAPH,
+        view_p,
+        geometry,
+        calibrated=False,
+        notes=notes,
+        film_p=film_p,
+        ap=radiograph.ap,
+        quality=packaged()(radiograph.gray),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -258,7 +308,7 @@ def _pixels(given: Any) -> np.ndarray:
 def _projection_notes(radiograph: "Radiograph") -> list[str]:
     """What has to be said of how a radiograph was taken."""
     if radiograph.ap:
-        return ["AP, entered as if it were PA: the heart may be predicted too large"]
+        return ["AP: taken from the front, so the heart is magnified more than in PA"]
     if radiograph.view != "PA":
         return ["assumed to be PA; say --view ap if it is not"]
     return []

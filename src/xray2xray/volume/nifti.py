@@ -42,6 +42,8 @@ def read_nifti(path: str | Path) -> Volume:
         check_ratio(math.prod(shape) * kind.itemsize, path.stat().st_size, path)
         affine, notes = _affine_in_mm(image, path)
         hu = np.asarray(image.dataobj, dtype=np.float32).reshape(shape)
+        empty = float(np.isnan(hu).mean())
+        notes = (*notes, f"{100 * empty:.2g} % of the voxels are NaN: taken for air") if empty else notes
         return Volume(measured(hu, str(path)), affine, path.name, notes)
 
 

@@ -1,5 +1,6 @@
 """Format dispatcher of CTs: NIfTI, NRRD, MetaImage, a DICOM folder, a DICOM zip."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from ..core.errors import InputError, reading
@@ -44,9 +45,9 @@ def read_volume(path: str | Path, series: str | None = None) -> Chest:
         raise InputError(f"{path}: no such file or folder")
     with reading(path, "damaged or cut short", quote=False):  # a value in a DICOM file may be a name
         volume, sizes = _read(path, series)
-        chest = Chest.of(canonical(volume))
-        check_chest_ct(chest, str(path), sizes)
-        return chest
+        volume = canonical(volume)
+        notes = check_chest_ct(volume, str(path), sizes)
+        return Chest.of(replace(volume, notes=(*volume.notes, *notes)))
 
 
 def _read(path: Path, series: str | None) -> tuple[Volume, str]:

@@ -51,8 +51,13 @@ def difference_hash(path: str | Path) -> np.ndarray:
     Raises:
         InputError: as `read_radiograph`.
     """
-    gray = Image.fromarray(read_radiograph(path, 64).gray)
-    small = np.asarray(gray.resize((PLACES + 1, PLACES + 1), Image.Resampling.BOX))
+    return hash_bits(read_radiograph(path, 64).gray)
+
+
+def hash_bits(gray: np.ndarray) -> np.ndarray:
+    """The same of grey values (h, h)."""
+    image = Image.fromarray(gray)
+    small = np.asarray(image.resize((PLACES + 1, PLACES + 1), Image.Resampling.BOX), np.float32)
     right, below = np.diff(small, axis=1)[:-1] > 0, np.diff(small, axis=0)[:, :-1] > 0
     return np.concatenate([right.ravel(), below.ravel()])
 

@@ -12,6 +12,7 @@ from ...core.errors import InputError
 from ...data.radiographs import Half, half_of, list_radiographs
 from ...data.store import ViewStore
 from ...models.adaptation import Adapter
+from ...models.outlines import HEART, LUNGS
 from ...parallel.progress import progress
 from ...projection.geometry import STANDARD_ARC
 from ...radiograph import match_quantiles, read_radiograph
@@ -20,7 +21,6 @@ from ...radiograph.lung_field import normalise_radiograph, standard_frame
 ARMS = ("quantiles", "lung_field", "adapted")
 SETS = ("jsrt", "wingspan", "nih")
 MASKED = ("jsrt", "wingspan")
-LUNGS, HEART = 1, 2
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def load_half(
         found["quantiles"].append(match_quantiles(read_radiograph(entry.path, size).gray, quantiles))
         found["lung_field"].append(normalised)
         found["adapted"].append(adapter(normalised))
-        mask = np.zeros((2 * size, 2 * size), np.uint8) if entry.mask is None else _labels(entry.mask)
+        mask = np.zeros((2 * size, 2 * size), np.uint8) if entry.mask is None else labels(entry.mask)
         masks.append(standard_frame(mask, field, size, nearest=True).astype(np.uint8))
         datasets.append(entry.dataset)
     if not masks:
@@ -118,7 +118,7 @@ def _patient(path: Path) -> str:
     return file.patient
 
 
-def _labels(path: Path) -> np.ndarray:
+def labels(path: Path) -> np.ndarray:
     """A mask of the data set, 1 and 2 lungs and 3 heart, as `LUNGS` and `HEART`."""
     with Image.open(path) as image:
         mask = np.asarray(image)

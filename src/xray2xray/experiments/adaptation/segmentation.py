@@ -6,58 +6,25 @@ or was lost, and what a new look costs a network besides. So the loss that is re
 anatomy's.
 """
 
-from itertools import pairwise
-
 import numpy as np
 import torch
-from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...models.adaptation.appearance import Appearance, randomise
-from ..realism.masks import ctr
+from ...models.outlines import CLASSES, HEART, LUNGS, OutlineConfig, UNet, cardiothoracic_ratio
 from .domain import network_values
-from .images import HEART, LUNGS
 
-BATCH, CLASSES = 8, 3
+BATCH = 8
 LOOK = Appearance(shift=0.05, zoom=1.1, ap=0.0, collimation=0.0)
 PLACE = Appearance(curve=0, contrast=0, blur=0, noise=0, collimation=0, shift=0.05, zoom=1.1, ap=0.0)
 
 
-class UNet(nn.Module):
-    """Views (b, 1, h, w) to logits (b, 3, h, w), on pixels folded 2 x 2."""
-
-    def __init__(self, widths: tuple[int, ...] = (16, 32, 64, 96)) -> None:
-        super().__init__()
-        self.stem = nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(4, widths[0], 3, padding=1))
-        self.down = nn.ModuleList(_block(a, b, stride=2) for a, b in pairwise(widths))
-        self.up = nn.ModuleList(_block(b + a, a) for a, b in pairwise(widths))
-        self.out = nn.Sequential(nn.Conv2d(widths[0], 4 * CLASSES, 3, padding=1), nn.PixelShuffle(2))
-
-    def forward(self, x: Tensor) -> Tensor:
-        levels = [self.stem(x)]
-        for down in self.down:
-            levels.append(down(levels[-1]))
-        hidden = levels.pop()
-        for up in reversed(self.up):
-            hidden = up(torch.cat([F.interpolate(hidden, scale_factor=2.0, mode="nearest"), levels.pop()], dim=1))
-        return self.out(hidden)
-
-
-def _block(before: int, after: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(before, after, 3, stride=stride, padding=1),
-        nn.GroupNorm(8, after),
-        nn.SiLU(),
-        nn.Conv2d(after, after, 3, padding=1),
-        nn.GroupNorm(8, after),
-        nn.SiLU(),
-    )
-
-
-def train_segmentation(views_p: np.ndarray, masks: np.ndarray, steps: int, seed: int) -> UNet:
+def train_segmentation(
+    views_p: np.ndarray, masks: np.ndarray, steps: int, seed: int, config: OutlineConfig | None = None
+) -> UNet:
     """Cross-entropy and soft Dice on views (n, size, size) p and masks (n, size, size) of 0, 1 and 2."""
     torch.manual_seed(seed)
-    network = UNet()
+    network = UNet(config or OutlineConfig())
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
@@ -97,4 +64,4 @@ def dice(found: np.ndarray, truth: np.ndarray, label: int) -> np.ndarray:
 
 def ratios(masks: np.ndarray) -> np.ndarray:
     """Cardiothoracic ratio of each, (n,)."""
-    return np.array([ctr(mask == HEART, mask == LUNGS) for mask in masks])
+    return np.array([cardiothoracic_ratio(mask == HEART, mask == LUNGS) for mask in masks])

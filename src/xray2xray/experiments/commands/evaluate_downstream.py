@@ -37,7 +37,7 @@ class Options:
         weights: public weights to begin with as METHOD=FILE, such as resnet50=resnet50.safetensors, for size paper.
         size: of the networks from scratch: paper, small (for a CPU), or tiny to see that they run.
         source: the model: tiny, or a folder that `train` made.
-        device: auto, cpu or cuda.
+        device: auto, cpu, or cuda (gpu is the same).
         resume: go on in the output folder of an earlier run.
         overwrite: empty the output folder of an earlier run first.
     """

@@ -8,13 +8,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import binary_dilation, binary_opening
 
+from ...models.outlines import Mask, cardiothoracic_ratio, width
 from ...phantoms import TISSUES
 from ...projection.forward import project
 from ...projection.geometry import preset
 from ...volume.chest import isocentre_mm
 from ...volume.volume import Volume
-
-Mask = NDArray[np.bool_]
 
 PIXELS = 256  # of the real masks
 JSRT_MM = 358.4  # edge of a JSRT film: 2048 pixels of 0.175 mm (Shiraishi et al., AJR 174 (2000) 71)
@@ -27,17 +26,6 @@ RIM = 3  # pixels, 4 mm in the patient: the pericardium and its fat are part of 
 HILUM = 4  # pixels: what is thinner than twice this is a bronchus, which readers leave in the lung
 
 
-def width(mask: Mask) -> int:
-    """Columns from the first to the last one that the mask touches; 0 for an empty one."""
-    columns = np.flatnonzero(mask.any(0))
-    return int(columns[-1] - columns[0] + 1) if len(columns) else 0
-
-
-def ctr(heart: Mask, lungs: Mask) -> float:
-    """Cardiothoracic ratio: greatest width of the heart over that between the outer borders of the lungs."""
-    return width(heart) / max(width(lungs), 1)
-
-
 def measures(heart: Mask, lungs: Mask, frame_pixels: float) -> dict[str, float]:
     """The four `MEASURES` of two masks (h, w).
 
@@ -46,7 +34,7 @@ def measures(heart: Mask, lungs: Mask, frame_pixels: float) -> dict[str, float]:
     """
     height, across = width(lungs.T), width(lungs)
     return {
-        "ctr": ctr(heart, lungs),
+        "ctr": cardiothoracic_ratio(heart, lungs),
         "lung_area_fraction": float(lungs.sum() / frame_pixels**2),
         "lung_aspect": height / max(across, 1),
         "lung_fill": float(lungs.sum() / max(height * across, 1)),
