@@ -65,11 +65,11 @@ def bent(depth: Tensor, height: Tensor, aside: Tensor, strength: Tensor) -> tupl
     """Where the attenuation comes from that lies at a place of a bent patient.
 
     Args:
-        depth: (b, ...) of the place; height, aside: of the same shape, in the unbent patient.
+        depth: (b, ...) of the place; height, aside: in the unbent patient, of that shape or one that broadcasts to it.
         strength: (b,), 0 for the patient as it is, 1 for the posture that is the median of real ones.
 
     Returns:
-        The depth in the unbent patient, and how many times deeper the bent one is there; both of the same shape.
+        The depth in the unbent patient, of depth's shape, and how many times deeper the bent one is, of height's.
     """
     middle, spread, real_middle, real_spread = _at(height, aside)
     share = strength.reshape(-1, *(1,) * (depth.ndim - 1))

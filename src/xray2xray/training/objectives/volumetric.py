@@ -106,7 +106,8 @@ def augmented(portions: Tensor, p: Tensor, change: Augmentation, generator: torc
     affine[:, 2, 3] = even(change.depth_shift)
     posture = change.posture * torch.rand(b, generator=generator) if change.posture else torch.zeros(b)
     where = F.affine_grid(affine, [b, 1, *portions.shape[1:]], align_corners=False)
-    where[..., 2], _ = bent(where[..., 2], -half_rows * where[..., 1], half_columns * where[..., 0], posture)
+    plane = where[:, :1]  # rows and columns are the same in every plane
+    where[..., 2], _ = bent(where[..., 2], -half_rows * plane[..., 1], half_columns * plane[..., 0], posture)
     portions = F.grid_sample(portions[:, None], where, align_corners=False)[:, 0]
 
     known = torch.isfinite(p)
