@@ -50,7 +50,6 @@ class Options:
 
 def run(options: Options) -> "ControlsResult":
     from ..core.device import pick_device
-    from ..evaluation.baselines import baselines_beside
     from ..evaluation.controls import evaluate_controls as evaluate
     from ..evaluation.views import forms_of
     from ..io.files import FAILED
@@ -66,7 +65,6 @@ def run(options: Options) -> "ControlsResult":
             models=options.models or forms_of(options.source)[:1],
             candidates=options.candidates,
             source=options.source,
-            baselines=baselines_beside(options.source),
             seed=options.seed,
             device=pick_device(options.device),
             series=options.series,

@@ -57,7 +57,6 @@ class Options:
 
 def run(options: Options) -> "ViewsResult":
     from ..core.device import pick_device
-    from ..evaluation.baselines import baselines_beside
     from ..evaluation.views import evaluate_views as evaluate
     from ..io.files import FAILED
     from ..reporting.views import write_views
@@ -72,7 +71,6 @@ def run(options: Options) -> "ViewsResult":
             samples=options.samples,
             input_yaw_deg=options.input_yaw_deg,
             source=options.source,
-            baselines=baselines_beside(options.source),
             seed=options.seed,
             device=pick_device(options.device),
             series=options.series,

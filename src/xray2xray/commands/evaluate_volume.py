@@ -68,7 +68,6 @@ class Options:
 
 def run(options: Options) -> "VolumeResult":
     from ..core.device import pick_device
-    from ..evaluation.baselines import baselines_beside
     from ..evaluation.volume_table import GIVEN, evaluate_volume
     from ..io.files import FAILED
     from ..reporting.volume import write_volume
@@ -94,7 +93,6 @@ def run(options: Options) -> "VolumeResult":
             labels=options.labels,
             organs=options.organs,
             source=options.source,
-            baselines=baselines_beside(options.source),
             seed=options.seed,
             device=pick_device(options.device),
             series=options.series,

@@ -138,7 +138,6 @@ def evaluate_volume(
     labels: str | Path | None = None,
     organs: Sequence[str] = (),
     source: str | Path = "tiny",
-    baselines: str | Path | None = None,
     seed: int = 0,
     device: str = "cpu",
     series: str | None = None,
@@ -151,7 +150,7 @@ def evaluate_volume(
     A scan that cannot be used is listed under `failed` and does not stop the others.
 
     Args:
-        ct, procedural, source, baselines, seed, series, remove_couch, pictures: as in `views.evaluate_views`.
+        ct, procedural, source, seed, series, remove_couch, pictures: as in `views.evaluate_views`.
         train: view store of the training cohort, for mean volume and nearest case; see `training_cohort`.
         given: one of `GIVEN`.
         models: forms of M, by default all that the source has.
@@ -169,7 +168,7 @@ def evaluate_volume(
     found = {} if labels is None else {one.name: path for one in chosen if (path := label_file(Path(labels), one.name))}
     if labels is not None and not found:
         raise InputError(f"{labels} has labels of none of the scans; they are called as the scan, or NAME_labels")
-    cohort = training_cohort(train, baselines)
+    cohort = training_cohort(train, source)
     methods = simple_rows(cohort, size)
     loaded = load_models(source, models, device)
     forms = list(loaded)

@@ -9,7 +9,7 @@ from xray2xray.core.errors import InputError, UsageError
 from xray2xray.data.store import ViewStore
 from xray2xray.experiments.downstream import clinical
 from xray2xray.experiments.downstream.cohort import read_cohort
-from xray2xray.experiments.downstream.methods import held_out, method, with_validation
+from xray2xray.experiments.downstream.methods import held_out, method
 from xray2xray.phantoms import sample_patient
 from xray2xray.probing.endpoints import Endpoints
 from xray2xray.projection.geometry import preset
@@ -50,24 +50,6 @@ def test_both_sides_of_an_inner_split_know_both_classes_and_the_event() -> None:
     alone = Endpoints.of({"edema": np.eye(60)[0]}, None, None, 60)
     with pytest.raises(InputError, match="both sides"):
         held_out(alone, 0)
-
-
-def test_with_all_labels_the_validation_patients_stop_a_training(tmp_path: Path) -> None:
-    made = ViewStore.create(tmp_path / "views", preset("chest", 16))
-    for i in range(60):
-        split = "train" if i < 40 else "validation" if i < 50 else "test"
-        label = {"edema": i % 2, "cardiomegaly": i % 2 if split != "validation" else 0, "split": split}
-        made.write(f"scan-{i:02d}", np.full((1, 16, 16), i / 10), [0.0], label)
-    cohort = read_cohort(made.folder, ["edema"])
-    rows, held = with_validation(cohort, cohort.rows("train"), 0)
-    assert set(rows[held]) == set(cohort.rows("validation"))
-    assert set(rows[~held]) == set(cohort.rows("train"))
-    some = cohort.labelled(30, 0)
-    fewer, part = with_validation(cohort, some, 0)
-    assert set(fewer) == set(some)
-    assert 0 < part.sum() < 15
-    one_class = read_cohort(made.folder, ["edema", "cardiomegaly"])  # no validation patient has it
-    assert set(with_validation(one_class, one_class.rows("train"), 0)[0]) == set(one_class.rows("train"))
 
 
 def test_clinical_numbers_are_the_patients(store: Path) -> None:
