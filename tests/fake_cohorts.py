@@ -48,7 +48,7 @@ def scan_hu(seed: int, ill: bool) -> np.ndarray:
     hu[(x / width) ** 2 + (y / depth) ** 2 <= 1] = 40
     for side in (-70, 70):
         hu[((x - side) / 58) ** 2 + (y / 82) ** 2 + (z / (100 + rng.uniform(-10, 10))) ** 2 <= 1] = -850
-    heart = (75 if ill else 45) + rng.uniform(-6, 6)
+    heart = (62 if ill else 50) + rng.uniform(-10, 10)
     hu[((x + 20) / heart) ** 2 + ((y - 25) / 45) ** 2 + ((z + 40) / 55) ** 2 <= 1] = 50
     hu[x**2 + (y + 85) ** 2 <= 20**2] = 500
     hu[(np.abs(y + 140) <= 6) & (np.abs(x) < 150)] = 150  # the couch
@@ -64,7 +64,7 @@ def film(seed: int, spot: bool, size: int = 64) -> np.ndarray:
     for cx, cy, height in rng.uniform((-0.9, -0.9, -0.1), (0.9, 0.9, 0.1), (40, 3)):
         gray += height * np.exp(-(((x - cx) / 0.15) ** 2) - ((y - cy) / 0.15) ** 2)
     if spot:
-        gray += 0.5 * np.exp(-(((x + 0.4) / 0.12) ** 2) - ((y - 0.2) / 0.12) ** 2)
+        gray += 0.12 * np.exp(-(((x + 0.4) / 0.12) ** 2) - ((y - 0.2) / 0.12) ** 2)
     return (255 * (gray - gray.min()) / np.ptp(gray)).astype(np.uint8)
 
 
@@ -134,7 +134,7 @@ def nlst(root: Path, counts: dict[str, int]) -> Path:
     participants, abnormalities = [], []
     for number, pid in enumerate(people("", counts, first=100_000)):
         ill = number % 2 == 1
-        for year in range(1 + number % 3):
+        for year in range((1, 2, 1, 3)[number % 4]):
             hu = scan_hu(10 * number + year, ill)
             date = f"{1999 + year}0102"
             save_scan(root / "NLST" / pid / f"01-02-{1999 + year}-NA-{number}" / "2.0-CHEST", pid, date, hu)
@@ -142,7 +142,7 @@ def nlst(root: Path, counts: dict[str, int]) -> Path:
         died = 900 + 20 * number if ill and followed else ".N"
         cause = "I219" if ill and followed else ".N"
         seen = 2000 + 10 * number if followed else ".N"
-        participants.append([pid, 55 + number % 20, 1 + number % 2, 1, 366, 731, seen, died, cause])
+        participants.append([pid, 55 + number % 17, 1 + number // 2 % 2, 1, 366, 731, seen, died, cause])
         if ill and not followed:
             abnormalities.append([pid, 0, 60])
         abnormalities.append([pid, 0, 51])
@@ -158,7 +158,7 @@ def chexpert(root: Path, counts: dict[str, int]) -> Path:
     number = 0
     for part, table in (("train", "train.csv"), ("validation", "valid.csv"), ("test", "test.csv")):
         rows = []
-        for patient in range(counts[part]):
+        for _ in range(counts[part]):
             number += 1
             folder = {"train": "train", "validation": "valid", "test": "test"}[part]
             for study in range(1, 3 if number % 3 == 0 else 2):

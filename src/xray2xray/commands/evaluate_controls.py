@@ -21,7 +21,8 @@ class Options:
     cannot be used is named, listed in failed.csv and left out; the exit code is 1 only if all fail.
 
     Attributes:
-        inputs: chest CTs: NIfTI files, folders or zips of DICOM; a folder of NIfTI files means each of them.
+        inputs: chest CTs: NIfTI files, folders or zips of DICOM; a folder of NIfTI files means each of them. Or a table
+            that `cohort` wrote, of which the test split is evaluated.
         out: the output folder.
         procedural: how many procedural patients to evaluate besides, from seed 1,000,000.
         candidates: how many procedural patients the right one is to be found among, from seed 1,000,000.

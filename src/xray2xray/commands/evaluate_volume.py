@@ -22,7 +22,8 @@ class Options:
     A scan that cannot be used is named, listed in failed.csv and left out; the exit code is 1 only if all fail.
 
     Attributes:
-        inputs: chest CTs: NIfTI files, folders or zips of DICOM; a folder of NIfTI files means each of them.
+        inputs: chest CTs: NIfTI files, folders or zips of DICOM; a folder of NIfTI files means each of them. Or a table
+            that `cohort` wrote, of which the test split is evaluated.
         out: the output folder.
         given: the views that are given: frontal, or frontal+lateral (the left one). A form that cannot take them is
             listed with the reason.

@@ -21,7 +21,7 @@ def test_fewer_labels_are_among_the_more(store: Path) -> None:
     few, many, other = cohort.labelled(40, 0), cohort.labelled(120, 0), cohort.labelled(40, 1)
     assert set(few) < set(many) <= set(cohort.rows("train"))
     assert set(few) != set(other)
-    assert cohort.seen_in_training(2500) == 0
+    assert cohort.seen_in_training(2500, set()) == 0
 
 
 def test_studies_of_one_ct_are_one_patient(tmp_path: Path) -> None:
@@ -30,7 +30,11 @@ def test_studies_of_one_ct_are_one_patient(tmp_path: Path) -> None:
         label = {"edema": i // 2 % 2, "source_ct": f"ct-{i // 2}"}
         made.write(f"scan-{i:02d}", np.full((1, 16, 16), i / 10), [0.0], label)
     cohort = read_cohort(made.folder, ["edema"])
-    assert cohort.studies == tuple(f"scan-{i:02d}" for i in range(0, 40, 2)), "the first study of each"
+    assert len(cohort.studies) == 40, "all studies of each"
+    assert len(set(cohort.patients)) == 20
+    rows = cohort.labelled(3, 0)
+    assert len(rows) == 6, "with a patient all studies are given"
+    assert len(set(cohort.patients[rows])) == 3
     assert cohort.evidence_level == "rendered from real CT"
     with pytest.raises(InputError, match="no seed, so its true numbers are not known"):
         clinical.measured(cohort)

@@ -190,10 +190,7 @@ def answer(
     if method.kind == "linear":
         x, blocks = bench.joined(method.sets)
         return _linear(x, cohort, lesson, method.name, seed, blocks), None
-    names = [name for name in cohort.findings if name in lesson.tasks]
-    whole = cohort.truth.only(names, cohort.time_task in lesson.tasks)
-    rows, held = _stopped(whole, cohort, lesson, seed)
-    truth = whole.take(rows)
+    rows, held, truth = stopped(cohort, lesson, seed)
     labels = dict(zip(truth.names, truth.findings.T))
     probability: Array
     risk: Array | None
@@ -215,12 +212,20 @@ def answer(
     return scores if risk is None or cohort.time_task is None else {**scores, cohort.time_task: risk}, training
 
 
-def _stopped(truth: Endpoints, cohort: Cohort, lesson: Lesson, seed: int) -> tuple[Rows, NDArray[np.bool_]]:
-    """The rows that a network sees, and which of them stop it: the validation split where it knows every task."""
+def stopped(cohort: Cohort, lesson: Lesson, seed: int) -> tuple[Rows, NDArray[np.bool_], Endpoints]:
+    """The rows that a network sees, which of them stop it, and their truth: the validation split stops it where that
+    knows every task.
+
+    Raises:
+        InputError: as `held_out`.
+    """
+    names = [name for name in cohort.findings if name in lesson.tasks]
+    truth = cohort.truth.only(names, cohort.time_task in lesson.tasks)
     if enough(truth.take(lesson.chosen)):
         rows = np.concatenate([lesson.rows, lesson.chosen])
-        return rows, np.arange(len(rows)) >= len(lesson.rows)
-    return lesson.rows, held_out(truth.take(lesson.rows), seed, cohort.patients[lesson.rows])
+        return rows, np.arange(len(rows)) >= len(lesson.rows), truth.take(rows)
+    learned = truth.take(lesson.rows)
+    return lesson.rows, held_out(learned, seed, cohort.patients[lesson.rows]), learned
 
 
 def _network(method: Method, bench: Bench, seed: int, budget: Budget) -> SupervisedNetwork:

@@ -24,7 +24,7 @@ from .features import Bench
 from .methods import METHODS, OURS, Budget, Lesson, Method, Scores, answer, method
 from .report import write_downstream
 from .rows import Primary, Test, table_rows
-from .runnable import reasons, unlearnable
+from .runnable import reasons, unlearnable, unstoppable
 
 log = logging.getLogger(__name__)
 
@@ -185,6 +185,12 @@ def _possible(
         too_few = unlearnable(cohort, n, sorted({seed for _, count, seed in plan if count == n}))
         left_out |= {f"task {task} at {n} labels": why for task, why in too_few.items()}
         learned[n] = tuple(task for task in cohort.tasks if task not in too_few)
+        networks = [name for name, one in able.items() if not one.reads_numbers]
+        readable = tuple(task for task in learned[n] if task not in cohort.numbers)
+        seeds_of = sorted({seed for name, count, seed in plan if count == n and name in networks})
+        if readable and seeds_of and (why := unstoppable(cohort, n, seeds_of, readable)):
+            left_out[f"{', '.join(networks)} at {n} labels"] = why
+            plan = [(name, count, seed) for name, count, seed in plan if count != n or name not in networks]
     if not any(learned.values()):
         raise InputError(f"{cohort.source}: too few labels: {'; '.join(left_out.values())}; raise --labels")
     if primary is not None and primary.task not in learned[primary.n_labels]:

@@ -1,6 +1,7 @@
 """What a run cannot do, and why, found before anything starts: a table that breaks off after hours is no table."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from ...probing.survival import MINIMUM
 from ..supervised.finetuning import VISION, VOLUMETRIC
 from .cohort import Cohort
 from .features import LATERAL_DEG, TABLE, Bench, feature_set, features_in, format_of, open_encoder
-from .methods import FINETUNED, Lesson, Method
+from .methods import FINETUNED, Lesson, Method, stopped
 from .tasks import is_time
 
 
@@ -35,6 +36,16 @@ def unlearnable(cohort: Cohort, n: int, seeds: Sequence[int]) -> dict[str, str]:
             if why := _too_few(cohort, task, rows):
                 found.setdefault(task, f"{why} with seed {seed}")
     return found
+
+
+def unstoppable(cohort: Cohort, n: int, seeds: Sequence[int], tasks: tuple[str, ...]) -> str:
+    """Why a network could not be stopped with the labels of n patients, with one of these seeds."""
+    try:
+        for seed in seeds:
+            stopped(cohort, replace(Lesson.of(cohort, n, seed), tasks=tasks), seed)
+    except InputError as error:
+        return str(error)
+    return ""
 
 
 def _too_few(cohort: Cohort, task: str, rows: np.ndarray) -> str:
