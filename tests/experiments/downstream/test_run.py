@@ -17,6 +17,7 @@ from xray2xray.experiments.ceiling import report as ceiling_report
 from xray2xray.experiments.downstream import ceiling
 from xray2xray.experiments.downstream.methods import cells
 from xray2xray.experiments.downstream.rows import KEYS
+from xray2xray.experiments.supervised import network
 from xray2xray.experiments.supervised.backbones import build_backbone
 
 TASKS = ["cardiomegaly", "cvd_prevalent", "cvd_time"]
@@ -136,15 +137,17 @@ def test_a_network_without_its_plateau_is_listed_but_not_ranked(store: Path, tmp
     assert (tmp_path / "out" / "downstream.json").read_text() == before, "how a training ended is kept"
 
 
-def test_a_network_at_its_plateau_is_ranked(store: Path, tmp_path: Path) -> None:
-    words = ["--views", store, "--tasks", "cardiomegaly", "--labels", 100, "--seeds", 0, "--ours", "age_sex"]
-    assert run(*words, "--methods", "cnn64", "--size", "tiny", "--budget", 600, "--out", tmp_path / "out") == 0
-    row = main_value(tmp_path / "out", "cardiomegaly", "cnn64", 100)
+def test_a_network_at_its_plateau_is_ranked(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the frontal does not show is soon learned as far as it can be, however slow the machine."""
+    monkeypatch.setattr(network, "PATIENCE", 3)
+    words = ["--views", store, "--tasks", "cvd_prevalent", "--labels", 100, "--seeds", 0, "--ours", "age_sex"]
+    assert run(*words, "--methods", "cnn64", "--size", "tiny", "--budget", 86_400, "--out", tmp_path / "out") == 0
+    row = main_value(tmp_path / "out", "cvd_prevalent", "cnn64", 100)
     assert row["ranked"]
-    assert row["value"] > 0.8
     assert row["p"] is not None
     (training,) = json.loads((tmp_path / "out" / "downstream.json").read_text())["trainings"]
     assert training["converged"]
+    assert training["steps"] > training["best_step"]
 
 
 def test_weights_are_checked_before_anything_is_trained(
