@@ -30,7 +30,7 @@ direct:
 direct_loop: {steps: 6, batch: 4, warm_up: 2, log_every: 3, check_every: 6}
 sampler: {tokens: 16, latent_dim: 8, hidden: 32, dim: 16, heads: 2, blocks: 1, condition_dim: 16, noise: 4, outputs: 8}
 autoregressive: {tokens: 16, codebook_size: 32, dim: 32, heads: 4, layers: 1}
-volumetric: {size: 32, depth: 8, widths: [8, 16, 16, 16], heads: 2}
+volumetric: {size: 32, depth: 64, widths: [8, 16, 16, 16], heads: 2}
 """  # fmt: skip
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
@@ -300,7 +300,7 @@ def test_a_model_of_ct_is_compared_with_its_own_cohort(home: Path, nlst: Path, m
     scan = next((home / "NLST" / "NLST").glob("*/*/*"))
     words = ["--source", model, "--form", "direct", "--device", "cpu"]
     assert run("rotate", scan, "--out", home / "turned", *words) == 0
-    settings = json.loads((home / "turned" / "numbers.json").read_text())["settings"]
+    settings = json.loads((home / "turned" / "report.json").read_text())["settings"]
     assert "of 12 patients in nlst-views (rendered from real CT)" in settings["baselines"]
     assert "of 12 patients in nlst-views" in settings["input_statistics"]
     (model / "baselines.npz").unlink()

@@ -99,7 +99,7 @@ def test_a_primary_contrast_is_part_of_the_run() -> None:
 
 def test_patients_with_several_images_are_drawn_whole() -> None:
     """Twice the same images say nothing more: the intervals are those of the patients."""
-    once = {key: {"edema": found["edema"]} for key, found in KNOWN.items()}
+    once = {key: {"edema": found["edema"]} for key, found in KNOWN.items() if key[2] == 0}
     twice = {key: {"edema": np.tile(found["edema"], 2)} for key, found in once.items()}
     whole = Endpoints.of({"edema": np.tile(LABEL, 2)}, None, None, 2 * N)
     names = np.array([f"p{i:03d}" for i in range(N)])

@@ -83,6 +83,8 @@ def evaluate_downstream(
         print(f"left out: {what}: {why}", flush=True)
     scores, trainings = {}, []
     for name, n, seed in plan:
+        if name in left_out:
+            continue
         try:
             scores[name, n, seed], ended = _scores(known[name], bench, n, seed, learned[n], budget, out)
             if ended is not None:
@@ -188,7 +190,8 @@ def _possible(
         networks = [name for name, one in able.items() if not one.reads_numbers]
         readable = tuple(task for task in learned[n] if task not in cohort.numbers)
         seeds_of = sorted({seed for name, count, seed in plan if count == n and name in networks})
-        if readable and seeds_of and (why := unstoppable(cohort, n, seeds_of, readable)):
+        why = unstoppable(cohort, n, seeds_of, readable) if readable else "no finding and no event can be learned"
+        if seeds_of and why:
             left_out[f"{', '.join(networks)} at {n} labels"] = why
             plan = [(name, count, seed) for name, count, seed in plan if count != n or name not in networks]
     if not any(learned.values()):
