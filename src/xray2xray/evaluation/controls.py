@@ -145,7 +145,8 @@ def measure(
         predicted = np.concatenate([unit(model.imagine(f)) for f in progress(frontals, f"controls, {form}, {level}")])
         scores = score_controls(predicted, truth, seed)
         as_it_is = scores[AS_IT_IS]
-        cost = contrasts({name: gain(cohort, as_it_is, one) for name, one in scores.items()}, seed, AS_IT_IS)
+        lost = {name: gain(cohort, as_it_is, one) for name, one in scores.items()}
+        cost = {AS_IT_IS: Estimate.of(lost.pop(AS_IT_IS), seed), **contrasts(lost, seed)}
         controls = {
             name: Control(**vars(block(cohort, one, null, seed)), cost=cost[name]) for name, one in scores.items()
         }

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ...evaluation.metrics import ssim
+from ...evaluation.results import as_json
 from ...io.files import write_csv
 from ...reporting.tables import interval as bounds
 from ...reporting.tables import p_value
@@ -129,7 +130,7 @@ def scores(predictions: dict[str, Array], truth: Array, mean_lateral: Array) -> 
             "ssim": float(ssim(unit(predicted), unit(truth)).mean()),
             "spectrum_db": float(gap[1 : len(gap) // 2 + 1].mean()),
         }
-    return found
+    return as_json(found)
 
 
 def covered(samples: Array, truth: Array) -> dict[str, float]:
