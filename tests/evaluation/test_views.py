@@ -177,8 +177,11 @@ def test_only_bad_scans_is_an_input_error(store: ViewStore, tmp_path: Path) -> N
 
 @pytest.mark.usefixtures("linear_models")
 def test_shipped_baselines_render_neighbours_from_their_seeds(store: ViewStore, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(InputError, match="of its own cohort"):
+        evaluate_views([], 1, source=tmp_path)
     build_baselines(store).save(tmp_path / "baselines.npz")
-    result = evaluate_views([], 1, baselines=tmp_path / "baselines.npz")
+    result = evaluate_views([], 1, source=tmp_path)
     assert set(result.baselines) == {"copy_input", "mean_view", "knn10", "best"}
     assert set(result.skipped_baselines) == {"ridge_pca", "kernel_ridge"}
     assert result.models["linear"].r2.ci95 is None  # one patient has no interval

@@ -12,7 +12,8 @@ class CaseOptions:
     """The options of such a verb begin with these.
 
     Attributes:
-        inputs: chest CTs: NIfTI files, folders or zips of DICOM; a folder of NIfTI files means each of them.
+        inputs: chest CTs: NIfTI files, folders or zips of DICOM; a folder of NIfTI files means each of them. Or a table
+            that `cohort` wrote, of which the test split is evaluated.
         out: the output folder.
         procedural: how many procedural patients to evaluate besides, from seed 1,000,000.
         source: the model: tiny, or a folder that `train` made.

@@ -13,15 +13,16 @@ class Options:
     """Turn a public cohort as it was delivered, or a plain CSV, into one checked table of studies.
 
     The table has a row for each picture or CT: study, patient, path, view, split, labels, and how follow-up ended where
-    that is known; `embed` takes it. What cannot be used is listed beside it in a table of its own. Refused are a
-    patient, a file or nearly the same picture in two splits. docs/howto/public-cohorts.md
-    says where each cohort is to be had.
+    that is known; `render` takes it, and `embed`. What cannot be used is listed beside it in a table of its own.
+    Refused are a patient, a file or nearly the same picture in two splits. docs/howto/public-cohorts.md says where each
+    cohort is to be had.
 
     Attributes:
         folder: the cohort's folder; of csv the table.
         kind: nlst, lidc, nih (ChestX-ray14), chexpert, mimic (MIMIC-CXR-JPG) or csv.
         out: the table to write, .csv.
-        labels: keep these labels only, and refuse one that has one class only, in all or in a split.
+        labels: keep these labels only, and refuse one that has one class only, in all or in a split. Of a csv, a column
+            of other numbers (a count, a volume) that is named here is kept, too.
         uncertain: what -1 becomes, the report is not sure: ignore (unknown), zeros or ones.
         unmentioned: what a blank label of chexpert or mimic becomes, the report does not mention it: zeros or ignore.
         views: frontal leaves laterals and pictures of unknown view out; all keeps them.
@@ -63,7 +64,7 @@ def run(options: Options) -> CohortResult:
     check_inputs([options.folder], options.out)
     out = output_file(options, (".csv",))
     policy = cohorts.Policy(options.uncertain, options.unmentioned)
-    found = cohorts.read_cohort(options.folder, options.kind, policy, options.workers)
+    found = cohorts.read_cohort(options.folder, options.kind, policy, options.workers, options.labels or ())
     found = found.with_labels(options.labels) if options.labels is not None and found.samples else found
     found = found.frontals() if options.views == "frontal" else found
     found = found.split_by_patient() if options.split == "patient" else found

@@ -21,7 +21,8 @@ class Options:
     cannot be used is named, listed in failed.csv and left out; the exit code is 1 only if all fail.
 
     Attributes:
-        inputs: chest CTs: NIfTI files, folders or zips of DICOM; a folder of NIfTI files means each of them.
+        inputs: chest CTs: NIfTI files, folders or zips of DICOM; a folder of NIfTI files means each of them. Or a table
+            that `cohort` wrote, of which the test split is evaluated.
         out: the output folder.
         procedural: how many procedural patients to evaluate besides, from seed 1,000,000.
         candidates: how many procedural patients the right one is to be found among, from seed 1,000,000.
@@ -50,7 +51,6 @@ class Options:
 
 def run(options: Options) -> "ControlsResult":
     from ..core.device import pick_device
-    from ..evaluation.baselines import baselines_beside
     from ..evaluation.controls import evaluate_controls as evaluate
     from ..evaluation.views import forms_of
     from ..io.files import FAILED
@@ -66,7 +66,6 @@ def run(options: Options) -> "ControlsResult":
             models=options.models or forms_of(options.source)[:1],
             candidates=options.candidates,
             source=options.source,
-            baselines=baselines_beside(options.source),
             seed=options.seed,
             device=pick_device(options.device),
             series=options.series,

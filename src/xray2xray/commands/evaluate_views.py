@@ -36,7 +36,6 @@ class Options(CaseOptions):
 
 
 def run(options: Options) -> "ViewsResult":
-    from ..evaluation.baselines import baselines_beside
     from ..evaluation.views import evaluate_views as evaluate
     from ..io.files import FAILED
     from ..reporting.views import write_views
@@ -49,7 +48,6 @@ def run(options: Options) -> "ViewsResult":
             models=options.models,
             samples=options.samples,
             input_yaw_deg=options.input_yaw_deg,
-            baselines=baselines_beside(options.source),
             **cases,
         )
         list_failures(folder / FAILED, result.failed)

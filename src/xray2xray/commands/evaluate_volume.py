@@ -50,7 +50,6 @@ class Options(CaseOptions):
 
 
 def run(options: Options) -> "VolumeResult":
-    from ..evaluation.baselines import baselines_beside
     from ..evaluation.volume_table import GIVEN, evaluate_volume
     from ..io.files import FAILED
     from ..reporting.volume import write_volume
@@ -75,7 +74,6 @@ def run(options: Options) -> "VolumeResult":
             labels=options.labels,
             organs=options.organs,
             atlases=as_paths(options.atlases),
-            baselines=baselines_beside(options.source),
             keep=keep if options.save else None,
             **cases,
         )

@@ -14,7 +14,8 @@ class Options:
     """Train a world model from a view store: V, the forms of M, a sampler.
 
     The result is the folder model/ in the output folder, which `--source` of the other verbs takes; beside it every
-    stage keeps metrics.jsonl, pictures and a checkpoint. Stages may be trained one by one into the same folder.
+    stage keeps metrics.jsonl, pictures and a checkpoint. Stages may be trained one by one into the same folder. Of a
+    store whose table gives a split, training studies are learned, validation studies looked at, test studies not read.
 
     Attributes:
         views: view stores made by `render`, with the standard arc of every study; some patients of the first are held
@@ -108,14 +109,16 @@ def run(options: Options) -> TrainResult:
             options.start,
             recipe,
         )
-        _keep_input_statistics(stores[0], Path(model), device)
+        _keep_cohort(stores[0], Path(model), device)
     print(f"the model is in {model}; use it with --source {model}")
     return TrainResult(out, Path(model))
 
 
-def _keep_input_statistics(store: Path, model: Path, device: str) -> None:
-    """Write the statistics of the training frontals into the model's folder, once a form of M is trained."""
+def _keep_cohort(views: Path, model: Path, device: str) -> None:
+    """Write what other verbs compare with into the model's folder, once a form of M is trained: input statistics and
+    baselines of the training studies."""
     from ..data.store import ViewStore
+    from ..evaluation.baselines import FILE, build_baselines
     from ..evaluation.ood import measure_inputs
     from ..io.model_folder import read_config
     from ..models.transitions.registry import forms
@@ -123,7 +126,9 @@ def _keep_input_statistics(store: Path, model: Path, device: str) -> None:
 
     trained = [form for form in forms() if form in read_config(model)]
     if trained:
-        measure_inputs(ViewStore.open(store), WorldModel.from_pretrained(model, trained[0], device)).save(model)
+        store = ViewStore.open(views)
+        measure_inputs(store, WorldModel.from_pretrained(model, trained[0], device)).save(model)
+        build_baselines(store).save(model / FILE)
 
 
 train = as_function(Options, run)

@@ -1,16 +1,29 @@
-"""Which studies are one patient's, so that a split never has the same patient on both sides."""
+"""Whose a study is and which part of a split it is in, so that no patient is ever on two sides."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from ..core.errors import InputError
+from ..core.evidence import FROM_CT, VIRTUAL
 
 SOURCE_CT = "source_ct"  # the label that names the CT a study was warped from
+PATIENT, SPLIT, EVIDENCE = "patient", "split", "evidence_level"  # labels that a cohort's table gives
+TRAIN, VALIDATION, TEST = SPLITS = ("train", "validation", "test")
 
 
 def group_of(labels: Mapping[str, Any], study: str) -> str:
-    """The patient of a study: the CT that it was warped from, else the study itself."""
-    return str(labels.get(SOURCE_CT, study))
+    """The patient of a study: as its table says, else the CT that it was warped from, else the study itself."""
+    return str(labels.get(PATIENT) or labels.get(SOURCE_CT) or study)
+
+
+def part_of(labels: Mapping[str, Any]) -> str:
+    """The part of its table's split that a study is in; a study without one is for training."""
+    return str(labels.get(SPLIT) or TRAIN)
+
+
+def evidence_of(labels: Mapping[str, Any]) -> str:
+    """The evidence level of a stored study: as its table says; a patient that is made by a seed is a virtual one."""
+    return str(labels.get(EVIDENCE) or (VIRTUAL if "seed" in labels else FROM_CT))
 
 
 def check_groups(split: Mapping[str, str], labels: Mapping[str, Mapping[str, Any]]) -> None:

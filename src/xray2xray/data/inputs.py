@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,8 +82,7 @@ def list_inputs(paths: Sequence[Path]) -> list[Input]:
     items = [Input(study, path, problem=_missing(path)) for study, path in plain.items()]
     for table in tables:
         items += _rows(table)
-    names = [item.study for item in items]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, count in Counter(item.study for item in items).items() if count > 1)
     if twice:
         raise InputError(f"two inputs are called {twice[0]}; give them different names in a CSV's column study")
     return items

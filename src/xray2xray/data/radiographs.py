@@ -10,6 +10,7 @@ from ..core.errors import InputError
 from ..io.files import files_below
 from .cohorts.plain import read_plain
 from .cohorts.rows import is_table
+from .groups import TRAIN
 
 Half = Literal["first", "second"]
 ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".dcm", ".dicom")
@@ -17,10 +18,11 @@ ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".dcm", ".dicom")
 
 @dataclass(frozen=True)
 class RadiographFile:
-    """A picture and whose it is."""
+    """A picture, whose it is, and the part of a split that a table gives it to."""
 
     path: Path
     patient: str
+    part: str = TRAIN
 
 
 def list_radiographs(inputs: Iterable[str | Path]) -> list[RadiographFile]:
@@ -38,7 +40,7 @@ def list_radiographs(inputs: Iterable[str | Path]) -> list[RadiographFile]:
             raise InputError(f"{item}: there is no such file or folder")
         if is_table(item) and item.is_file():
             cohort = read_plain(item).frontals()
-            files = [RadiographFile(sample.path, sample.patient) for sample in cohort.samples]
+            files = [RadiographFile(one.path, one.patient, one.split or TRAIN) for one in cohort.samples]
         else:
             paths = [item] if item.is_file() else list(files_below(item))
             paths = [path for path in paths if path.suffix.lower() in ENDINGS and not path.stem.endswith("_mask")]

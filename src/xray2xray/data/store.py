@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import InputError, UsageError, reading
+from ..core.evidence import RADIOGRAPH
 from ..io.files import atomic_path, prepare_out, write_json
 from ..io.npz import read_npz
 from ..io.text import read_json
 from ..parallel.threads import on_threads
 from ..projection.geometry import STANDARD_ARC, Geometry
+from .groups import TRAIN, evidence_of, group_of, part_of
 
 FORMAT, VERSION = "xray2xray-views", 1
 SCALE = 4096  # uint16 steps of p: 0 to 16 in steps of 0.00024; the densest chest seen reaches 8.4
@@ -120,6 +122,29 @@ class ViewStore:
         """Names of all complete studies, sorted."""
         return sorted(path.stem for path in self.folder.glob("*.npz") if not path.name.startswith("."))
 
+    def training_studies(self) -> list[str]:
+        """Names of the studies that models and baselines may learn from, sorted.
+
+        Left out are those that a table gives to validation or test, and radiographs, which have no other view.
+
+        Raises:
+            InputError: as `read`.
+        """
+        labels = ((study, self.read_labels(study)) for study in self.studies())
+        return [study for study, found in labels if part_of(found) == TRAIN and evidence_of(found) != RADIOGRAPH]
+
+    def words(self, studies: Sequence[str]) -> str:
+        """Whose views these studies are, as files that are made of them say it.
+
+        Raises:
+            InputError: as `read`.
+        """
+        labels = {study: self.read_labels(study) for study in studies}
+        patients = {group_of(found, study) for study, found in labels.items()}
+        levels = " and ".join(sorted({evidence_of(found) for found in labels.values()}))
+        counted = f"{len(studies):,} studies of {len(patients):,} patients"
+        return f"{counted} in {self.folder.resolve().name} ({levels})"
+
     def write(
         self,
         study: str,
@@ -180,6 +205,15 @@ class ViewStore:
         """
         return self.read(study, [yaw_deg]).views_p[0]
 
+    def has_view(self, study: str, yaw_deg: float) -> bool:
+        """Whether a study has a view from an angle.
+
+        Raises:
+            InputError: as `read`.
+        """
+        yaw = self._arrays(study, ["yaw_deg"]).get("yaw_deg", np.empty(0))
+        return bool((np.abs(yaw - yaw_deg) <= _YAW_TOLERANCE_DEG).any())
+
     def read_labels(self, study: str) -> dict[str, Any]:
         """The labels of a study, without its views.
 
@@ -187,6 +221,16 @@ class ViewStore:
             InputError: as `read`.
         """
         return _labels(self._arrays(study, ["labels"]), self.path(study))
+
+    def relabel(self, study: str, labels: Mapping[str, Any]) -> None:
+        """Give a study other labels; its views stay.
+
+        Raises:
+            InputError: as `read`.
+        """
+        arrays = {**self._arrays(study), "labels": np.array(json.dumps(dict(labels), allow_nan=False))}
+        with atomic_path(self.path(study)) as temporary, temporary.open("wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
 
     def read_lifted(self, study: str) -> LiftedStudy | None:
         """The volume of a study on the grid of the volumetric form, if it was rendered with one.

@@ -6,7 +6,7 @@ training cohort: mean views, tiny frontals, and the seeds from which a neighbour
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -17,16 +17,16 @@ from ..core.errors import InputError, reading
 from ..data.groups import group_of
 from ..data.store import SCALE, ViewStore
 from ..io.files import atomic_path
-from ..io.model_folder import folder_of
+from ..io.model_folder import cohort_words, folder_of, is_packaged
 from ..io.npz import read_npz
 from ..parallel.progress import progress
 from ..projection.geometry import STANDARD_ARC, Geometry
 from .kernel_ridge import KernelRidge
 from .metrics import Array, unit
-from .predictors import NEIGHBOURS, CopyInput, MeanView, NearestCases, Predictor, Views, shrink, unit_of
+from .predictors import NEIGHBOURS, SMALL, CopyInput, MeanView, NearestCases, Predictor, Views, shrink, unit_of
 from .ridge import RidgePCA
 
-FORMAT = "xray2xray-baselines"
+FORMAT, FILE = "xray2xray-baselines", "baselines.npz"
 MAX_TRAIN = 4000  # patients held in memory, 1.2 MB each at 128 pixels
 
 
@@ -39,12 +39,14 @@ class TrainingSet:
         views: uint16 counts (n, 37, h, w) of the standard arc.
         patients: (n,), whose each is: a CT and all its warps are one.
         weight: (n,), such that every store counts alike: a few real scans beside thousands of virtual patients.
+        cohort: whose views they are, in words.
     """
 
     geometry: Geometry
     views: Views
     patients: list[str]
     weight: Array
+    cohort: str
 
 
 def fit_on_store(
@@ -74,30 +76,29 @@ def training_set(folders: Sequence[str | Path], limit: int = MAX_TRAIN) -> Train
             raise InputError(
                 f"{store.folder} and {stores[0].folder} hold views of other geometries or sizes; render them alike"
             )
+    studies = [store.training_studies() for store in stores]
     left, taken = limit, [0] * len(stores)
-    for waiting, number in enumerate(sorted(range(len(stores)), key=lambda i: len(stores[i]))):
-        taken[number] = min(len(stores[number]), left // (len(stores) - waiting))
+    for waiting, number in enumerate(sorted(range(len(stores)), key=lambda i: len(studies[i]))):
+        taken[number] = min(len(studies[number]), left // (len(stores) - waiting))
         left -= taken[number]
-    patients: list[str] = []
-    for store, count in zip(stores, taken, strict=True):
-        patients += [group_of(store.read_labels(study), study) for study in _spaced(store, count)]
+    chosen = [(store, _spaced(some, count)) for store, some, count in zip(stores, studies, taken, strict=True)]
     return TrainingSet(
         stores[0].geometry,
-        np.concatenate([training_views(store, count) for store, count in zip(stores, taken, strict=True)]),
-        patients,
+        np.concatenate([store.read_standard(some, np.uint16) for store, some in chosen]),
+        [group_of(store.read_labels(study), study) for store, some in chosen for study in some],
         np.repeat([1 / count for count in taken], taken),
+        " and ".join(store.words(some) for store, some in chosen),
     )
 
 
 def training_views(store: ViewStore | str | Path, limit: int = MAX_TRAIN) -> Views:
     """The standard arc of a store's patients, uint16 (n, 37, h, w); of more than `limit`, evenly spaced ones."""
     store = _opened(store)
-    return store.read_standard(_spaced(store, limit), dtype=np.uint16)
+    return store.read_standard(_spaced(store.training_studies(), limit), dtype=np.uint16)
 
 
-def _spaced(store: ViewStore, limit: int) -> list[str]:
+def _spaced(studies: Sequence[str], limit: int) -> list[str]:
     """At most `limit` studies, evenly spaced."""
-    studies = store.studies()
     chosen = np.unique(np.linspace(0, len(studies) - 1, min(limit, len(studies))).round().astype(int))
     return [studies[i] for i in chosen]
 
@@ -105,8 +106,8 @@ def _spaced(store: ViewStore, limit: int) -> list[str]:
 def _opened(store: ViewStore | str | Path) -> ViewStore:
     """The training store, which must hold a patient."""
     store = store if isinstance(store, ViewStore) else ViewStore.open(store)
-    if not store.studies():
-        raise InputError("the training store is empty; render some patients into it first")
+    if not store.training_studies():
+        raise InputError(f"{store.folder} holds no training study; render some patients into it first")
     return store
 
 
@@ -121,7 +122,9 @@ class Baselines:
         geometry: how its views were taken.
         yaw_deg: (angles,) of the mean views.
         mean_views: uint16 counts (angles, h, w), 4096 per unit of p.
-        small_frontals: uint8 (n, 32, 32), see `shrink`; `seeds`: int64 (n,), the patients they belong to.
+        small_frontals: uint8 (n, 32, 32), see `shrink`; `seeds`: int64 (n,), the patients they belong to. Both are
+            empty where patients are real: their views cannot be made again, and nobody's frontal travels with a model.
+        cohort: whose views they are, in words.
     """
 
     geometry: Geometry
@@ -129,6 +132,7 @@ class Baselines:
     mean_views: Views
     small_frontals: NDArray[np.uint8]
     seeds: NDArray[np.int64]
+    cohort: str = ""
 
     def save(self, path: str | Path) -> None:
         with atomic_path(path) as temporary:
@@ -140,6 +144,7 @@ class Baselines:
                 mean_views=self.mean_views,
                 small_frontals=self.small_frontals,
                 seeds=self.seeds,
+                cohort=np.array(self.cohort),
             )
 
     @classmethod
@@ -154,8 +159,9 @@ class Baselines:
             stored = read_npz(path, what, remedy)
             if str(stored["format"]) != FORMAT:
                 raise ValueError("unknown format")
-            arrays = {one.name: stored[one.name] for one in fields(cls) if one.name != "geometry"}
-            made = cls(geometry=Geometry(**json.loads(str(stored["geometry"]))), **arrays)
+            arrays = {one.name: stored[one.name] for one in fields(cls) if one.name not in ("geometry", "cohort")}
+            cohort = str(stored.get("cohort", ""))
+            made = cls(geometry=Geometry(**json.loads(str(stored["geometry"]))), **arrays, cohort=cohort)
             side = made.geometry.size
             if made.mean_views.shape != (len(made.yaw_deg), side, side) or made.mean_views.dtype != np.uint16:
                 raise ValueError(f"mean views {made.mean_views.shape} of {side} pixels")
@@ -197,55 +203,65 @@ def load_baselines(path: str | Path | None = None) -> Baselines:
         return Baselines.load(packaged)
 
 
-def baselines_beside(source: str | Path) -> Path | None:
-    """The baselines.npz in a model's own folder; None where the packaged one is meant."""
-    path = folder_of(source) / "baselines.npz"
-    return path if path.is_file() else None
+def baselines_of(source: str | Path) -> Baselines:
+    """The baselines of a model: those in its folder; of a model that ships with the package the packaged ones.
+
+    Raises:
+        InputError: the model is the user's own and has none: those of another cohort would be no bar for it.
+    """
+    path = folder_of(source) / FILE
+    if path.is_file():
+        found = Baselines.load(path)
+    elif is_packaged(source):
+        found = load_baselines()
+    else:
+        raise InputError(
+            f"the model {source} has no {FILE} of its own cohort to be compared with; make it with `xray2xray evaluate "
+            f"baselines --views STORE --source {source} --out {path}`, with the store that it was trained on"
+        )
+    return replace(found, cohort=cohort_words(found.cohort, source))
 
 
-def build_baselines(store: ViewStore | str | Path, seeds: Sequence[int] | None = None) -> Baselines:
+def build_baselines(
+    store: ViewStore | str | Path, seeds: Sequence[int] | None = None, studies: Sequence[str] | None = None
+) -> Baselines:
     """The baselines of a training store, read one patient at a time; saved, about 1 MB for 2,000 patients.
 
     Args:
         store: every study holds the standard arc.
-        seeds: the seed of each of `store.studies()`, in that order; None takes the `seed` label of each study.
+        seeds: the seed of each study; None takes the `seed` labels, or none where a study has none.
+        studies: by default all but those that a table gives to validation or test.
 
     Raises:
-        InputError: the number of seeds is not the number of studies, or a study lacks a view.
+        InputError: there is no study, the number of seeds is not that of studies, or a study lacks a view.
     """
     store = _opened(store)
-    studies = store.studies()
-    seeds = seeds_of(store) if seeds is None else seeds
-    if len(studies) != len(seeds):
-        raise InputError(f"the store holds {len(studies)} studies and {len(seeds)} seeds were given; one seed a study")
+    studies = store.training_studies() if studies is None else studies
+    seeds = seeds_of(store, studies) if seeds is None else seeds
+    if seeds and len(studies) != len(seeds):
+        raise InputError(f"there are {len(studies)} studies and {len(seeds)} seeds were given; one seed a study")
     frontal = STANDARD_ARC.index(0.0)
     total, small = np.zeros(()), []
     for study in progress(studies, "baselines"):
         views = store.read_standard([study])[0]
         total = total + views.astype(np.float64)
-        small.append(shrink(unit_of(views[None, frontal]))[0])
+        if seeds:
+            small.append(shrink(unit_of(views[None, frontal]))[0])
     return Baselines(
         geometry=store.geometry,
         yaw_deg=np.array(STANDARD_ARC, np.float32),
         mean_views=np.rint(total / len(studies)).astype(np.uint16),
-        small_frontals=np.stack(small),
+        small_frontals=np.stack(small) if small else np.zeros((0, SMALL, SMALL), np.uint8),
         seeds=np.array(seeds, np.int64),
+        cohort=store.words(studies),
     )
 
 
-def seeds_of(store: ViewStore) -> list[int]:
-    """The seed of each of `store.studies()`, from its labels.
-
-    Raises:
-        InputError: a study has none, so its views could not be rendered again.
-    """
-    seeds = []
-    for study in store.studies():
-        seed = store.read_labels(study).get("seed")
-        if not isinstance(seed, int):
-            raise InputError(f"{store.path(study)} has no seed in its labels; use a store made with --procedural")
-        seeds.append(seed)
-    return seeds
+def seeds_of(store: ViewStore, studies: Sequence[str]) -> list[int]:
+    """The seed of each study, from its labels; none where a study has none, so that its views cannot be made again."""
+    seeds = [store.read_labels(study).get("seed") for study in studies]
+    found = [seed for seed in seeds if isinstance(seed, int)]
+    return found if len(found) == len(seeds) else []
 
 
 def _mean_of(views: Views) -> Array:

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from ..core.errors import InputError
 from ..core.evidence import FROM_CT, VIRTUAL
 from ..core.seeds import FIRST_TEST_SEED
+from ..data.cohorts.plain import read_table
+from ..data.cohorts.rows import is_table
+from ..data.groups import TEST
 from ..data.inputs import scans
 from ..parallel.progress import progress
 from ..projection.forward import project
@@ -74,6 +77,8 @@ def sources(
 ) -> Iterator[Source]:
     """The CTs, then virtual patients from 1,000,000 + `seed`; nothing is read before its turn comes.
 
+    Of a table that `cohort` wrote the CTs of its test split are evaluated, all where it has none.
+
     `without_couch`: couch, cushions and sheets become air, as in a radiograph taken upright.
     """
     from ..phantoms import patient_volume
@@ -85,14 +90,25 @@ def sources(
         return (lambda: remove_couch(read())) if without_couch else read
 
     taken: dict[str, int] = {}
-    for path in scans(ct):
-        name = path.name.removesuffix(".gz").removesuffix(".nii").removesuffix(".zip") or str(path)
+    for name, path, of_series in _listed(ct, series):
         taken[name] = taken.get(name, 0) + 1
         level = VIRTUAL if is_virtual_patient(path) else FROM_CT
         name = name if taken[name] == 1 else f"{name}-{taken[name]}"
-        yield Source(name, level, bare(partial(read_volume, path, series)), str(path))
+        yield Source(name, level, bare(partial(read_volume, path, of_series)), str(path))
     for patient in range(FIRST_TEST_SEED + seed, FIRST_TEST_SEED + seed + procedural):
         yield Source(f"thorax-{patient}", VIRTUAL, bare(partial(patient_volume, patient)))
+
+
+def _listed(ct: Sequence[str | Path], series: str | None) -> Iterator[tuple[str, Path, str | None]]:
+    """Name, path and series of each CT."""
+    tables = [path for path in map(Path, ct) if is_table(path) and path.is_file()]
+    for path in scans(path for path in map(Path, ct) if path not in tables):
+        yield path.name.removesuffix(".gz").removesuffix(".nii").removesuffix(".zip") or str(path), path, series
+    for table in tables:
+        samples = [sample for sample in read_table(table).samples if sample.view == "CT" and sample.split in ("", TEST)]
+        if not samples:
+            raise InputError(f"{table}: no CT in its test split")
+        yield from ((sample.study, sample.path, sample.series or series) for sample in samples)
 
 
 def rendered(

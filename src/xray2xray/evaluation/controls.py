@@ -76,7 +76,6 @@ def evaluate_controls(
     models: Sequence[str] = (),
     candidates: int = 100,
     source: str | Path = "tiny",
-    baselines: str | Path | None = None,
     seed: int = 0,
     device: str = "cpu",
     series: str | None = None,
@@ -93,7 +92,6 @@ def evaluate_controls(
         models: forms of the transition model; by default each form that the source holds.
         candidates: virtual patients among whom the right one is to be found, seeds from 1,000,000 + `seed`.
         source: weights, as in `WorldModel.from_pretrained`.
-        baselines: a baselines.npz; the packaged one by default.
         seed: offset of the virtual patients, and the seed of the shuffling and of the bootstrap.
 
     Raises:
@@ -101,7 +99,7 @@ def evaluate_controls(
         InputError: no case, or fewer than two candidates, could be used.
     """
     chosen = named_cases(ct, procedural, seed, series)
-    bench = open_bench(INPUT_YAW_DEG, train, baselines)
+    bench = open_bench(INPUT_YAW_DEG, train, source)
     loaded = load_models(source, models, device)
     failed: list[Failure] = []
     cases = list(watched(rendered(chosen, bench.geometry, failed, description="rendering"), as_stores(train)))

@@ -11,7 +11,6 @@ from ..core.errors import InputError
 from ..data.store import SCALE, ViewStore
 from ..models.input_statistics import InputStatistics
 from ..parallel.progress import progress
-from ..projection.geometry import STANDARD_ARC
 from .metrics import Array, mse, unit
 
 if TYPE_CHECKING:
@@ -55,20 +54,22 @@ def reconstruction_error(view_p: ArrayLike, reconstruction_p: ArrayLike) -> Arra
 def measure_inputs(store: ViewStore | str | Path, model: "WorldModel") -> InputStatistics:
     """The statistics of a training store's frontals and of V's reconstructions of them, read one study at a time.
 
+    Studies that a table gives to validation or test are left out.
+
     Raises:
-        InputError: the store is empty, or a study lacks the frontal.
+        InputError: the store holds no training study, or one lacks the frontal.
     """
     store = store if isinstance(store, ViewStore) else ViewStore.open(store)
     counts, errors = np.zeros(65536, np.int64), []
-    for study in progress(store.studies(), "reconstructing"):
-        frontal = store.read_standard([study])[0][STANDARD_ARC.index(0.0)]
-        counts += np.bincount(frontal.ravel(), minlength=65536)
-        view_p = frontal.astype(np.float32)[None] / SCALE
+    studies = store.training_studies()
+    for study in progress(studies, "reconstructing"):
+        view_p = store.read_at(study, 0.0)[None]
+        counts += np.bincount(np.rint(view_p * SCALE).astype(np.int64).ravel(), minlength=65536)
         errors.append(float(reconstruction_error(view_p, model.reconstruct_views(view_p, quantised=False))[0]))
     if not errors:
-        raise InputError(f"{store.folder} is empty; render some patients into it first")
+        raise InputError(f"{store.folder} holds no training study; render some patients into it first")
     quantiles = np.quantile(errors, np.linspace(0, 1, 101)).astype(np.float32)
-    return InputStatistics(store.geometry, _body_quantiles(counts, 256), quantiles)
+    return InputStatistics(store.geometry, _body_quantiles(counts, 256), quantiles, store.words(studies))
 
 
 def _body_quantiles(counts: NDArray[np.int64], levels: int) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ from ..core.errors import InputError, UsageError
 from ..core.evidence import FROM_CT
 from ..core.seeds import FIRST_TEST_SEED
 from ..projection.geometry import STANDARD_ARC, Geometry
-from .baselines import fit_on_store, load_baselines, training_set
+from .baselines import baselines_of, fit_on_store, training_set
 from .cases import BONE_YAW_DEG, CUT, WHOLE, Case, Source, batches, rendered, sources
 from .detail import SAMPLE, TRUTH, Collector, Draw, SharpnessGroup, summarise_detail
 from .metrics import BEYOND_DEG, DATA_RANGE, P_MAX, Array, unit
@@ -86,7 +86,6 @@ def evaluate_views(
     samples: int = 0,
     input_yaw_deg: float = 0.0,
     source: str | Path = "tiny",
-    baselines: str | Path | None = None,
     seed: int = 0,
     device: str = "cpu",
     series: str | None = None,
@@ -106,7 +105,6 @@ def evaluate_views(
         samples: drawn of each case by every form that can; their rows are apart.
         input_yaw_deg: which view is given, one of the standard arc.
         source: weights, as in `WorldModel.from_pretrained`.
-        baselines: a baselines.npz; the packaged one by default.
         seed: offset of the virtual patients, and the seed of the bootstrap.
         remove_couch: see `cases.sources`.
         pictures: examples of each evidence level to keep.
@@ -118,7 +116,7 @@ def evaluate_views(
     chosen = named_cases(ct, procedural, seed, series, remove_couch)
     if input_yaw_deg not in STANDARD_ARC:
         raise UsageError(f"--input-yaw-deg {input_yaw_deg:g} is not on the standard arc (-90 to 90 in steps of 5)")
-    bench = open_bench(input_yaw_deg, train, baselines)
+    bench = open_bench(input_yaw_deg, train, source)
     loaded = view_models(source, models, device)
     draws, cannot = view_draws(loaded, samples, input_yaw_deg, seed) if samples else ({}, None)
     predictors = {**bench.predictors, **mean_depth(loaded, bench.geometry, input_yaw_deg)}
@@ -244,12 +242,14 @@ class Bench:
     geometry: Geometry
     predictors: dict[str, Predictor]
     skipped: dict[str, str]
+    cohort: str
 
     def settings(self, source: str | Path, train: Stores, seed: int) -> Settings:
         """What a result was measured with, as it stands beside its numbers."""
         return {
             "source": str(source),
             "train": " ".join(map(str, as_stores(train))) or None,
+            "baselines": self.cohort,
             "seed": seed,
             "first_test_seed": FIRST_TEST_SEED + seed,
             "geometry": self.geometry.name,
@@ -257,18 +257,23 @@ class Bench:
         }
 
 
-def open_bench(input_yaw_deg: float, train: Stores = None, baselines: str | Path | None = None) -> Bench:
-    """Baselines from the training stores if any are given, else from a baselines.npz (by default the packaged one)."""
+def open_bench(input_yaw_deg: float, train: Stores = None, source: str | Path = "tiny") -> Bench:
+    """Baselines from the training stores if any are given, else those of the model.
+
+    Raises:
+        InputError: as `training_set`, or the model has none.
+    """
     index = STANDARD_ARC.index(input_yaw_deg)
     if stores := as_stores(train):
         taught = training_set(stores)
-        return Bench(taught.geometry, fit_on_store(taught.views, index, taught.patients, taught.weight), {})
-    shipped = load_baselines(baselines)
+        fitted = fit_on_store(taught.views, index, taught.patients, taught.weight)
+        return Bench(taught.geometry, fitted, {}, taught.cohort)
+    shipped = baselines_of(source)
     predictors = shipped.predictors(index)
     skipped = dict.fromkeys(("ridge_pca", "kernel_ridge"), "needs the training views: --train STORE")
     if "knn10" not in predictors:
         skipped["knn10"] = "only frontals of the training cohort are packaged: --train STORE"
-    return Bench(shipped.geometry, predictors, skipped)
+    return Bench(shipped.geometry, predictors, skipped, shipped.cohort)
 
 
 def as_stores(train: Stores) -> list[str | Path]:

@@ -19,7 +19,7 @@ from ..reconstruction.reconstruct import EXTENT_MM, centred_affine, reconstruct
 from ..volume.attenuation import hu_to_mu, mu_to_hu
 from ..volume.chest import isocentre_mm
 from ..volume.volume import Volume
-from .baselines import Baselines, build_baselines, load_baselines
+from .baselines import Baselines, baselines_of, build_baselines
 from .metrics import Array, unit
 from .predictors import NearestCases
 from .volumes import resample
@@ -161,35 +161,35 @@ class TrainingCohort:
         return self.volume_of(int(known.nearest(unit(given.views_p[:1]))[0, 0]), size)
 
 
-def training_cohort(train: str | Path | None = None, baselines: str | Path | None = None) -> TrainingCohort:
-    """The patients of a view store, or of a baselines.npz (by default the packaged one).
+def training_cohort(train: str | Path | None = None, source: str | Path = "tiny") -> TrainingCohort:
+    """The training patients of a view store, or of the baselines of a model.
 
-    A store's patients, virtual or real, are reconstructed from their 37 views. Those of a baselines.npz are virtual
+    A store's patients, virtual or real, are reconstructed from their 37 views. Those of a model's baselines are virtual
     and built again from their seeds.
 
     Raises:
         InputError: no store, an empty one, or one whose studies lack views of the standard arc.
-        UsageError: a baselines.npz without seeds.
+        UsageError: the model's baselines are not of virtual patients.
     """
     if train is None:
-        shipped = load_baselines(baselines)
+        shipped = baselines_of(source)
         if not len(shipped.seeds):
             raise UsageError("the baselines file knows no training patients; name their views: --train STORE")
         return TrainingCohort(
             shipped,
             lambda number, size: whole_patient(int(shipped.seeds[number]), size),
-            f"the {len(shipped.seeds)} virtual patients of the baselines file: their mean views, and the nearest one "
+            f"{shipped.cohort}, {len(shipped.seeds)} in its baselines file: their mean views, and the nearest one "
             "built again from its seed",
         )
     store = ViewStore.open(train)
-    studies = store.studies()
+    studies = store.training_studies()
 
     def volume_of(number: int, size: int) -> Volume:
         views_p = store.read_standard([studies[number]], np.float32)[0]
         return from_views(views_p, STANDARD_ARC, store.geometry, size)
 
     return TrainingCohort(
-        build_baselines(store, range(len(studies))), volume_of, f"{len(studies)} patients of {train}, from their views"
+        build_baselines(store, range(len(studies)), studies), volume_of, f"{store.words(studies)}, from their views"
     )
 
 

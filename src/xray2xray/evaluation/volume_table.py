@@ -145,7 +145,6 @@ def evaluate_volume(
     organs: Sequence[str] = (),
     atlases: Sequence[str | Path] = (),
     source: str | Path = "tiny",
-    baselines: str | Path | None = None,
     seed: int = 0,
     device: str = "cpu",
     series: str | None = None,
@@ -158,7 +157,7 @@ def evaluate_volume(
     A scan that cannot be used is listed under `failed` and does not stop the others.
 
     Args:
-        ct, procedural, source, baselines, seed, series, remove_couch, pictures: as in `views.evaluate_views`.
+        ct, procedural, source, seed, series, remove_couch, pictures: as in `views.evaluate_views`.
         train: view store of the training cohort, for mean volume and nearest case; see `training_cohort`.
         given: one of `GIVEN`.
         models: forms of M, by default all that the source has.
@@ -181,7 +180,7 @@ def evaluate_volume(
     others = list(sources(atlases, without_couch=remove_couch)) if atlases else chosen
     found = _labelled(labels, chosen)
     known = labelled_atlases(others, _labelled(labels, others), len(organs)) if found and organs else []
-    cohort = training_cohort(train, baselines)
+    cohort = training_cohort(train, source)
     methods = simple_rows(cohort, size)
     loaded = load_models(source, models, device)
     forms = list(loaded)

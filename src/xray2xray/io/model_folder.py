@@ -42,6 +42,16 @@ def folder_of(source: str | Path) -> Path:
     )
 
 
+def is_packaged(source: str | Path) -> bool:
+    """Whether a model ships with the package. Raises as `folder_of`."""
+    return folder_of(source) != Path(source)
+
+
+def cohort_words(said: str, source: str | Path) -> str:
+    """Whose a file beside a model is, in words; files of older versions do not say."""
+    return said or ("the packaged model's virtual patients" if is_packaged(source) else "a cohort that is not named")
+
+
 def read_config(folder: Path, form: str = FORMAT) -> dict[str, Any]:
     """config.json of a model's folder; `form` says which kind of model, by default a world model.
 

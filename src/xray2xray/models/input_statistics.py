@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ..core.errors import InputError, reading
 from ..io.files import write_json
-from ..io.model_folder import folder_of, read_config, sha256
+from ..io.model_folder import cohort_words, folder_of, read_config, sha256
 from ..io.text import read_json
 from ..projection.geometry import Geometry
 
@@ -25,16 +25,18 @@ class InputStatistics:
         frontal_quantiles: float32 (256,), p at the quantiles (i + 1/2) / 256 of their pixels inside the body, as
             `radiograph.quantiles.quantiles_of` takes them: a radiograph's grey values are matched to these.
         error_quantiles: float32 (101,), V's reconstruction error (RMSE, unit scale) of them at 0, 1 ... 100 %.
+        cohort: whose frontals they are, in words.
     """
 
     geometry: Geometry
     frontal_quantiles: NDArray[np.float32]
     error_quantiles: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
+    cohort: str = ""
 
     def save(self, folder: Path) -> None:
         """Write input_statistics.json into a model's folder, and its sha256 into config.json."""
         content = {name: np.asarray(getattr(self, name), np.float32).tolist() for name in _LENGTHS}
-        write_json(folder / FILE, {"geometry": asdict(self.geometry), **content})
+        write_json(folder / FILE, {"geometry": asdict(self.geometry), "cohort": self.cohort, **content})
         config = read_config(folder)
         config["sha256"] = config.get("sha256", {}) | {PART: sha256(folder / FILE)}
         write_json(folder / "config.json", config)
@@ -61,7 +63,9 @@ class InputStatistics:
             for name, lengths in _LENGTHS.items():
                 if arrays[name].shape not in lengths or not (np.diff(arrays[name]) >= 0).all():
                     raise ValueError(f"{name} are not {lengths[-1][0]} rising numbers")
-            return cls(Geometry(**content["geometry"]), **arrays)
+            return cls(
+                Geometry(**content["geometry"]), **arrays, cohort=cohort_words(content.get("cohort", ""), source)
+            )
 
 
 _LENGTHS = {"frontal_quantiles": ((256,),), "error_quantiles": ((0,), (101,))}

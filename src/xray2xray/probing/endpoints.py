@@ -1,6 +1,6 @@
 """What a network is asked of a picture: several findings, and the time to one event. The unknown counts nowhere."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,6 +62,11 @@ class Endpoints:
         unknown = np.isnan(followed[0]) | np.isnan(followed[1])
         follow_up(*(column[~unknown] for column in followed))
         return cls(tuple(labels), findings, *(np.where(unknown, np.nan, column) for column in followed))
+
+    def only(self, names: Sequence[str], event: bool) -> "Endpoints":
+        """Of these findings, and of the event or not."""
+        findings = self.findings[:, [self.names.index(name) for name in names]]
+        return Endpoints(tuple(names), findings, *((self.time, self.event) if event else (None, None)))
 
     def take(self, rows: NDArray[np.intp]) -> "Endpoints":
         time, event = (None if column is None else column[rows] for column in (self.time, self.event))

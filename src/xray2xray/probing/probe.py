@@ -24,6 +24,7 @@ from .head import Array, feature_rows, refuse_real, row_space, standardisation
 FORMAT = "xray2xray-probes"
 INVERSE_PENALTIES = tuple(float(c) for c in np.logspace(-5, 1, 7))
 HELD_OUT = 0.25  # share of the training patients on which the penalty is chosen
+FEWEST = 4  # rows of each class
 
 
 @dataclass(frozen=True)
@@ -121,35 +122,43 @@ def fit(
     features: str,
     seed: int = 0,
     patients: ArrayLike | None = None,
+    held: NDArray[np.bool_] | None = None,
     blocks: Sequence[int] = (),
 ) -> Probe:
     """Choose the penalty by log-loss on held-out training patients, then fit on all of them. Arguments as `probe`.
 
     Args:
         patients: (n,), whose each row is, where some have several: nobody is on both sides of the inner split.
+        held: (n,), rows that choose the penalty and are not fitted on, instead of a quarter of the patients.
         blocks: how wide each of several sets of features is, see `standardisation`.
     """
     from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
     if not np.isin(y, (0, 1)).all():
         raise InputError(f"{label}: labels are 0 and 1, got {np.setdiff1d(y, (0, 1))}; leave unknown ones out")
-    positives = int(y.sum())
-    if min(positives, len(y) - positives) < 4:
+    learned = y if held is None else y[~held]
+    positives = int(learned.sum())
+    if min(positives, len(learned) - positives) < FEWEST:
         raise InputError(
-            f"{label}: {positives} of {len(y)} training patients are positive; four of each kind are needed"
+            f"{label}: {positives} of {len(learned)} training patients are positive; four of each kind are needed"
         )
-    if patients is None:
-        inner, held = train_test_split(np.arange(len(y)), test_size=HELD_OUT, stratify=y, random_state=seed)
+    everyone = np.arange(len(y))
+    if held is not None:
+        everyone = inner = np.flatnonzero(~held)
+        outer = np.flatnonzero(held)
+    elif patients is None:
+        inner, outer = train_test_split(everyone, test_size=HELD_OUT, stratify=y, random_state=seed)
     else:
         folds = StratifiedGroupKFold(round(1 / HELD_OUT), shuffle=True, random_state=seed)
-        inner, held = next(iter(folds.split(x, y, patients)))
+        inner, outer = next(iter(folds.split(x, y, patients)))
     trials = _Regression.of(x[inner], blocks)
     losses = []
     for inverse_penalty in INVERSE_PENALTIES:
         trial = trials.fit(y[inner], inverse_penalty, label, features)
-        likely = np.clip(trial.probability(x[held]), 1e-7, 1 - 1e-7)
-        losses.append(-np.mean(np.where(y[held] == 1, np.log(likely), np.log(1 - likely))))
-    return _Regression.of(x, blocks).fit(y, INVERSE_PENALTIES[int(np.argmin(losses))], label, features)
+        likely = np.clip(trial.probability(x[outer]), 1e-7, 1 - 1e-7)
+        losses.append(-np.mean(np.where(y[outer] == 1, np.log(likely), np.log(1 - likely))))
+    chosen = INVERSE_PENALTIES[int(np.argmin(losses))]
+    return _Regression.of(x[everyone], blocks).fit(y[everyone], chosen, label, features)
 
 
 @dataclass(frozen=True, eq=False)

@@ -35,6 +35,7 @@ def views_markdown(result: ViewsResult) -> str:
         f"Input view at {result.input_yaw_deg:g} degrees; the input angle is left out. PSNR (dB) and SSIM on "
         f"{result.unit}, data range 1; R2 = 1 - MSE / MSE(mean view); {OVER_PATIENTS}; "
         "far = at least 30 degrees from the input; body: only rays that meet the true body."
+        + (f" Baselines learned from {cohort}." if (cohort := result.settings.get("baselines")) else "")
         + (" Couches were removed." if result.settings.get("remove_couch") else ""),
         "",
     ]

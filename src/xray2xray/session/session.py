@@ -12,7 +12,7 @@ import torch
 from ..core.device import pick_device
 from ..core.errors import InputError, UsageError
 from ..core.evidence import RADIOGRAPH, VIRTUAL
-from ..evaluation.baselines import Baselines, baselines_beside, load_baselines
+from ..evaluation.baselines import Baselines, baselines_of
 from ..evaluation.metrics import Array
 from ..evaluation.ood import OutOfDistribution, out_of_distribution, reconstruction_error
 from ..evaluation.volume_rows import own_volume
@@ -111,10 +111,19 @@ class Session:
         return replace(trained, size=self.pixels)
 
     @cached_property
-    def baselines(self) -> Baselines | None:
-        """Those in the model's folder, or the packaged ones, if they are of the same geometry but for pixels."""
-        found = load_baselines(baselines_beside(self.source))
-        return found if replace(found.geometry, size=self.pixels) == self.geometry else None
+    def baselines(self) -> Baselines:
+        """Those of the model, see `baselines_of`.
+
+        Raises:
+            InputError: it has none, or they are of another geometry.
+        """
+        found = baselines_of(self.source)
+        if replace(found.geometry, size=self.pixels) != self.geometry:
+            raise InputError(
+                f"{self.source}: its baselines are of the geometry {found.geometry.name}, its training views of "
+                f"{self.geometry.name}; make them again with `xray2xray evaluate baselines`"
+            )
+        return found
 
     @cached_property
     def probes(self) -> tuple[dict[str, Probe], dict[str, Any] | None]:
@@ -225,7 +234,12 @@ class Session:
             out_of_distribution=self.unlike_training(study, state),
             findings=self._findings(study, state),
             probes=self.probes[1] if study.evidence_level == VIRTUAL else None,
-            settings={"model": self.source, "device": str(self.model.device), **(settings or {})},
+            settings={
+                "model": self.source,
+                "device": str(self.model.device),
+                **self._compared_with(study),
+                **(settings or {}),
+            },
             versions=versions(),
             notes=study.notes,
             film_p=study.film_p,
@@ -303,13 +317,15 @@ class Session:
             for label, probe in probes.items()
         )
 
+    def _compared_with(self, study: Study) -> dict[str, str]:
+        """Whose views the numbers of a study rest on: those of its grey values, of its novelty, of its skill."""
+        statistics = {} if self.statistics is None else {"input_statistics": self.statistics.cohort}
+        return statistics if study.volume is None else {**statistics, "baselines": self.baselines.cohort}
+
     def _simple_baselines(self, study: Study) -> dict[str, Array]:
         """What needs no network and no training cohort: the mean patient, and the input itself at every angle."""
-        if self.baselines is None or self.geometry != study.geometry:
-            raise InputError(
-                f"the model {self.source} has no mean views of {study.geometry.size} pixels to be compared with; make "
-                f"them with `xray2xray evaluate baselines --views STORE --source MODEL --out MODEL/baselines.npz`"
-            )
+        if self.geometry != study.geometry:
+            raise InputError(f"the study's views are of another geometry than those of the model {self.source}")
         finer = self.pixels // self.baselines.geometry.size
         mean_p = (self.baselines.mean_views.astype(np.float32) / 4096).repeat(finer, axis=1).repeat(finer, axis=2)
         return {"mean_view": mean_p, "copy_input": np.broadcast_to(study.view_p, mean_p.shape)}

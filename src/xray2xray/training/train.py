@@ -23,6 +23,7 @@ from ..io.model_folder import folder_of, read_config, read_part, sha256, with_tu
 from ..models.transitions.registry import PARTS
 from .checkpoint import CHECKPOINT
 from .loop import fit
+from .patients import keep_patients
 from .presets import Preset, objective_of, preset, read_recipe, with_steps
 from .sources import read_studies
 from .stage_data import StageData
@@ -85,7 +86,13 @@ def train(
     if not (out / RECIPE).exists():  # a folder of ours from now on; every stage keeps its own beside its checkpoint
         _save_recipe(out, chosen, seed)
     machine = Machine(device=device, precision=precision, seed=seed)
-    notes: dict[str, Any] = {"preset": chosen.name, "seed": seed, "patients": len(studies.views)}
+    notes: dict[str, Any] = {
+        "preset": chosen.name,
+        "seed": seed,
+        "patients": len(studies.views),
+        "cohort": studies.cohort,
+    }
+    keep_patients(out / "model", studies.real_patients, start)
     if start is not None:
         notes["start"] = str(start)
         if "vision" not in wanted and not (out / "model" / "vision.safetensors").is_file():

@@ -9,7 +9,7 @@ from xray2xray.core.errors import InputError, UsageError
 from xray2xray.data.store import ViewStore
 from xray2xray.experiments.downstream import clinical
 from xray2xray.experiments.downstream.cohort import read_cohort
-from xray2xray.experiments.downstream.methods import held_out, method, with_validation
+from xray2xray.experiments.downstream.methods import held_out, method
 from xray2xray.phantoms import sample_patient
 from xray2xray.probing.endpoints import Endpoints
 from xray2xray.projection.geometry import preset
@@ -21,7 +21,7 @@ def test_fewer_labels_are_among_the_more(store: Path) -> None:
     few, many, other = cohort.labelled(40, 0), cohort.labelled(120, 0), cohort.labelled(40, 1)
     assert set(few) < set(many) <= set(cohort.rows("train"))
     assert set(few) != set(other)
-    assert cohort.seen_in_training(2500) == 0
+    assert cohort.seen_in_training(2500, set()) == 0
 
 
 def test_studies_of_one_ct_are_one_patient(tmp_path: Path) -> None:
@@ -30,7 +30,11 @@ def test_studies_of_one_ct_are_one_patient(tmp_path: Path) -> None:
         label = {"edema": i // 2 % 2, "source_ct": f"ct-{i // 2}"}
         made.write(f"scan-{i:02d}", np.full((1, 16, 16), i / 10), [0.0], label)
     cohort = read_cohort(made.folder, ["edema"])
-    assert cohort.studies == tuple(f"scan-{i:02d}" for i in range(0, 40, 2)), "the first study of each"
+    assert len(cohort.studies) == 40, "all studies of each"
+    assert len(set(cohort.patients)) == 20
+    rows = cohort.labelled(3, 0)
+    assert len(rows) == 6, "with a patient all studies are given"
+    assert len(set(cohort.patients[rows])) == 3
     assert cohort.evidence_level == "rendered from real CT"
     with pytest.raises(InputError, match="no seed, so its true numbers are not known"):
         clinical.measured(cohort)
@@ -50,24 +54,6 @@ def test_both_sides_of_an_inner_split_know_both_classes_and_the_event() -> None:
     alone = Endpoints.of({"edema": np.eye(60)[0]}, None, None, 60)
     with pytest.raises(InputError, match="both sides"):
         held_out(alone, 0)
-
-
-def test_with_all_labels_the_validation_patients_stop_a_training(tmp_path: Path) -> None:
-    made = ViewStore.create(tmp_path / "views", preset("chest", 16))
-    for i in range(60):
-        split = "train" if i < 40 else "validation" if i < 50 else "test"
-        label = {"edema": i % 2, "cardiomegaly": i % 2 if split != "validation" else 0, "split": split}
-        made.write(f"scan-{i:02d}", np.full((1, 16, 16), i / 10), [0.0], label)
-    cohort = read_cohort(made.folder, ["edema"])
-    rows, held = with_validation(cohort, cohort.rows("train"), 0)
-    assert set(rows[held]) == set(cohort.rows("validation"))
-    assert set(rows[~held]) == set(cohort.rows("train"))
-    some = cohort.labelled(30, 0)
-    fewer, part = with_validation(cohort, some, 0)
-    assert set(fewer) == set(some)
-    assert 0 < part.sum() < 15
-    one_class = read_cohort(made.folder, ["edema", "cardiomegaly"])  # no validation patient has it
-    assert set(with_validation(one_class, one_class.rows("train"), 0)[0]) == set(one_class.rows("train"))
 
 
 def test_clinical_numbers_are_the_patients(store: Path) -> None:

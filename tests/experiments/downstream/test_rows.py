@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 from xray2xray.core.errors import UsageError
-from xray2xray.experiments.downstream.rows import Primary, table_rows
+from xray2xray.experiments.downstream.rows import Primary, Test, table_rows
 from xray2xray.probing.endpoints import Endpoints
 from xray2xray.statistics.compare_auroc import delong_test
 from xray2xray.statistics.concordance import harrell_c
@@ -16,7 +16,7 @@ RNG = np.random.default_rng(0)
 LABEL = (RNG.random(N) < 0.4).astype(float)
 LABEL[:10] = np.nan
 TIME, EVENT = RNG.exponential(6, N).clip(0, 10), RNG.integers(0, 3, N).astype(float)
-TEST = Endpoints.of({"edema": LABEL}, TIME, EVENT, N)
+TEST = Test(["edema", "cvd_time"], Endpoints.of({"edema": LABEL}, TIME, EVENT, N))
 
 
 def scores(signal: float, seed: int) -> dict[str, np.ndarray]:
@@ -95,3 +95,34 @@ def test_a_primary_contrast_is_part_of_the_run() -> None:
     for wrong in ("edema", "edema/a", "edema/a/50", "edema/ours/100", "flu/a/100"):
         with pytest.raises(UsageError, match="TASK/METHOD/LABELS"):
             Primary.parse(wrong, ["edema"], ["a", "ours"], [100], "ours")
+
+
+def test_patients_with_several_images_are_drawn_whole() -> None:
+    """Twice the same images say nothing more: the intervals are those of the patients."""
+    once = {key: {"edema": found["edema"]} for key, found in KNOWN.items() if key[2] == 0}
+    twice = {key: {"edema": np.tile(found["edema"], 2)} for key, found in once.items()}
+    whole = Endpoints.of({"edema": np.tile(LABEL, 2)}, None, None, 2 * N)
+    names = np.array([f"p{i:03d}" for i in range(N)])
+    owned = Test(["edema"], whole, patients=np.tile(names, 2))
+    clustered, alone = (
+        {r["metric"]: r for r in table_rows(known, test, "ours", None, (), 400) if r["method"] == "a"}
+        for known, test in ((twice, owned), (twice, Test(["edema"], whole)))
+    )
+    delong = {r["metric"]: r for r in table_rows(once, Test(["edema"], TEST.truth), "ours", None) if r["method"] == "a"}
+    assert clustered["auroc"]["value"] == pytest.approx(delong["auroc"]["value"])
+    width = {key: r["auroc"]["delta_ci_high"] - r["auroc"]["delta_ci_low"] for key, r in
+             (("clustered", clustered), ("alone", alone), ("delong", delong))}  # fmt: skip
+    assert width["clustered"] == pytest.approx(width["delong"], rel=0.35)
+    assert width["alone"] < 0.85 * width["clustered"]
+
+
+def test_numbers_are_ranked_and_their_error_is_measured() -> None:
+    y = RNG.normal(size=N)
+    y[:5] = np.nan
+    test = Test(["ml"], Endpoints((), np.zeros((N, 0))), {"ml": y})
+    known = {("ours", 9, 0): {"ml": np.nan_to_num(y)}, ("mean", 9, 0): {"ml": np.full(N, np.nanmean(y))}}
+    rows = {(r["method"], r["metric"]): r["value"] for r in table_rows(known, test, "ours", None, (), 50)}
+    assert rows["ours", "concordance"] == rows["ours", "r2"] == pytest.approx(1)
+    assert rows["ours", "mae"] == 0
+    assert rows["mean", "concordance"] == 0.5
+    assert rows["mean", "r2"] == pytest.approx(0)

@@ -1,5 +1,6 @@
 """Public cohorts, and anyone's own pictures, as one table of studies (docs/howto/public-cohorts.md)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -36,16 +37,26 @@ __all__ = [
 ]
 
 
-def read_cohort(folder: str | Path, kind: Kind, policy: Policy | None = None, workers: int | None = 1) -> Cohort:
+def read_cohort(
+    folder: str | Path,
+    kind: Kind,
+    policy: Policy | None = None,
+    workers: int | None = 1,
+    numbers: Sequence[str] | None = (),
+) -> Cohort:
     """The cohort in a folder, of `csv` in a table, as it came: only impossible outcomes are left out yet.
 
-    `workers`: processes that read the headers of DICOM files (None: one for each core).
+    Args:
+        workers: processes that read the headers of DICOM files (None: one for each core).
+        numbers: as `read_plain` has them, of a table.
 
     Raises:
         InputError: it does not have the layout of its kind.
     """
-    if kind in ("csv", "chexpert", "mimic"):
-        found = {"csv": read_plain, "chexpert": read_chexpert, "mimic": read_mimic}[kind](folder, policy)
+    if kind == "csv":
+        found = read_plain(folder, policy, numbers)
+    elif kind in ("chexpert", "mimic"):
+        found = {"chexpert": read_chexpert, "mimic": read_mimic}[kind](folder, policy)
     elif kind in ("nlst", "lidc"):
         found = {"nlst": read_nlst, "lidc": read_lidc}[kind](folder, workers)
     else:

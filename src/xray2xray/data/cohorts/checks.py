@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 
 from ...core.errors import InputError
-from ..groups import check_patients
+from ..groups import SPLITS, check_patients
 from .fingerprint import Fingerprint, near_pairs
 from .table import Cohort
 
@@ -37,12 +37,16 @@ def check_names(cohort: Cohort) -> None:
 
 
 def check_split(cohort: Cohort) -> None:
-    """Raise InputError if a patient is in two splits, or only some samples are in one."""
+    """Raise InputError if a patient is in two splits, only some samples are in one, or it is none of `SPLITS`."""
     if not cohort.splits:
         return
     without = [sample.study for sample in cohort.samples if not sample.split]
     if without:
         raise InputError(f"{cohort.kind}: {len(without)} studies are in no split, first {without[0]}; give all or none")
+    odd = [sample for sample in cohort.samples if sample.split not in SPLITS]
+    if odd:
+        said = f"{odd[0].study} is in split {odd[0].split!r}; say {', '.join(SPLITS)}"
+        raise InputError(f"{cohort.kind}: {said}")
     split = {sample.study: sample.split for sample in cohort.samples}
     check_patients(split, {sample.study: sample.patient for sample in cohort.samples})
 

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from ...core.errors import InputError
 from ...radiograph.view import view_of
-from .labels import CHEXPERT_LABELS, Policy
+from .labels import CHEXPERT_LABELS, Policy, as_age, as_sex
 from .pictures import Pictures
 from .rows import Row, by_id, one_file, read_rows
 from .table import Cohort, Sample, View, as_view
@@ -48,7 +48,8 @@ def read_chexpert(folder: str | Path, policy: Policy | None = None) -> Cohort:
             except InputError as error:
                 failed[path] = str(error)
                 continue
-            samples.append(Sample(key, key.split("-")[0], found, _view(row), split, labels))
+            age, sex = as_age(row.get("Age", "")), as_sex(row.get("Sex", ""))
+            samples.append(Sample(key, key.split("-")[0], found, _view(row), split, labels, age=age, sex=sex))
     return Cohort("chexpert", tuple(samples), {**failed, **pictures.without_labels()})
 
 

@@ -11,6 +11,9 @@ from ...core.errors import InputError
 Uncertain = Literal["ignore", "zeros", "ones"]
 Unmentioned = Literal["ignore", "zeros"]
 
+_AGE = re.compile(r"(\d{1,3}(?:\.\d+)?)\s*Y?", re.IGNORECASE)  # DICOM writes 058Y
+_SEX = {"f": "F", "female": "F", "m": "M", "male": "M"}
+OLDEST = 120  # years; ChestX-ray14 has people of 414
 _WORDS = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0}
 _COMMA = re.compile(r"[-+]?\d+,\d+")
 _THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")
@@ -86,3 +89,15 @@ def as_number(cell: str) -> float:
     except ValueError:
         return math.nan
     return number if math.isfinite(number) else math.nan
+
+
+def as_age(cell: str) -> float:
+    """Years; NaN where a cell says none that somebody may have."""
+    found = _AGE.fullmatch(cell)
+    years = float(found.group(1)) if found else math.nan
+    return years if 0 < years <= OLDEST else math.nan
+
+
+def as_sex(cell: str) -> str:
+    """F, M, or empty."""
+    return _SEX.get(cell.lower(), "")

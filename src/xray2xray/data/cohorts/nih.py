@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from ...core.errors import InputError
 from ...radiograph.view import view_of
-from .labels import label_name
+from .labels import as_age, as_sex, label_name
 from .pictures import Pictures
 from .rows import by_id, id_in, one_file, read_rows
 from .table import Cohort, Sample, as_view
@@ -60,5 +60,6 @@ def read_nih(folder: str | Path) -> Cohort:
         labels = {label_name(finding): float(finding in found) for finding in FINDINGS}
         view = as_view(view_of(row["View Position"]) or "frontal")  # it has no laterals
         split = split_of.get(name, "")
-        samples.append(Sample(Path(name).stem, f"{int(patient):08d}", path, view, split, labels))
+        age, sex = as_age(row.get("Patient Age", "")), as_sex(row.get("Patient Gender", row.get("Patient Sex", "")))
+        samples.append(Sample(Path(name).stem, f"{int(patient):08d}", path, view, split, labels, age=age, sex=sex))
     return Cohort("nih", tuple(samples), {**failed, **pictures.without_labels()})

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ...core.errors import InputError
 from ...io.files import told_apart
-from .labels import as_number
+from .labels import as_age, as_number
 from .rows import Row, by_id, id_in, one_file, read_rows
 from .studies import studies_below
 from .table import Cohort, Sample, safe_name
@@ -31,6 +31,7 @@ CODES = {
 CARDIOVASCULAR = 60
 _YEAR = {"1999": 0, "2000": 1, "2001": 2}
 _DAYS = 365.25
+_SEX = {"1": "M", "2": "F"}
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class _Participant:
     screen_days: tuple[float, ...]  # from randomisation to each screening
     end_days: float  # to death or last contact
     event: float
+    age: float  # at randomisation
+    sex: str
 
 
 def read_nlst(folder: str | Path, workers: int | None = 1) -> Cohort:
@@ -71,7 +74,8 @@ def read_nlst(folder: str | Path, workers: int | None = 1) -> Cohort:
         labels = {label: float(code in there) for code, label in CODES.items()}
         labels["cvd"] = 1.0 if pid in ever else math.nan if math.isnan(person.event) else float(person.event == 1)
         years = (person.end_days - person.screen_days[year]) / _DAYS
-        samples.append(Sample(name, pid, exam.path, "CT", "", labels, person.event, years, exam.series))
+        outcome = person.event, years
+        samples.append(Sample(name, pid, exam.path, "CT", "", labels, *outcome, exam.series, person.age, person.sex))
     for image in found.radiographs:
         failed[str(image.path)] = f"a radiograph ({image.modality}); NLST has CTs only"
     for pid, year in sorted(set(codes) - {(pid, year) for _, pid, year in exams}):
@@ -111,4 +115,5 @@ def _participant(row: Mapping[str, str]) -> _Participant:
     event = math.nan if math.isnan(died) and math.isnan(seen) else 0.0
     if not math.isnan(died):
         event = 1.0 if cause.startswith("I") else 2.0 if cause[:1].isalpha() else math.nan
-    return _Participant(screens, seen if math.isnan(died) else died, event)
+    age, sex = as_age(row.get("age", "")), _SEX.get(row.get("gender", ""), "")
+    return _Participant(screens, seen if math.isnan(died) else died, event, age, sex)

@@ -22,6 +22,7 @@ FRONTAL: tuple[View, ...] = ("PA", "AP", "frontal", "CT")
 _VIEWS: dict[str | None, View] = {view: view for view in get_args(View)}
 COLUMNS = ("study", "patient", "path", "view", "split")
 OUTCOME = ("event", "time_years")
+AGE, SEX = "age", "sex"
 SERIES = "series"
 LABEL = "a label is a column of nothing but 1, 0, -1, true, false, yes, no and blanks"
 
@@ -41,10 +42,13 @@ class Sample:
         path: the picture, or the folder of a CT.
         view: how it was taken.
         split: train, validation or test; empty where the cohort has none.
-        labels: 1 (there), 0 (not there) or NaN (unknown), by name; the same names in all samples of a cohort.
+        labels: 1 (there), 0 (not there) or NaN (unknown), or a measured number, by name; the same names in all samples
+            of a cohort.
         event: how follow-up ended: 0 censored, 1 cardiovascular death, 2 other death; NaN where it is not known.
         time_years: years from the scan to the end of follow-up; NaN where it is not known.
         series: SeriesInstanceUID of a CT whose folder holds other scans, too; else empty.
+        age: years, at the scan or (NLST) on entering the study; NaN where it is not known.
+        sex: F, M, or empty.
     """
 
     study: str
@@ -56,6 +60,17 @@ class Sample:
     event: float = math.nan
     time_years: float = math.nan
     series: str = ""
+    age: float = math.nan
+    sex: str = ""
+
+    def facts(self) -> dict[str, float | str | None]:
+        """What a view store keeps of it beside its views: the columns of the table, None where unknown."""
+        said = {"patient": self.patient, "split": self.split, "view": self.view, SEX: self.sex}
+        numbers = {AGE: self.age, **{name: getattr(self, name) for name in OUTCOME}, **self.labels}
+        return {
+            **{name: text for name, text in said.items() if text},
+            **{name: None if math.isnan(number) else number for name, number in numbers.items()},
+        }
 
 
 @dataclass(frozen=True)
@@ -136,20 +151,22 @@ def safe_name(name: str) -> str:
 def write_table(path: str | Path, cohort: Cohort) -> None:
     """The samples as CSV, whole or not at all; `read_plain` reads it back.
 
-    Columns are study, patient, path (relative to the table), view, split, series where any is given, event and
-    time_years where any is known, and the labels; unknown is empty.
+    Columns are study, patient, path (relative to the table), view, split, series and sex where any is given, age, event
+    and time_years where any is known, and the labels; unknown is empty.
     """
     folder = Path(path).parent.resolve()
-    outcome = [name for name in OUTCOME if any(not math.isnan(getattr(sample, name)) for sample in cohort.samples)]
-    series = [SERIES] if any(sample.series for sample in cohort.samples) else []
+    known = [
+        name for name in (AGE, *OUTCOME) if any(not math.isnan(getattr(sample, name)) for sample in cohort.samples)
+    ]
+    named = [name for name in (SERIES, SEX) if any(getattr(sample, name) for sample in cohort.samples)]
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
-        table.writerow([*COLUMNS, *series, *outcome, *cohort.label_names])
+        table.writerow([*COLUMNS, *named, *known, *cohort.label_names])
         for s in cohort.samples:
             where = os.path.relpath(s.path.parent.resolve() / s.path.name, folder)
-            numbers = [*(getattr(s, name) for name in outcome), *s.labels.values()]
-            named = [s.series] if series else []
-            table.writerow([s.study, s.patient, where, s.view, s.split, *named, *map(_text, numbers)])
+            texts = [getattr(s, name) for name in named]
+            numbers = [*(getattr(s, name) for name in known), *s.labels.values()]
+            table.writerow([s.study, s.patient, where, s.view, s.split, *texts, *map(_text, numbers)])
 
 
 def _text(number: float) -> str:
@@ -177,4 +194,7 @@ def summary(cohort: Cohort) -> str:
 
 def _share(values: np.ndarray) -> str:
     known = values[~np.isnan(values)]
-    return f"{100 * known.mean():.1f} % of {len(known):,}" if len(known) else "unknown"
+    if not len(known):
+        return "unknown"
+    share = f"{100 * known.mean():.1f} %" if np.isin(known, (0, 1)).all() else f"mean {known.mean():.4g}"
+    return f"{share} of {len(known):,}"

@@ -48,13 +48,19 @@ class AdaptationLosses:
 
 class AdaptationObjective(Objective):
     """`real` is float32 (n, size, size) p, as `normalise_radiograph` gives it; `rendered` uint16 (m, size, size)
-    frontals as stored. The last tenth of `real` is only looked at. A batch counts pictures of each domain."""
+    frontals as stored. The last `held_out` of `real`, by default a tenth, are only looked at. A batch counts
+    pictures of each domain."""
 
     stage = "adaptation"
     parts = ("generators", "critics")
 
     def __init__(
-        self, config: AdapterConfig, real: np.ndarray, rendered: np.ndarray, losses: AdaptationLosses | None = None
+        self,
+        config: AdapterConfig,
+        real: np.ndarray,
+        rendered: np.ndarray,
+        losses: AdaptationLosses | None = None,
+        held_out: int | None = None,
     ) -> None:
         super().__init__()
         self.losses = losses = losses or AdaptationLosses()
@@ -65,7 +71,7 @@ class AdaptationObjective(Objective):
         # What is kept: adversarial training swings about its goal, the average over its last steps does not.
         self.average = copy.deepcopy(self.generators["to_simulated"]).requires_grad_(False)
         self._real, self._rendered = real, rendered
-        self._train = len(real) - len(real) // 10
+        self._train = len(real) - (len(real) // 10 if held_out is None else held_out)
         self._window = (lung_window(config.size, losses.outside),)
         self._drawn: tuple[Tensor, Tensor] | None = None  # this step's fakes, for the critics
 

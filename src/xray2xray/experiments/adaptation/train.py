@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from ...core.errors import InputError, UsageError
+from ...data.groups import TRAIN
 from ...data.radiographs import Half, RadiographFile, half_of, list_radiographs
 from ...data.store import ViewStore
 from ...io.model_folder import write_part
@@ -56,7 +57,8 @@ def train_adapter(
     """Train an adapter and return the folder that `Adapter.from_pretrained` takes (out/model).
 
     Args:
-        images: folders, files or CSV tables of frontal radiographs (`list_radiographs`).
+        images: folders, files or CSV tables of frontal radiographs (`list_radiographs`), whose validation and test
+            rows are left out.
         views: a view store with frontals; its size is the adapter's.
         out: a folder of ours or a new one.
         half: which half of the patients is learned from, dealt by `seed`; None takes all.
@@ -77,18 +79,20 @@ def train_adapter(
         raise UsageError(f"{out} was trained before; pass --resume to go on, or choose another --out")
     rendered = rendered_frontals(ViewStore.open(views))
     size = rendered.shape[-1]
-    files = [file for file in list_radiographs(images) if half is None or half_of(file.patient, seed) == half]
+    files = [
+        file
+        for file in list_radiographs(images)
+        if file.part == TRAIN and (half is None or half_of(file.patient, seed) == half)
+    ]
     patients = sorted({file.patient for file in files})
     if len(files) < FEWEST:
         raise InputError(f"{len(files)} radiographs to learn from; give {FEWEST} at least, better some hundreds")
-    real = read_normalised(files, size)
-    # Shuffled, as they come in the order of their cohorts and the last tenth is held out.
-    real = real[np.random.default_rng(seed).permutation(len(real))]
+    real, held_out = read_normalised(by_patient(files, seed), size)
     config = config or AdapterConfig(size=size)
     if config.size != size:
         raise InputError(f"{views} holds views of {size} px, the adapter wants {config.size}")
     torch.manual_seed(seed)
-    objective = AdaptationObjective(config, real, rendered, losses)
+    objective = AdaptationObjective(config, real, rendered, losses, held_out)
     loop = replace(LOOP, steps=steps, warm_up=min(LOOP.warm_up, max(1, steps // 10))) if steps else LOOP
     machine = Machine(device=device, precision=precision, seed=seed)
     fit(objective, loop, machine, out / objective.stage, resume)
@@ -105,34 +109,48 @@ def train_adapter(
     return out / "model"
 
 
-def read_normalised(files: Sequence[RadiographFile], size: int) -> np.ndarray:
-    """Radiographs on the networks' frame and scale, float32 (n, size, size) p.
+def by_patient(files: Sequence[RadiographFile], seed: int) -> list[RadiographFile]:
+    """In a random order of the patients, as they come in the order of their cohorts and the last are held out."""
+    patients = sorted({file.patient for file in files})
+    place = dict(zip(patients, np.random.default_rng(seed).permutation(len(patients)).tolist(), strict=True))
+    return sorted(files, key=lambda file: place[file.patient])
 
-    What cannot be read, or shows no lungs where they were looked for, is named and left out.
+
+def read_normalised(files: Sequence[RadiographFile], size: int) -> tuple[np.ndarray, int]:
+    """Radiographs on the networks' frame and scale, float32 (n, size, size) p, and how many of the last are held out.
+
+    What cannot be read, or shows no lungs where they were looked for, is named and left out. Held out is a tenth, and
+    what else belongs to the first of its patients.
 
     Raises:
-        InputError: none can be used.
+        InputError: none can be used, or all are of one patient.
     """
 
-    def one(file: RadiographFile) -> np.ndarray:
+    def one(file: RadiographFile) -> tuple[np.ndarray, str]:
         view_p, field = normalise_radiograph(read_radiograph(file.path, 2 * size).gray, size)
         if not field.certain:
             raise InputError(f"{file.path}: hardly any lungs were found (likeness {field.likeness:.2f})")
-        return view_p
+        return view_p, file.patient
 
     read, _ = each(list(progress(files, "radiographs")), one, lambda file: str(file.path))
-    return np.stack(read)
+    views, patients = zip(*read, strict=True)
+    first = len(views) - len(views) // 10
+    while 0 < first < len(views) and patients[first - 1] == patients[first]:
+        first -= 1
+    if first == 0:
+        raise InputError(f"all {len(views)} radiographs are of one patient; the held-out ones must be of others")
+    return np.stack(views), len(views) - first
 
 
 def rendered_frontals(store: ViewStore) -> np.ndarray:
-    """The stored frontals of a store's first studies, uint16 (n, size, size).
+    """The stored frontals of a store's first training studies, uint16 (n, size, size).
 
     Raises:
         InputError: there are none.
     """
-    studies = store.studies()[:MOST_RENDERED]
+    studies = store.training_studies()[:MOST_RENDERED]
     if not studies:
-        raise InputError(f"{store.folder} holds no studies; render some with `xray2xray render`")
+        raise InputError(f"{store.folder} holds no training studies; render some with `xray2xray render`")
     frontal = STANDARD_ARC.index(0.0)
     return np.stack([store.read_standard([study])[0, frontal] for study in progress(studies, "frontals")])
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...core.errors import InputError
 from .methods import Method
-from .rows import main_metric
+from .tasks import main_metric
 
 # readers of ceiling.json: of a frontal alone, and with age and sex
 FRONTAL, FRONTAL_KNOWN = "frontal", "frontal, age and sex"

@@ -13,26 +13,39 @@ from ...phantoms.shape import CAGE_W, MEDIA_W, Z, profiles, shape
 from .cohort import TIME_COLUMNS, Cohort
 
 SEX = {"F": 1.0, "M": 0.0}
+UNKNOWN = 0.1  # share of patients
 
 
 def age_sex(cohort: Cohort) -> np.ndarray:
     """Float64 (n, 4): decades from 60, their square, woman, decades of a woman.
 
+    Of real patients an unknown age or sex is the training patients' mean, where at most a tenth are unknown.
+
     Raises:
-        InputError: a patient is neither virtual nor has both columns.
+        InputError: patients are not virtual, and more than a tenth lack one of the two.
     """
     if all("seed" in fact for fact in cohort.facts):
-        known = [(patient.age, float(patient.female)) for patient in virtual_patients(cohort)]
+        known = np.array([(patient.age, float(patient.female)) for patient in virtual_patients(cohort)])
     else:
-        try:
-            known = [(float(fact["age"]), SEX[fact["sex"]]) for fact in cohort.facts]
-        except (KeyError, ValueError) as error:
+        known = np.array([(_age(fact.get("age")), SEX.get(str(fact.get("sex")), np.nan)) for fact in cohort.facts])
+        unknown = np.isnan(known)
+        if unknown.mean(axis=0).max() > UNKNOWN or unknown[cohort.rows("train")].all(axis=0).any():
+            lacking = int(unknown.any(axis=1).sum())
             raise InputError(
-                f"{cohort.source}: age_sex wants the columns age (years) and sex (F, M): {error}"
-            ) from None
-    age, female = np.array(known).T
+                f"{cohort.source}: age_sex wants the columns age (years) and sex (F, M), which {lacking} of "
+                f"{len(known)} studies lack"
+            )
+        known = np.where(unknown, np.nanmean(known[cohort.rows("train")], axis=0), known)
+    age, female = known.T
     decades = (age - 60) / 10
     return np.stack([decades, decades**2, female, decades * female], axis=1)
+
+
+def _age(said: Any) -> float:
+    try:
+        return float(said)
+    except (TypeError, ValueError):
+        return np.nan
 
 
 def measured(cohort: Cohort) -> np.ndarray:

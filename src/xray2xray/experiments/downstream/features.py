@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ...core.errors import InputError, UsageError
+from ...core.errors import InputError, UsageError, reading
 from ...io.files import atomic_path
 from ...io.model_folder import FORMAT as WORLD_MODEL
 from ...io.model_folder import folder_of, sha256
+from ...io.npz import read_npz
 from ...parallel.progress import progress
 from ...probing.probe import block_means
 from ..pretraining.encoder_file import FORM as PRETRAINED
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.floating]
 BATCH = 64
 LATERAL_DEG = 90.0
+TABLE = ".npz"  # of features, in place of an encoder's folder
 PENALTIES = tuple(np.logspace(1, 6, 11))  # of `_read_factors`, beside thousands of standardised latents
 
 
@@ -59,7 +61,9 @@ class Bench:
 
     Args:
         source: the world model, as `WorldModel.from_pretrained` takes it.
-        encoders: further encoders' folders by name: controls of the world model, self-supervised baselines.
+        encoders: further encoders' folders by name: controls of the world model, self-supervised baselines; or a
+            table of features that `embed` wrote (.npz).
+        form: of M.
     """
 
     cohort: Cohort
@@ -67,12 +71,13 @@ class Bench:
     folder: Path
     device: str = "cpu"
     encoders: Mapping[str, Path] = field(default_factory=dict)
+    form: str = "direct"
 
     @cached_property
     def model(self) -> "WorldModel":
         from ...models.world_model import WorldModel
 
-        return WorldModel.from_pretrained(self.source, "direct", self.device)
+        return WorldModel.from_pretrained(self.source, self.form, self.device)
 
     @cached_property
     def frontals(self) -> Array:
@@ -88,7 +93,7 @@ class Bench:
         Raises:
             UsageError: there are none of that name.
         """
-        return self._kept(name, self.fingerprint(name), lambda: self._read(name))
+        return self._kept(name, self.fingerprint(name), lambda: [self._read(name)])
 
     def joined(self, names: Sequence[str]) -> tuple[NDArray[np.float64], list[int]]:
         """The features (n, d) of several names side by side, float64, and how many each has."""
@@ -98,20 +103,27 @@ class Bench:
     def encoded(self, name: str) -> Array:
         """The features and then the tokens (n, 1 + t, width) of an encoder of `training.pretrain`, read once."""
 
-        def read() -> Array:
+        def read() -> Iterable[Array]:
             from ..pretraining.encoder_file import load_encoder
             from ..pretraining.glori import encode
 
             encoder = load_encoder(self.encoders[name]).to(self.device)
-            return through(lambda views: encode(encoder, views), self.frontals, f"{name} token")
+            return [through(lambda views: encode(encoder, views), self.frontals, f"{name} token")]
 
         return self._kept(f"{name}_tokens", self.fingerprint(name), read)
 
-    def _kept(self, name: str, digest: str, read: Callable[[], Array]) -> Array:
+    def _kept(self, name: str, digest: str, read: Callable[[], Iterable[Array]]) -> Array:
+        """What `read` gives, part after part, as one array on disk: a cohort's frontals may not fit in memory."""
         kept = self.folder / f"{re.sub(r'[^A-Za-z0-9.]', '_', name)}-{digest[:12]}.npy"
         if not kept.is_file():
-            with atomic_path(kept) as temporary, temporary.open("wb") as file:
-                np.save(file, read())
+            with atomic_path(kept) as temporary:
+                row, whole = 0, None
+                for part in read():
+                    if whole is None:
+                        shape = (len(self.cohort.studies), *part.shape[1:])
+                        whole = np.lib.format.open_memmap(temporary, "w+", part.dtype, shape)
+                    whole[row : row + len(part)] = part
+                    row += len(part)
         return np.load(kept, mmap_mode="r", allow_pickle=False)
 
     def fingerprint(self, name: str) -> str:
@@ -120,18 +132,39 @@ class Bench:
         if name in self.encoders:
             models = _weights(self.encoders[name])
         elif feature_set(name).model:
-            models = _weights(folder_of(self.source))
+            models = f"{self.form} {_weights(folder_of(self.source))}"
         return hashlib.sha256(f"{self.cohort.digest} {name} {models}".encode()).hexdigest()
 
     def _read(self, name: str) -> Array:
+        if name in self.encoders and self.encoders[name].suffix == TABLE:
+            return features_in(self.encoders[name], self.cohort.studies)
         if name in self.encoders:
             return through(open_encoder(self.encoders[name], self.device).features, self.frontals, name)
         depth = name.partition("@")[2]
         return feature_set(name).read(self, int(depth) if depth else None)
 
 
+def features_in(path: Path, studies: Sequence[str]) -> Array:
+    """The features (n, d) of these studies in a table that `embed` wrote, or any with arrays `study` and `features`.
+
+    Raises:
+        InputError: it cannot be read, or lacks a study.
+    """
+    arrays = read_npz(path, "is no table of features", "make it with `xray2xray embed STORE --out FILE.npz`")
+    with reading(path, "is no table of features", "make it with `xray2xray embed STORE --out FILE.npz`"):
+        row = {str(study): i for i, study in enumerate(arrays["study"])}
+        found: Array = arrays["features"]
+        if found.ndim != 2 or len(found) != len(arrays["study"]):
+            raise ValueError(f"features {found.shape} of {len(row)} studies")
+    if lacking := [study for study in studies if study not in row]:
+        raise InputError(f"{path}: no features of {len(lacking)} studies, first {lacking[0]}; embed the whole store")
+    return found[[row[study] for study in studies]]
+
+
 def format_of(folder: Path) -> str:
     """Which of `ENCODERS` a folder holds. Raises InputError if its config.json names none of them."""
+    if folder.suffix == TABLE and folder.is_file():
+        return TABLE
     if is_public(folder):
         return PRETRAINED
     try:
@@ -154,6 +187,8 @@ def through(look: Callable[[Array], Array], views_p: Array, name: str) -> Array:
 
 def _weights(folder: Path) -> str:
     """The hashes of a model's weights; only of its safetensors, where there are any."""
+    if folder.is_file():
+        return sha256(folder)
     files = [path for path in sorted(folder.glob("*")) if path.suffix in WEIGHTS]
     safe = [path for path in files if path.suffix == ".safetensors"]
     return " ".join(f"{path.name} {sha256(path)}" for path in safe or files)
@@ -215,7 +250,7 @@ def _clinical(name: str) -> Callable[[Bench, int | None], Array]:
 
 
 def _pixels(bench: Bench, depth: int | None) -> Array:
-    return block_means(bench.frontals)
+    return through(block_means, bench.frontals, "pixels")
 
 
 def _read_factors(bench: Bench, depth: int | None) -> Array:

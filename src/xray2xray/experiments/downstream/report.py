@@ -8,7 +8,7 @@ from ...io.files import atomic_path, write_json, write_text
 from ...reporting.tables import interval, table
 from ...statistics.contrasts import equivalent
 from .ceiling import FRONTAL
-from .rows import main_metric
+from .tasks import main_metric
 
 MARGIN = 0.01  # within which ours is said to be as good
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#000000")
@@ -27,7 +27,8 @@ def write_downstream(out: Path, result: Mapping[str, Any]) -> None:
 
 
 def main_rows(result: Mapping[str, Any]) -> list[Row]:
-    return [row for row in result["rows"] if row["metric"] == main_metric(row["task"])]
+    numbers = result["settings"]["numbers"]
+    return [row for row in result["rows"] if row["metric"] == main_metric(row["task"], numbers)]
 
 
 # ---------------------------------------------------------------- tables
@@ -38,13 +39,17 @@ def markdown(result: Mapping[str, Any]) -> str:
     settings, tasks = result["settings"], result["settings"]["tasks"]
     rows = {(row["task"], row["method"], row["n_labels"]): row for row in main_rows(result)}
     lines = [
-        f"{result['n_test']} test patients ({result['evidence_level']}); means over the seeds. AUROC, for `cvd_time` "
-        "Harrell's C, with 95 % intervals over patients and seeds. Differences are the method's minus ours: "
-        "below zero, ours is ahead.",
+        f"{result['n_test']} images of {result['test_patients']} test patients ({result['evidence_level']}); means "
+        "over the seeds. AUROC of findings, Harrell's C of events in time, of numbers the share of pairs in the right "
+        f"order, with 95 % intervals over patients and seeds ({result['compared_by']}). Differences are the method's "
+        "minus ours: below zero, ours is ahead.",
         "",
+        *(f"- left out: {what}: {why}" for what, why in result["left_out"].items()),
+        *([""] if result["left_out"] else []),
     ]
     for n in settings["labels"]:
-        lines += [f"### {n} labelled patients", ""]
+        everyone = " (all)" if n == result["n_train"] else ""
+        lines += [f"### {n} labelled patients{everyone}", ""]
         ranks = _ranks(result, rows, n)
         body = [
             [_said(name, result), rank, *(_cell(rows.get((task, name, n)), "value", "ci", ".3f") for task in tasks)]
@@ -90,7 +95,11 @@ def _ranks(result: Mapping[str, Any], rows: Mapping[Any, Row], n: int) -> dict[s
         for name, of in found.items()
         if of and all(row["ranked"] for row in of) and not result["methods"][name]["privileged"]
     ]
-    placed.sort(key=lambda name: -sum(row["value"] for row in found[name]))
+    asked = [{row["task"] for row in found[name]} for name in placed]
+    common = (
+        set.intersection(*asked) if asked else set()
+    )  # who learns no numbers is not ranked by the other tasks alone
+    placed.sort(key=lambda name: -sum(row["value"] for row in found[name] if row["task"] in common))
     ranks = {name: str(place) for place, name in enumerate(placed, 1)}
     for name in found:
         ranks.setdefault(name, "level" if result["methods"][name]["privileged"] else "none")
@@ -191,6 +200,8 @@ def _curves(axis: Any, task: str, result: Mapping[str, Any]) -> None:
     rows = [row for row in main_rows(result) if row["task"] == task]
     for i, name in enumerate(result["methods"]):
         points = [(row["n_labels"], row["value"]) for row in rows if row["method"] == name]
+        if not points:
+            continue
         width = 2.4 if name == result["settings"]["ours"] else 1.1
         style = {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i // len(COLOURS) % len(MARKERS)], "ms": 4}
         axis.plot(*zip(*points, strict=True), label=name, lw=width, **style)

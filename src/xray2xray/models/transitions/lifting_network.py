@@ -5,6 +5,7 @@ line integrals where the detector ends. Trained by `objective.py`, its answer is
 the volume given the view. Convolutions are of two dimensions, planes are channels, with attention at the coarsest grid.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,7 +78,11 @@ class LiftingNetwork(nn.Module):
 
     def forward(self, view_p: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of the depth distribution (b, depth, rows, columns), and the logarithm of p (b, rows, columns)."""
-        *skips, x = self.encode(view_p)
+        return self.decode(self.encode(view_p))
+
+    def decode(self, states: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """The answer of `forward`, from what `encode` gives."""
+        *skips, x = states
         for stage in self.up:
             skip = skips.pop()
             x = stage(torch.cat([F.interpolate(x, size=skip.shape[2:], mode="nearest"), skip], dim=1))
@@ -95,6 +100,12 @@ class LiftingNetwork(nn.Module):
         """Hidden states (b, c, rows, columns) of the coarsest grid, before attention and after."""
         x = self._contracted(view_p)[-1]
         return x, self.bottom(x)
+
+    def read(self, view_p: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor]:
+        """As `coarsest`, and the depth distribution of `lift`, in one pass."""
+        *finer, x = self._contracted(view_p)
+        after = self.bottom(x)
+        return (x, after), self.decode([*finer, after])[0].softmax(dim=1)
 
     def _contracted(self, view_p: Tensor) -> list[Tensor]:
         """As `encode`, before attention."""

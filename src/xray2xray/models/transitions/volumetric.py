@@ -4,7 +4,7 @@ The state is a chest on a grid that follows the rays of the given view (`project
 reproduced by construction, all views are of one chest by construction, and turning it is the projector's work.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -67,10 +67,15 @@ class VolumetricConfig(LiftingConfig):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class VolumetricState(State):
-    """`chests`: one for each patient. `first`: the view that was lifted, of the observations."""
+    """`first`: the view that is lifted, of the observations. `lift`: lifts it."""
 
-    chests: tuple[Lifted, ...]
     first: Observation
+    lift: Callable[[], tuple[Lifted, ...]]
+
+    @cached_property
+    def chests(self) -> tuple[Lifted, ...]:
+        """One for each patient, when they are first asked for: features of a single view do without."""
+        return self.lift()
 
 
 class VolumetricTransition(Transition):
@@ -121,7 +126,16 @@ class VolumetricTransition(Transition):
         if size % self.config.size:
             raise InputError(f"the volumetric form takes views of {self.config.size} pixels or a multiple, got {size}")
         frontals = [i for i, observation in enumerate(observations) if _is_frontal(observation.pose)]
-        chests = []
+        first = observations[frontals[0] if frontals else 0]
+        state = VolumetricState(tuple(observations), first, lambda: self._chests(observations, views, frontals))
+        if len(observations) > 1:
+            _ = state.chests  # views that do not agree are refused here
+        return state
+
+    def _chests(
+        self, observations: Sequence[Observation], views: Sequence[np.ndarray], frontals: Sequence[int]
+    ) -> tuple[Lifted, ...]:
+        size, chests = views[0].shape[-1], []
         for patient in range(len(views[0])):
             others = list(range(len(views)))
             if frontals:
@@ -134,8 +148,7 @@ class VolumetricTransition(Transition):
                 given_p = np.stack([views[i][patient] for i in others])
                 chest = agreed(chest, given_p, [observations[i].pose for i in others])
             chests.append(chest)
-        first = observations[frontals[0] if frontals else 0]
-        return VolumetricState(tuple(observations), tuple(chests), first)
+        return tuple(chests)
 
     def predict(self, state: VolumetricState, poses: Sequence[Pose]) -> Views:
         return self._rendered(state, [chest.views(poses) for chest in state.chests], poses)
@@ -169,9 +182,13 @@ class VolumetricTransition(Transition):
     def features(self, state: VolumetricState, poses: Sequence[Pose], depth: int | None = None) -> Tensor:
         """The state in coarse cells (b, 1, 64, width): hidden states of the network, and the chest in eight slabs.
 
-        They are of no pose. Depth 0 is before the network's attention, 1 (by default) after.
+        They are of no pose. Depth 0 is before the network's attention, 1 (by default) after. Of a single PA view the
+        slabs are those of one pass of the network; a chest is the mean of two, one with the mirror image.
         """
         depth = checked_depth(depth, 1)
+        pose = state.first.pose
+        if len(state.observations) == 1 and _is_frontal(pose) and np.cos(np.radians(pose.yaw_deg)) > 0:
+            return self._tokens_of_view(state.first.pixels, pose, depth)[:, None]
         return self._tokens(state.first.pixels, state.chests, depth)[:, None]
 
     def given(self, observation: Observation) -> Views:
@@ -261,6 +278,18 @@ class VolumetricTransition(Transition):
         ).to(hidden.device)
         scale = self.config.depth / SLABS
         return torch.cat([self._on_detector(hidden), slabs * scale], dim=1).flatten(2).mT
+
+    @torch.no_grad()
+    def _tokens_of_view(self, view_p: Tensor, pose: Pose, depth: int) -> Tensor:
+        """As `_tokens`, of a chest that is what one pass of the network makes of the view."""
+        view_p = view_p[:, None].float()
+        hidden, w = self.network.read(F.avg_pool2d(view_p, view_p.shape[-1] // self.config.size))
+        frustum = self.config.frustum_of(view_p.shape[-1], pose)
+        scale = self.config.depth / SLABS
+        slabs = F.adaptive_avg_pool3d(w, (SLABS, *w.shape[2:])) * scale
+        shares = F.interpolate(slabs, size=frustum.shape[1:], mode="bilinear", align_corners=False)
+        measured = F.adaptive_avg_pool2d(shares[:, :, *frustum.detector] * view_p, GRID)
+        return torch.cat([self._on_detector(hidden[depth]), measured], dim=1).flatten(2).mT
 
     def _on_detector(self, hidden: Tensor) -> Tensor:
         """(b, c, GRID, GRID): what lies on the detector, in coarse cells."""
