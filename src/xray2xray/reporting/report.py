@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from ..projection.geometry import STANDARD_ARC
 from ..radiograph.display import save_png, to_gray
 from ..volume.dicom.write import write_dicom_series
 from ..volume.nifti import write_nifti
-from .page import label_of, page
+from .fragment import label_of
+from .page import page
 from .pictures import PICTURE_YAW_DEG, case_picture, save_picture, unfold_picture, views_gif
 from .result import Result, Views
 
@@ -106,7 +108,8 @@ def _write_views(out: Path, result: Result) -> None:
         for yaw, view_p in zip(views.yaw_deg, views.predicted_p, strict=True):
             save_png(out / f"yaw{yaw:+g}.png", to_gray(view_p))
     shown = [STANDARD_ARC.index(yaw) for yaw in PICTURE_YAW_DEG]
-    named = {label_of(name): views_p[shown] for name, views_p in result.predictions_p.items()}
+    drawn = islice(result.predictions_p.items(), 2)  # the expected views and those of one possible chest
+    named = {label_of(name): views_p[shown] for name, views_p in drawn}
     side = max(160, min(predicted_p.shape[-1], 320))
     if truth_p is None:
         picture = unfold_picture(result.input_p, named, PICTURE_YAW_DEG, side)

@@ -9,6 +9,7 @@ from ..evaluation.metrics import Array, unit
 from ..evaluation.ood import OutOfDistribution
 from ..evaluation.scoring import Cohort, Summary, score, summarise
 from ..evaluation.volumes import resample, volume_scores
+from ..models.transitions.base import State
 from ..projection.geometry import STANDARD_ARC, Geometry
 from ..reconstruction.reconstruct import reconstruct
 from ..volume.chest import Chest
@@ -49,8 +50,9 @@ class Result:
         form: the form of M that predicted.
         input_p: (h, w), the given view, taken at `input_yaw_deg`.
         predicted_p: predicted views; at the input's angle the input, as the form keeps it.
-        sample_p: views of one possible chest, sharper and less near to the truth than the expected ones, of the forms
-            that render and can sample.
+        samples_p: (samples, 37, h, w), views of possible chests, sharper and less near to the truth than the expected
+            ones, of the forms that render and can sample.
+        states: what the form of M keeps of the input, and of each sample: views from further poses come of them.
         truth_p: rendered from the scan, where there is one.
         ceiling_p: V's reconstruction of the truth, which a form that predicts through V cannot be expected to exceed.
         baselines_p: simple predictions by name; where the truth is known `mean_view`, the zero of R2, is one.
@@ -63,6 +65,7 @@ class Result:
         probes: the content of the model's probes.json.
         settings: name -> value, shown and kept as they are.
         notes: sentences, such as that the grey scale is uncalibrated.
+        sentences: what a reader must know first, such as that this may be no frontal; they stand at the top.
     """
 
     name: str
@@ -73,7 +76,8 @@ class Result:
     input_p: Array
     predicted_p: Array
     input_yaw_deg: float = 0.0
-    sample_p: Array | None = None
+    samples_p: Array | None = None
+    states: tuple[State, ...] = ()
     truth_p: Array | None = None
     ceiling_p: Array | None = None
     baselines_p: Mapping[str, Array] = field(default_factory=dict)
@@ -87,11 +91,13 @@ class Result:
     settings: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    sentences: tuple[str, ...] = ()
 
     @property
     def predictions_p(self) -> dict[str, Array]:
-        """What the form predicted, by name: its expected views, and those of one possible chest."""
-        return {self.form: self.predicted_p} | ({} if self.sample_p is None else {SAMPLE: self.sample_p})
+        """What the form predicted, by name: its expected views, and those of possible chests."""
+        samples = () if self.samples_p is None else self.samples_p
+        return {self.form: self.predicted_p} | {f"{SAMPLE}_{n}": views_p for n, views_p in enumerate(samples, 1)}
 
     @cached_property
     def volume(self) -> Chest | None:

@@ -1,6 +1,6 @@
 """A loaded model and what belongs to it; each study that goes through it becomes a `Result`, all in memory."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +30,7 @@ from ..volume.chest import Chest
 from .about import versions
 from .study import Given, Study, View, open_input
 
+SAMPLES = 3  # possible chests in a result
 MOST_PIXELS = 1024  # 64 times the work of 128
 PROBED_FORM = "direct"  # the form of the tables that older versions of `evaluate probes` wrote, which name none
 
@@ -158,6 +159,7 @@ class Session:
         view: View = "auto",
         name: str | None = None,
         remove_couch: bool = False,
+        stage: Callable[[str], None] = lambda name: None,
     ) -> Result:
         """Predict all views of the standard arc from one view; V encodes it once.
 
@@ -167,16 +169,22 @@ class Session:
             volume_size: voxels along each edge of the volume, which is reconstructed when it is first read.
             settings: kept in the result beside model, form and device.
             series, view, name, remove_couch: see `study.open_input`.
+            stage: called with what is done next, in words; what it raises ends the work.
 
         Raises:
             InputError: it cannot be used, or the truth is known but the model has no mean views to measure skill
                 against.
         """
+        stage("reading the file")
         study = self.study(given, series=series, view=view, name=name, remove_couch=remove_couch)
         baselines_p = {} if study.volume is None else self._simple_baselines(study)
+        stage("finding the chest behind the view")
         state = self.model.observe([(study.view_p, study.input_yaw_deg)])
+        stage("looking from 37 angles")
         predicted_p = self.model.predict(state, STANDARD_ARC)[0]
         truth_p = study.truth_p(STANDARD_ARC)
+        stage("drawing other possible chests")
+        possible = self._possible_chests(study, state)
         asked = (
             None
             if yaw_deg is None
@@ -191,7 +199,8 @@ class Session:
             input_p=study.view_p,
             predicted_p=predicted_p,
             input_yaw_deg=study.input_yaw_deg,
-            sample_p=self._one_possible_chest(study, state),
+            samples_p=None if not possible else np.stack([self.model.predict(s, STANDARD_ARC)[0] for s in possible]),
+            states=(state, *possible),
             truth_p=truth_p,
             ceiling_p=self._ceiling(study, predicted_p, truth_p),
             baselines_p=baselines_p,
@@ -219,11 +228,11 @@ class Session:
             return Views(yaw_deg, predicted_p[index], None if truth_p is None else truth_p[index])
         return Views(yaw_deg, self.model.predict(state, yaw_deg)[0], study.truth_p(yaw_deg))
 
-    def _one_possible_chest(self, study: Study, state: State) -> Array | None:
-        """The views of a sample, of forms that render: those that write each view through V would take too long."""
+    def _possible_chests(self, study: Study, state: State) -> list[State]:
+        """Samples, of forms that render: those that write each view through V would take too long."""
         if not (self.model.transition.renders and self.model.transition.has_sampler):
-            return None
-        return self.model.sample(state, STANDARD_ARC, torch.Generator().manual_seed(0))[0]
+            return []
+        return self.model.sampled(state, torch.Generator().manual_seed(0), SAMPLES)
 
     def _own_volume(self, state: State, size: int) -> Chest | None:
         """The chest of a state in voxels, of the forms that keep one."""

@@ -5,7 +5,7 @@ reproduced by construction, all views are of one chest by construction, and turn
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -132,11 +132,10 @@ class VolumetricTransition(Transition):
 
     def sample(self, state: VolumetricState, poses: Sequence[Pose], noise: Noise) -> Views:
         """Each sample is the mean chest with the detail of a real one (`residual_bank`)."""
-        drawn = [
-            self._rendered(state, [chest.views(poses) for chest in chests], poses)
-            for chests in self._drawn(state, noise)
-        ]
-        return PixelViews(torch.stack([views.values for views in drawn]))
+        return PixelViews(torch.stack([self.predict(drawn, poses).values for drawn in self.sampled(state, noise)]))
+
+    def sampled(self, state: VolumetricState, noise: Noise) -> list[VolumetricState]:
+        return [replace(state, chests=tuple(chests)) for chests in self._drawn(state, noise)]
 
     def features(self, state: VolumetricState, poses: Sequence[Pose], depth: int | None = None) -> Tensor:
         """The state in coarse cells (b, 1, 64, width): hidden states of the network, and the chest in eight slabs.
@@ -193,7 +192,11 @@ class VolumetricTransition(Transition):
             raise UsageError("this volumetric form has no donors of detail, which its sampler draws from")
         if len(state.observations) > 1 or not _is_frontal(state.observations[0].pose):
             raise UsageError("the sampler has learned what one frontal leaves open; give one frontal and nothing else")
-        return ([self.bank.sample(c, noise.generator) for c in state.chests] for _ in range(noise.samples))
+        aligned = [self.bank.aligned(chest) for chest in state.chests]
+        return (
+            [self.bank.sample(c, noise.generator, aligned=a) for c, a in zip(state.chests, aligned, strict=True)]
+            for _ in range(noise.samples)
+        )
 
     def _rendered(self, state: VolumetricState, views: Sequence[np.ndarray], poses: Sequence[Pose]) -> PixelViews:
         """Rendered views (t, h, w) of each patient as one tensor; those given stand at their own poses."""
