@@ -14,10 +14,19 @@ from typing import Any
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS = (
-    "--headless=new --no-sandbox --hide-scrollbars --disable-gpu-sandbox --use-angle=swiftshader "
-    "--enable-unsafe-swiftshader --no-first-run --disable-background-networking --disable-component-update "
-    "--disable-dev-shm-usage --disable-extensions --remote-allow-origins=* --remote-debugging-port=0"
-).split()
+    "--headless=new",
+    "--no-sandbox",
+    "--hide-scrollbars",
+    "--use-angle=swiftshader",  # WebGL without a graphics card
+    "--enable-unsafe-swiftshader",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-dev-shm-usage",
+    "--disable-extensions",
+    "--remote-allow-origins=*",
+    "--remote-debugging-port=0",
+)
 SECONDS = 120.0
 
 
@@ -104,8 +113,8 @@ class Page:
     def drag(self, selector: str, dx: float, dy: float = 0.0, steps: int = 8) -> None:
         """From the middle of an element by so many pixels."""
         self.run(f"document.querySelector({selector!r}).scrollIntoView({{block: 'center', behavior: 'instant'}})")
-        box = f"(b => [b.x + b.width / 2, b.y + b.height / 2])(document.querySelector({selector!r}).getBoundingClientRect())"
-        x, y = self.run(box)
+        box = f"document.querySelector({selector!r}).getBoundingClientRect()"
+        x, y = self.run(f"(b => [b.x + b.width / 2, b.y + b.height / 2])({box})")
         self._mouse("mousePressed", x, y)
         for step in range(1, steps + 1):
             self._mouse("mouseMoved", x + dx * step / steps, y + dy * step / steps)

@@ -29,8 +29,8 @@ _LEVEL_WORDS = {
 }
 _LABELS = {
     "v_ceiling": "vision model on the truth (upper bound)",
-    "mean_view": "mean view",
-    "copy_input": "copy of the input",
+    "mean_view": "average view",
+    "copy_input": "copy of input",
     "knn10": "ten nearest cases",
     "ridge_pca": "ridge regression",
     "best": "best of these baselines",

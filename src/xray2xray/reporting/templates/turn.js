@@ -39,7 +39,8 @@ async function startTurn(root, data, live) {
   }
   // What stands there until the exact view has come.
   function nearest(name) {
-    if (!stored[name] || pose.pitch !== 0 || Math.abs(pose.yaw) > 92) return undefined;
+    const turns = live && live.names.includes(name);
+    if (!stored[name] || (turns && (pose.pitch !== 0 || Math.abs(pose.yaw) > 92))) return undefined;
     return ofArc(name, clamped(Math.round((pose.yaw - arc[0]) / (arc[1] - arc[0])), 0, arc.length - 1));
   }
 
