@@ -10,7 +10,10 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from websockets.sync.client import ClientConnection
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS = (
@@ -38,10 +41,8 @@ def program() -> str | None:
 class Page:
     """One tab. `requests` are the addresses that it has asked for, `errors` what its scripts complained of."""
 
-    def __init__(self, address: str) -> None:
-        from websockets.sync.client import connect
-
-        self._socket = connect(address, max_size=2**28, open_timeout=SECONDS)
+    def __init__(self, socket: "ClientConnection") -> None:
+        self._socket = socket
         self._number = 0
         self.requests: list[str] = []
         self.errors: list[str] = []
@@ -136,6 +137,8 @@ def browser() -> Iterator[Page]:
     Raises:
         FileNotFoundError: no Chromium is installed.
     """
+    from websockets.sync.client import connect
+
     found = program()
     if found is None:
         raise FileNotFoundError("no Chromium is installed; on Debian: apt-get install chromium")
@@ -145,7 +148,9 @@ def browser() -> Iterator[Page]:
         try:
             port = _port(Path(profile) / "DevToolsActivePort")
             tabs = json.load(urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=SECONDS))
-            yield Page(next(tab["webSocketDebuggerUrl"] for tab in tabs if tab["type"] == "page"))
+            address = next(tab["webSocketDebuggerUrl"] for tab in tabs if tab["type"] == "page")
+            with connect(address, max_size=2**28, open_timeout=SECONDS) as socket:
+                yield Page(socket)
         finally:
             process.terminate()
             process.wait(timeout=30)

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from PIL import Image
 
+from xray2xray.explorer.examples import EXAMPLES
 from xray2xray.projection import preset, render
 from xray2xray.radiograph import radiograph, save_png
-from xray2xray.serve.examples import EXAMPLES
 from xray2xray.session.study import open_procedural
 
-OUT = Path(__file__).parents[1] / "src" / "xray2xray" / "serve" / "static" / "examples"
+OUT = Path(__file__).parents[1] / "src" / "xray2xray" / "explorer" / "static" / "examples"
 FILMS = {"film-1": "00000005_003.png", "film-2": "00000018_000.png"}
 
 

@@ -22,7 +22,7 @@ class Options:
     `pip install 'xray2xray[web]'`.
 
     Attributes:
-        host: where to listen; at any other address than loopback users need the token that is printed, and the
+        host: where the port is opened; at any other address than loopback users need the token that is printed, and the
             connection is not encrypted.
         port: of the page; 0 takes a free one.
         source: the model: tiny, or a folder that `train` made.
@@ -47,11 +47,11 @@ def run(options: Options) -> None:
     try:
         import uvicorn
 
-        from ..serve.app import Explorer, app
+        from ..explorer.app import Explorer, app
     except ImportError:
         raise UsageError("the explorer needs more packages: pip install 'xray2xray[web]'") from None
+    from ..explorer.guard import is_loopback
     from ..models.transitions.registry import forms
-    from ..serve.guard import is_loopback
     from ..session.session import Session
 
     one_of(("auto", *forms()), form=options.form)

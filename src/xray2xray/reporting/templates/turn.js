@@ -71,27 +71,31 @@ async function startTurn(root, data, live) {
     show();
   }
 
+  // Three moving averages along rows or columns (`by`: from one pixel to the next, `next`: to the next line).
+  function averaged(values, side, radius, by, next) {
+    const line = new Float32Array(side), found = new Float32Array(values);
+    for (let n = 0; n < side; n++)
+      for (let pass = 0; pass < 3; pass++) {
+        for (let i = 0; i < side; i++) line[i] = found[n * next + i * by];
+        let sum = 0;
+        for (let i = -radius; i <= radius; i++) sum += line[clamped(i, 0, side - 1)];
+        for (let i = 0; i < side; i++) {
+          found[n * next + i * by] = sum / (2 * radius + 1);
+          sum += line[Math.min(side - 1, i + radius + 1)] - line[Math.max(0, i - radius)];
+        }
+      }
+    return found;
+  }
+
   // Local contrast as digital systems raise it: p + (p - blurred p) / 2, then one fixed window for every picture.
   function radiograph({ pixels, side }) {
-    const sigma = 0.03 * side, radius = Math.round(2.5 * sigma);
-    const weights = Array.from({ length: 2 * radius + 1 }, (_, i) => Math.exp(-((i - radius) ** 2) / (2 * sigma * sigma)));
-    const total = weights.reduce((a, b) => a + b);
-    const rows = new Float32Array(side * side), both = new Uint8Array(side * side);
-    for (let r = 0; r < side; r++)
-      for (let c = 0; c < side; c++) {
-        let sum = 0;
-        for (let i = -radius; i <= radius; i++) sum += weights[i + radius] * pixels[r * side + clamped(c + i, 0, side - 1)];
-        rows[r * side + c] = sum / total;
-      }
+    const sigma = 0.03 * side, radius = Math.max(1, Math.round((Math.sqrt(4 * sigma * sigma + 1) - 1) / 2));
+    const blurred = averaged(averaged(pixels, side, radius, 1, side), side, radius, side, 1);
     const [low, high] = data.window.map((p) => p * GREY_PER_P);
-    for (let r = 0; r < side; r++)
-      for (let c = 0; c < side; c++) {
-        let sum = 0;
-        for (let i = -radius; i <= radius; i++) sum += weights[i + radius] * rows[clamped(r + i, 0, side - 1) * side + c];
-        const v = pixels[r * side + c];
-        both[r * side + c] = clamped(255 * (v + 0.5 * (v - sum / total) - low) / (high - low), 0, 255);
-      }
-    return both;
+    const shown = new Uint8Array(side * side);
+    for (let i = 0; i < shown.length; i++)
+      shown[i] = clamped(255 * (1.5 * pixels[i] - 0.5 * blurred[i] - low) / (high - low), 0, 255);
+    return shown;
   }
 
   // Standard deviation of the samples, in p, over a picture of `side` pixels.
@@ -185,6 +189,7 @@ async function startTurn(root, data, live) {
     const snapped = Math.round(yaw / step) * step;
     pose.yaw = live ? ((snapped + 180) % 360 + 360) % 360 - 180 || 0 : clamped(snapped, -most, most) || 0;
     pose.pitch = live ? clamped(Math.round(pitch), -45, 45) : 0;
+    slider.value = pose.yaw; // at once: the next key moves it from there
     cancelAnimationFrame(frame);
     frame = requestAnimationFrame(show);
   }

@@ -1,4 +1,4 @@
-"""The explorer in a browser: files in, a chest that turns, samples, planes, downloads, messages; nothing from elsewhere.
+"""The explorer in a browser: files in, a chest that turns, samples, planes, downloads; nothing from elsewhere.
 
 Skipped where no Chromium is installed (Debian: apt-get install chromium).
 """

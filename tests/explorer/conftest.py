@@ -15,8 +15,8 @@ pytest.importorskip("httpx", reason="starlette's test client needs httpx")
 from starlette.testclient import TestClient
 
 from benchmarks.fuzz.formats import frontal
-from xray2xray.serve.app import Explorer, app
-from xray2xray.serve.limits import Limits
+from xray2xray.explorer.app import Explorer, app
+from xray2xray.explorer.limits import Limits
 from xray2xray.session.session import Session
 
 HERE = "http://127.0.0.1:8642"

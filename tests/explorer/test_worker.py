@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from xray2xray.core.errors import InputError
-from xray2xray.serve.cases import Cases
-from xray2xray.serve.finished import Grids
-from xray2xray.serve.limits import Limits
-from xray2xray.serve.worker import Full, Job, Stage, Worker
+from xray2xray.explorer.cases import Cases
+from xray2xray.explorer.finished import Grids
+from xray2xray.explorer.limits import Limits
+from xray2xray.explorer.worker import Full, Job, Stage, Worker
 
 SOON_S = 20.0
 
@@ -85,6 +85,18 @@ def test_what_takes_too_long_is_given_up_and_others_go_on(make: Callable[..., Wo
     may.set()
     time.sleep(0.05)
     assert (slow.state, slow.result) == ("failed", None)
+
+
+def test_files_of_a_job_are_removed_also_if_it_never_begins(make: Callable[..., Worker]) -> None:
+    worker, (first, may), cleaned = make(), held(), []
+    first.clean = lambda: cleaned.append("first")
+    never = Job(lambda stage: cleaned.append("worked"), lambda: cleaned.append("never"))
+    worker.submit(first)
+    worker.submit(never)
+    never.abandon()
+    may.set()
+    until(lambda: len(cleaned) == 2)
+    assert cleaned == ["first", "never"]
 
 
 def test_messages_of_failures_are_for_users(make: Callable[..., Worker]) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from xray2xray.serve.given import in_words, safe_name
+from xray2xray.explorer.given import in_words, safe_name
 
 
 @pytest.mark.parametrize(

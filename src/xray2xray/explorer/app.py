@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import secrets
+import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -100,11 +101,12 @@ class Explorer:
             raise HTTPException(400, "The view is auto, pa or ap.")
         path = self.folder / secrets.token_hex(16) / safe_name(request.query_params.get("name", ""))
         path.parent.mkdir()
+        clean = partial(shutil.rmtree, path.parent, ignore_errors=True)
         try:
             await self._received(request, path)
-            return self._queued(request, Job(partial(of_file, self.session, path, view, couch, self.limits)))
+            return self._queued(request, Job(partial(of_file, self.session, path, view, couch, self.limits), clean))
         except BaseException:
-            path.unlink(missing_ok=True)
+            clean()
             raise
 
     async def example(self, request: Request) -> Response:

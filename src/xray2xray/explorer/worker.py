@@ -30,10 +30,12 @@ class Job(Generic[R]):
     """What is to be done, and how far it is. `work` is called with a function that takes what is done next, in words.
 
     Attributes:
+        clean: called in the end, also of a job that is given up before it has begun.
         message: of a job that failed, for its user.
     """
 
     work: Callable[[Stage], R]
+    clean: Callable[[], None] = lambda: None
     state: Literal["waiting", "working", "done", "failed"] = "waiting"
     stage: str = ""
     message: str = ""
@@ -112,6 +114,7 @@ class Worker:
                 job = self._running = self._queue.popleft()
             if not job.abandoned:
                 _do(job)
+            job.clean()
             with self._changed:
                 if self._thread is not me:
                     return

@@ -36,8 +36,7 @@ def of_file(session: Session, path: Path, view: View, remove_couch: bool, limits
             study = session.study(path, view=view, remove_couch=remove_couch and not film)
     except InputError as error:
         raise InputError(in_words(str(error), path)) from None
-    finally:
-        path.unlink(missing_ok=True)
+    path.unlink()
     return analysed(session, study, _TITLES[film], stage)
 
 

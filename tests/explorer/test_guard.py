@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from starlette.testclient import TestClient
 
-from xray2xray.serve.app import Explorer, app
+from xray2xray.explorer.app import Explorer, app
 
 from .conftest import FROM_PAGE, HERE, User
 
