@@ -1,6 +1,7 @@
 """The explorer's addresses: the page, cases and their views and files. All work is done elsewhere."""
 
 import asyncio
+import json
 import logging
 import secrets
 import shutil
@@ -96,15 +97,18 @@ class Explorer:
 
     async def upload(self, request: Request) -> Response:
         """The body is the file itself."""
-        view, couch = request.query_params.get("view", "auto"), request.query_params.get("couch") == "1"
-        if view not in get_args(View):
+        asked = request.query_params
+        view: View | None = next((one for one in get_args(View) if one == asked.get("view", "auto")), None)
+        if view is None:
             raise HTTPException(400, "The view is auto, pa or ap.")
-        path = self.folder / secrets.token_hex(16) / safe_name(request.query_params.get("name", ""))
+        path = self.folder / secrets.token_hex(16) / safe_name(asked.get("name", ""))
         path.parent.mkdir()
         clean = partial(shutil.rmtree, path.parent, ignore_errors=True)
         try:
             await self._received(request, path)
-            return self._queued(request, Job(partial(of_file, self.session, path, view, couch, self.limits), clean))
+            return self._queued(
+                request, Job(partial(of_file, self.session, path, view, asked.get("couch") == "1", self.limits), clean)
+            )
         except BaseException:
             clean()
             raise
@@ -124,9 +128,9 @@ class Explorer:
         done = self._done(request)
         live = {"names": done.names, "side": done.geometry.size} if done.names else None
         files = list(done.files)
+        head = json.dumps({"html": done.html, "live": live, "files": files})
         # The data are JSON already.
-        head = JSONResponse({"html": done.html, "live": live, "files": files}).body
-        return Response(head[:-1] + b',"data":' + done.data.encode() + b"}", media_type="application/json")
+        return Response(f'{head[:-1]},"data":{done.data}}}', media_type="application/json")
 
     async def views(self, request: Request) -> Response:
         """Grey values of the named views from one pose, one byte each (p x 25.5), one view after the other."""

@@ -116,11 +116,11 @@ def _choice(name: str, result: Result) -> tuple[str, str]:
             "One possible chest, true to the given view. Its fine detail comes from other people: it may not be here."
         )
         return f"Possible {name.removeprefix(SAMPLE)[1:]}", words
-    words = {
+    known = {
         "mean_view": "The average virtual patient at this angle, whoever the patient is.",
         "copy_input": "The given view itself, at every angle.",
     }
-    return label_of(name)[0].upper() + label_of(name)[1:], words.get(name, "")
+    return label_of(name)[0].upper() + label_of(name)[1:], known.get(name, "")
 
 
 def page_data(result: Result, numbers: Mapping[str, Any]) -> dict[str, Any]:

@@ -54,6 +54,7 @@ def report_numbers(result: Result, ceiling: bool = True) -> dict[str, Any]:
     }
     return {
         "title": result.name,
+        "sentences": list(result.sentences),
         "evidence_level": result.evidence_level,
         "input_yaw_deg": float(result.input_yaw_deg),
         "yaw_deg": list(STANDARD_ARC),
