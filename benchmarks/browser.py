@@ -30,7 +30,7 @@ FLAGS = (
     "--remote-allow-origins=*",
     "--remote-debugging-port=0",
 )
-SECONDS = 120.0
+SECONDS = 600.0  # for one answer: without a graphics card a rendering in space takes long
 
 
 def program() -> str | None:

@@ -195,7 +195,7 @@ def test_the_volume_and_the_report(
     [
         ("huge.png", "too large"),
         ("corrupt.png", "damaged"),
-        ("letter.txt", "picture"),
+        ("letter.txt", "Not an image"),
         ("lateral.dcm", "lateral"),
     ],
 )

@@ -25,15 +25,14 @@ void main() {
   float start = max(max(near.x, near.y), near.z), end = min(min(far.x, far.y), far.z);
   vec3 sum = vec3(0.0);
   float left = 1.0, most = -1000.0;
-  const float stride = 0.012;
+  const float stride = 0.014;
   for (float t = start; t < end && left > 0.02; t += stride) {
     vec3 p = eye + t * ray;
     float v = hu(p);
     most = max(most, v);
     if (look == 2 || v < -960.0) continue;
     float e = 0.022;
-    vec3 slope = vec3(hu(p + vec3(e, 0, 0)) - hu(p - vec3(e, 0, 0)), hu(p + vec3(0, e, 0)) - hu(p - vec3(0, e, 0)),
-                      hu(p + vec3(0, 0, e)) - hu(p - vec3(0, 0, e)));
+    vec3 slope = 2.0 * (vec3(hu(p + vec3(e, 0, 0)), hu(p + vec3(0, e, 0)), hu(p + vec3(0, 0, e))) - v);
     float steep = length(slope);
     float facing = abs(dot(slope, ray)) / max(steep, 1.0);
     float light = 0.25 + 0.75 * facing;
@@ -56,6 +55,8 @@ void main() {
   if (look == 2) sum = vec3(clamp((most + 100.0) / 900.0, 0.0, 1.0));
   colour = vec4(sum, 1.0);
 }`;
+
+const FINE = 420, COARSE = 210; // pixels along a side, at rest and while it moves
 
 function startOrbit(root, { shape, spacing }, volumes) {
   const canvases = [...root.querySelectorAll("[data-orbit]")], looks = root.querySelector("[data-part=look]");
@@ -89,7 +90,8 @@ function startOrbit(root, { shape, spacing }, volumes) {
     for (const filter of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_3D, filter, gl.LINEAR);
     const place = (name) => gl.getUniformLocation(program, name);
     gl.uniform3fv(place("extent"), size.map((mm) => mm / longest));
-    return () => {
+    return (side) => {
+      canvas.width = canvas.height = side;
       gl.viewport(0, 0, canvas.width, canvas.height);
       gl.uniformMatrix3fv(place("turn"), false, turned());
       gl.uniform1i(place("look"), Number(looks.value));
@@ -97,8 +99,14 @@ function startOrbit(root, { shape, spacing }, volumes) {
     };
   });
 
-  let frame = 0;
-  const draw = () => { cancelAnimationFrame(frame); frame = requestAnimationFrame(() => drawers.forEach((one) => one())); };
+  let frame = 0, rest = 0;
+  const drawAll = (side) => drawers.forEach((one) => one(side));
+  function draw() {
+    cancelAnimationFrame(frame);
+    clearTimeout(rest);
+    frame = requestAnimationFrame(() => drawAll(COARSE));
+    rest = setTimeout(() => drawAll(FINE), 200);
+  }
   const by = (dx, dy) => { angle.yaw += dx; angle.tilt = clamped(angle.tilt + dy, -1.4, 1.4); draw(); };
   for (const canvas of canvases) {
     onDrag(canvas, (dx, dy) => by(-dx * 0.01, dy * 0.01));
@@ -111,5 +119,5 @@ function startOrbit(root, { shape, spacing }, volumes) {
     });
   }
   looks.addEventListener("change", draw);
-  drawers.forEach((one) => one());
+  drawAll(FINE);
 }
