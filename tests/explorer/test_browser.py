@@ -171,6 +171,7 @@ def test_the_volume_and_the_report(
         before = drawn(tab, space)
         tab.drag(space, 60)
         tab.run("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        tab.wait(f"document.querySelector('{space}').width === 420")  # it is coarse while it moves
         assert apart(before, drawn(tab, space)) > 0.5
 
     report = tmp_path / "report.html"
