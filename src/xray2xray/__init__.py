@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # a test holds this list and the registry of verbs together
     from .commands.reconstruct import reconstruct as reconstruct
     from .commands.render import render as render
     from .commands.rotate import rotate as rotate
+    from .commands.serve import serve as serve
     from .commands.train import train as train
     from .core.errors import InputError as InputError
     from .core.errors import UsageError as UsageError

@@ -7,7 +7,7 @@ import numpy as np
 
 from xray2xray.evaluation.probes import summarise_probes
 from xray2xray.probing.probe import compare_probes, load_probes
-from xray2xray.reporting.page import _probe_table
+from xray2xray.reporting.fragment import _probe_table
 from xray2xray.reporting.probes import write_probes
 
 

@@ -1,6 +1,7 @@
 """The report as a reader meets it: one file, strict JSON, nothing fetched; pictures inside are the views themselves."""
 
 import base64
+import hashlib
 import io
 import json
 import re
@@ -37,6 +38,7 @@ def result(ellipsoid_views: Callable[..., np.ndarray]) -> Result:
         form="direct",
         input_p=views[0, 18],
         predicted_p=0.9 * views[0] + 0.1 * views[1],
+        samples_p=views[1:],
         truth_p=views[0],
         ceiling_p=views[0] + 0.01,
         baselines_p={"mean_view": views.mean(0), "copy_input": np.repeat(views[0, 18:19], 37, axis=0)},
@@ -45,7 +47,8 @@ def result(ellipsoid_views: Callable[..., np.ndarray]) -> Result:
         out_of_distribution=out_of_distribution(0.05, np.linspace(0.001, 0.01, 101)),
         findings=(Finding("cardiomegaly", 0.75, True),),
         settings={"source": "tiny", "seconds": {"imagine": 1.5}, "path": Path("x"), "none": None, "bad": float("nan")},
-        notes=("The grey scale is </script> uncalibrated.",),
+        notes=("the grey scale is </script> uncalibrated",),
+        sentences=("This may be <no> frontal chest.",),
     )
 
 
@@ -81,18 +84,32 @@ def test_the_page_is_whole_and_fetches_nothing(written: Path) -> None:
 
     Reader().feed(page)
     assert not re.search(r"(?:https?:)?//[a-z]+\.", page.replace("http://www.w3.org", ""))
-    assert "default-src 'none'" in page
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', page)
+    assert policy
+    for kind, tag in (("script", "script"), ("style", "style")):
+        (inline,) = re.findall(rf"<{tag}>(.*?)</{tag}>", page, flags=re.S)
+        wanted = base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()
+        assert f"{kind}-src 'sha256-{wanted}'" in policy[1]
+    assert "default-src 'none'" in policy[1]
+    assert not re.search(r'<[^>]+ (?:style|on\w+)="', page)  # which that policy forbids
     assert "Research use only" in page
     assert {"canvas", "svg", "input", "select", "button"} <= set(tags)
     assert "link" not in tags
     assert "&lt;&amp;&gt;" in page
-    assert "&lt;/script&gt; uncalibrated" in page
+    assert "The grey scale is &lt;/script&gt; uncalibrated." in page
+    assert page.index("This may be &lt;no&gt; frontal chest.") < page.index('class="stage"')
 
 
 def test_sprite_sheets_hold_the_views_and_the_volume(result: Result, written: Path) -> None:
     data = page_data(written)
-    assert set(data["views"]["sheets"]) == {"direct", "mean_view", "copy_input", "truth"}
-    truth = sheet(data["views"]["sheets"]["truth"])
+    sheets = data["views"]["sheets"]
+    assert set(sheets) == {"direct", "sample_1", "sample_2", "mean_view", "copy_input", "truth", "input"}
+    assert data["views"]["samples"] == ["sample_1", "sample_2"]
+    assert {name: found["count"] for name, found in sheets.items() if found["count"] == 1} == {
+        "copy_input": 1,
+        "input": 1,
+    }
+    truth = sheet(sheets["truth"]["uri"])
     assert truth.shape == (6 * 32, 7 * 32)
     assert result.truth_p is not None
     for index in (0, 18, 36):
@@ -131,8 +148,8 @@ def test_a_radiograph_has_no_truth_and_claims_none(result: Result, tmp_path: Pat
     assert numbers["views"] is None
     assert "scores" not in numbers["volume"]
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert 'id="truth"' not in page
-    assert "Absolute error" not in page
+    assert 'data-part="truth"' not in page
+    assert "Where the possible chests differ" not in page
     assert "nothing on this page can be checked" in page
     assert "truth" not in page_data(tmp_path)["views"]["sheets"]
 

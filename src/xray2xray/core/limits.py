@@ -1,6 +1,9 @@
 """What one input may ask for, in one place; above it is refused before memory is taken (SECURITY.md)."""
 
 import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from .errors import InputError
@@ -23,6 +26,19 @@ BYTES_PER_VOXEL = 16  # while a scan is read and projected: stored, HU, a copy i
 BYTES_PER_PIXEL = 24  # while a radiograph is read: three channels as stored and as numbers, and their mean
 
 
+_stricter: ContextVar[dict[str, int] | None] = ContextVar("stricter", default=None)
+
+
+@contextmanager
+def at_most(**most: int) -> Iterator[None]:
+    """Inside the block `check_size` also holds these: `voxels=`, `pixels=`. For programs that read for others."""
+    before = _stricter.set(most)
+    try:
+        yield
+    finally:
+        _stricter.reset(before)
+
+
 def check_size(count: float, most: int, unit: str, where: object, remedy: str) -> None:
     """Raise InputError if there are more than `most` voxels or pixels, or more than fit into the memory that is free.
 
@@ -32,6 +48,7 @@ def check_size(count: float, most: int, unit: str, where: object, remedy: str) -
         where: the file, for the message.
         remedy: what to do.
     """
+    most = min(most, (_stricter.get() or {}).get(unit, most))
     if not count <= most:  # also NaN
         raise InputError(f"{where}: {count:,.0f} {unit} are too many (at most {most:,}); {remedy}")
     needed = count * (BYTES_PER_VOXEL if unit == "voxels" else BYTES_PER_PIXEL)

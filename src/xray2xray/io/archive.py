@@ -4,10 +4,11 @@ Refused are members that would lie outside of the archive's folder, links, encry
 directory promises, and by what really comes out.
 """
 
+import io
 import re
 import stat
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -60,6 +61,15 @@ def opened_zip(
             raise InputError(f"{path}: unpacks to {size / 2**30:,.1f} GiB, more than {most:g}; give one chest CT")
         check_ratio(size, Path(path).stat().st_size, path)
         yield Archive(archive, path, remedy)
+
+
+def packed_zip(files: Mapping[str, bytes]) -> bytes:
+    """An archive of these files, by their names."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
 
 
 def _check_member(item: zipfile.ZipInfo, path: str | Path) -> None:

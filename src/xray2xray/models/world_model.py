@@ -219,6 +219,15 @@ class WorldModel:
         drawn = self._numpy(self.prediction(state, poses, Noise(samples or 1, generator)))
         return drawn[0] if samples is None else drawn
 
+    @torch.no_grad()
+    def sampled(self, state: State, generator: torch.Generator, samples: int) -> list[State]:
+        """The states of chests that `sample` draws with this generator, of forms that draw chests.
+
+        Raises:
+            UsageError: as `Transition.sampled`.
+        """
+        return self.transition.sampled(state, Noise(samples, generator))
+
     def imagine(
         self,
         view_p: np.ndarray,

@@ -1,296 +1,53 @@
-"""The page of a result: a template with its style and script in `templates/`.
+"""The page of a report: one file that opens offline, and asks for nothing else."""
 
-Pictures travel inside it as sprite sheets of 8-bit grey (PNG, no loss), from which the script computes every display
-window and error map.
-"""
-
-import json
-from collections.abc import Iterable, Mapping
-from importlib.resources import files
+import base64
+import hashlib
+from collections.abc import Mapping
 from typing import Any
 
-import jinja2
-import numpy as np
 from markupsafe import Markup
 
-from ..core.evidence import FROM_CT, RADIOGRAPH, VIRTUAL
 from ..core.version import VERSION
-from ..evaluation.metrics import Array
-from ..evaluation.ood import OutOfDistribution
-from ..evaluation.volumes import display_planes
-from ..projection.geometry import NAMED_VIEWS, STANDARD_ARC
-from ..radiograph.display import WINDOW, to_gray
-from .pictures import ERROR_P, error_colours
-from .result import Finding, Result
-from .sprites import grey_of_p, png_uri, sprite_uri, volume_uri
+from .fragment import fragment, page_data, script_json, template, templates
+from .result import Result
 
-_LEVEL_WORDS = {
-    VIRTUAL: "A program made this patient: this shows whether planted anatomy is recovered, nothing clinical.",
-    FROM_CT: "The views were computed from a real CT scan; a detector’s scatter, noise and processing are not in them.",
-    RADIOGRAPH: "This patient’s other views are unknown, so nothing on this page can be checked.",
-}
-_LABELS = {
-    "sample": "one possible chest",
-    "v_ceiling": "V on the truth (ceiling)",
-    "mean_view": "mean view",
-    "copy_input": "copy of the input",
-    "knn10": "ten nearest cases",
-    "ridge_pca": "ridge regression",
-    "best": "best of these baselines",
-}
-_COLOURS = {
-    "v_ceiling": "#8a8f98",
-    "mean_view": "#009e73",
-    "copy_input": "#cc79a7",
-    "knn10": "#56b4e9",
-    "ridge_pca": "#e69f00",
-}
-_MODEL_COLOURS = ("#0072b2", "#d55e00", "#f0e442", "#000000")
-_CHART = {"width": 900, "height": 290, "left": 46, "right": 12, "top": 24, "bottom": 34}
-
-
-def label_of(name: str) -> str:
-    """How a model or baseline is called."""
-    return _LABELS.get(name, name.replace("_", " "))
-
-
-def _colours(names: Iterable[str]) -> dict[str, str]:
-    """The colour of each curve; those that have none of their own are models."""
-    names = [name for name in names if name != "best"]
-    models = [name for name in names if name not in _COLOURS]
-    own = {name: _MODEL_COLOURS[i % len(_MODEL_COLOURS)] for i, name in enumerate(models)}
-    return {name: _COLOURS.get(name) or own[name] for name in names}
+_SCRIPTS = ("sheets.js", "turn.js", "planes.js", "orbit.js", "page.js")
 
 
 def page(result: Result, numbers: Mapping[str, Any]) -> str:
     """The HTML of a result; `numbers` are the content of its report.json."""
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    return environment.from_string(_page_file("report.html.j2")).render(_context(result, numbers))
+    return report(result.name, fragment(result, numbers), script_json(page_data(result, numbers)))
 
 
-def _page_file(name: str) -> str:
-    return (files(__package__) / "templates" / name).read_text(encoding="utf-8")
-
-
-def _context(result: Result, numbers: Mapping[str, Any]) -> dict[str, Any]:
-    views = numbers["views"]
-    shown = {**result.predictions_p, **result.baselines_p}
-    colours = {} if views is None else _colours([*views["models"], *views["baselines"]])
-    others = len(STANDARD_ARC) - (result.input_yaw_deg in STANDARD_ARC)
-    lead = "" if result.quality is None else f"{result.quality.words} "
-    lead += f"From one view at {_degrees(result.input_yaw_deg)} the model predicted {others} others."
-    if result.volume is not None:
-        lead += " The volume is " + ("reconstructed from the predictions." if result.own_volume is None else "its own.")
-    return {
-        "title": result.name,
-        "headline": result.name,
-        "lead": lead,
-        "evidence_level": result.evidence_level,
-        "evidence_words": _LEVEL_WORDS.get(result.evidence_level, ""),
-        "figures": _figures(numbers),
-        "input_uri": png_uri(to_gray(result.shown_p)),
-        "input_caption": _view_name(result.input_yaw_deg),
-        "has_truth": result.truth_p is not None,
-        "choices": [(name, label_of(name)) for name in shown],
-        "error_p": f"{ERROR_P:g}",
-        "last_angle": len(STANDARD_ARC) - 1,
-        "first_shown": len(STANDARD_ARC) - 1,
-        "curve": None if views is None else Markup(_curve(views, result, colours)),
-        "legend": [{"label": label_of(name), "colour": colour} for name, colour in colours.items()],
-        "rows": [] if views is None else _rows(views),
-        "volume": _volume_words(result),
-        "ood": _ood(result.out_of_distribution),
-        "findings": [_finding(row) for row in result.findings],
-        "findings_known": any(row.planted is not None for row in result.findings),
-        "probes": _probe_table(result.probes),
-        "notes": result.notes,
-        "settings": [*_flat(numbers["settings"]), *_flat(numbers["versions"])],
-        "version": VERSION,
-        "css": Markup(_page_file("report.css")),
-        "js": Markup(_page_file("report.js")),
-        "data": Markup(_script_json(_page_data(result, shown, views))),
-    }
-
-
-def _page_data(result: Result, shown: Mapping[str, Array], views: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What the script needs; see templates/report.js for the coding of the sprite sheets."""
-    sheets = {name: sprite_uri(grey_of_p(p)) for name, p in shown.items()}
-    if result.truth_p is not None:
-        sheets["truth"] = sprite_uri(grey_of_p(result.truth_p))
-    height, width = result.predicted_p.shape[1:]
-    yaw = list(STANDARD_ARC)
-    blocks = {} if views is None else {**views["models"], **views["baselines"]}
-    data: dict[str, Any] = {
-        "views": {
-            "yaw": yaw,
-            "input_index": yaw.index(result.input_yaw_deg) if result.input_yaw_deg in yaw else -1,
-            "names": [_view_name(angle) for angle in yaw],
-            "width": width,
-            "height": height,
-            "sheets": sheets,
-            "per_angle": {name: block["psnr"]["per_angle"] for name, block in blocks.items()},
-        },
-        "window": list(WINDOW),
-        "error_p": ERROR_P,
-        "error_colours": error_colours(np.linspace(0, ERROR_P, 256)).tolist(),
-        "chart": {"left": _CHART["left"], "width": _CHART["width"] - _CHART["left"] - _CHART["right"]},
-        "volume": None,
-    }
-    if result.volume is not None:
-        planes, spacing = display_planes(result.volume)
-        volumes = {"reconstructed": volume_uri(planes)}
-        if result.true_volume is not None:
-            volumes["truth"] = volume_uri(display_planes(result.true_volume)[0])
-        data["volume"] = {"shape": planes.shape, "spacing": spacing, "sheets": volumes}
-    return data
-
-
-def _figures(numbers: Mapping[str, Any]) -> list[dict[str, str]]:
-    """The few numbers at the top."""
-    found = []
-    views = numbers["views"]
-    if views is not None:
-        name, block = next(iter(views["models"].items()))
-        psnr, best = block["psnr"]["mean_beyond_30"], views["baselines"]["best"]["psnr"]["mean_beyond_30"]
-        # Named, because a report holds the simple baselines only: no training cohort is at hand for the others.
-        others = " and ".join(label_of(other) for other in views["baselines"] if other != "best")
-        words = f"{label_of(name)}, views at least 30° away; best of {others}: {best:.1f} dB"
-        found.append({"value": f"{psnr:.1f}", "unit": "dB", "words": words})
-        r2 = block["r2"]["mean_beyond_30"]
-        words = "of what sets this patient’s far views apart from the mean view is explained (R²)"
-        found.append({"value": f"{100 * r2:.0f}".replace("-", "−"), "unit": "%", "words": words})
-    scores = (numbers["volume"] or {}).get("scores")
-    if scores:
-        words = f"mean absolute error of the volume inside the body; lung Dice {scores['lung_dice']:.2f}"
-        found.append({"value": f"{scores['mae_hu']:.0f}", "unit": "HU", "words": words})
-    ood = numbers["out_of_distribution"]
-    if ood:
-        words = "V’s error on the input, relative to a typical training view"
-        found.append({"value": f"{ood['ratio']:.1f}", "unit": "×", "words": words + ": out of range" * ood["warn"]})
-    return found
-
-
-def _rows(views: Mapping[str, Any]) -> list[dict[str, Any]]:
-    rows = []
-    for group in ("models", "baselines"):
-        for name, block in views[group].items():
-            cells = []
-            for metric, spec in (("psnr", ".1f"), ("ssim", ".3f"), ("r2", ".2f")):
-                for key in ("mean", "mean_beyond_30"):
-                    value = block[metric][key]
-                    cells.append("–" if value is None else format(value, spec).replace("-", "−"))
-            label = label_of(name)
-            rows.append({"label": label, "model": group == "models" and name not in _COLOURS, "cells": cells})
-    return rows
-
-
-def _curve(views: Mapping[str, Any], result: Result, colours: Mapping[str, str]) -> str:
-    """PSNR per angle as SVG; the script moves the line `cursor` along. Numbers only, so nothing needs escaping."""
-    blocks = {**views["models"], **views["baselines"]}
-    series = {name: [(float(a), v) for a, v in blocks[name]["psnr"]["per_angle"].items()] for name in colours}
-    values = [v for points in series.values() for _, v in points]
-    low, high = 5 * np.floor(min(values) / 5), 5 * np.ceil(max(values) / 5)
-    box, yaw = _CHART, STANDARD_ARC
-    across, down = box["width"] - box["left"] - box["right"], box["height"] - box["top"] - box["bottom"]
-
-    def x(angle: float) -> float:
-        return box["left"] + (angle - yaw[0]) / (yaw[-1] - yaw[0]) * across
-
-    def y(value: float) -> float:
-        return box["top"] + (high - value) / max(high - low, 1) * down
-
-    label = "PSNR of models and baselines at each angle"
-    parts = [f'<svg class="chart" viewBox="0 0 {box["width"]} {box["height"]}" role="img" aria-label="{label}">']
-    left, right, foot = box["left"], box["left"] + across, box["height"] - 12
-    for value in np.arange(low, high + 1, 5 if high - low <= 35 else 10):
-        parts.append(f'<line class="grid" x1="{left}" x2="{right}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>')
-        parts.append(f'<text x="{left - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{value:.0f}</text>')
-    for angle in range(int(yaw[0]), int(yaw[-1]) + 1, 30):
-        anchor = "start" if angle == yaw[0] else "end" if angle == yaw[-1] else "middle"
-        parts.append(f'<text x="{x(angle):.1f}" y="{foot}" text-anchor="{anchor}">{_degrees(angle)}</text>')
-    parts.append(f'<text x="{left}" y="11">PSNR in dB</text>')
-    top, bottom, at = box["top"], box["top"] + down, x(result.input_yaw_deg)
-    parts.append(f'<line class="input" x1="{at:.1f}" x2="{at:.1f}" y1="{top}" y2="{bottom}"/>')
-    for name, points in reversed(series.items()):
-        width = 2.6 if name == result.form else 1.5
-        for part in (
-            [p for p in points if p[0] < result.input_yaw_deg],
-            [p for p in points if p[0] > result.input_yaw_deg],
-        ):
-            line = " ".join(f"{x(angle):.1f},{y(value):.1f}" for angle, value in part)
-            parts.append(f'<polyline points="{line}" stroke="{colours[name]}" stroke-width="{width}"/>')
-    parts.append(f'<g id="cursor"><line class="cursor" x1="0" x2="0" y1="{top}" y2="{bottom}"/></g></svg>')
-    return "".join(parts)
-
-
-def _volume_words(result: Result) -> dict[str, Any] | None:
-    if result.volume is None:
-        return None
-    words, scores = "", result.volume_scores
-    if scores:
-        tissues = ", ".join(f"{name} {error:.0f}" for name, error in scores["mae_hu_by_tissue"].items())
-        words = (
-            f"Inside the body: PSNR {scores['psnr']:.1f} dB over 2,500 HU, SSIM {scores['ssim']:.2f}, "
-            f"mean absolute error in HU {tissues}; lung Dice {scores['lung_dice']:.2f}."
+def report(title: str, fragment_html: str, data_json: str) -> str:
+    """The page of a fragment and its data, as `fragment` and `script_json` make them."""
+    css, js = style(), script()
+    return (
+        templates()
+        .get_template("report.html.j2")
+        .render(
+            title=title,
+            result=Markup(fragment_html),
+            data=Markup(data_json),
+            css=Markup(css),
+            js=Markup(js),
+            css_hash=Markup(_hash(css)),
+            js_hash=Markup(_hash(js)),
+            version=VERSION,
         )
-    return {"truth": result.true_volume is not None, "words": words}
-
-
-def _ood(ood: OutOfDistribution | None) -> dict[str, Any] | None:
-    if ood is None:
-        return None
-    title = "Out of distribution." if ood.warn else "Within the training distribution."
-    return {"title": title, "words": ood.words, "warn": ood.warn, "percent": round(100 * ood.percentile)}
-
-
-def _finding(found: Finding) -> dict[str, Any]:
-    known = "" if found.planted is None else ("yes" if found.planted else "no")
-    return {"label": label_of(found.label), "percent": round(100 * found.probability), "planted": known}
-
-
-def _probe_table(probes: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    if not probes:
-        return None
-    names = probes["features"]
-    rows = []
-    for label, result in probes["labels"].items():
-        cells = []
-        for name in names:
-            found = (result.get("auroc") or {}).get(name)
-            bounds = found and found.get("ci95")
-            interval = f" [{bounds[0]:.2f}, {bounds[1]:.2f}]" if bounds else ""
-            cells.append(f"{found['value']:.2f}{interval}" if found else "–")
-        rows.append({"label": label_of(label), "cells": cells})
-    words = (
-        f"Linear probes on {probes['n_train']} virtual patients, tested on {probes['n_test']} others; 95 % "
-        "intervals over patients. Planted labels: whether they can be recovered, not clinical performance."
     )
-    return {"features": names, "rows": rows, "words": words}
 
 
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    rows: list[tuple[str, str]] = []
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            rows += _flat(value, f"{prefix}{name}.")
-        else:
-            text = ", ".join(map(str, value)) if isinstance(value, list) else "–" if value is None else str(value)
-            rows.append((f"{prefix}{name}".replace("_", " "), text))
-    return rows
+def style() -> str:
+    """The style sheet of report and explorer."""
+    return template("page.css")
 
 
-def _degrees(yaw_deg: float) -> str:
-    return (f"{yaw_deg:+g}°" if yaw_deg else "0°").replace("-", "−")
+def script() -> str:
+    """The scripts of report and explorer, as one."""
+    return "\n".join(map(template, _SCRIPTS))
 
 
-def _view_name(yaw_deg: float) -> str:
-    for name, angle in NAMED_VIEWS.items():
-        if angle == yaw_deg:
-            return {"pa": "frontal, PA", "ap": "frontal, AP"}.get(name, name.replace("_", " "))
-    return "" if abs(yaw_deg) > 90 else f"between {'left' if yaw_deg > 0 else 'right'} lateral and PA"
-
-
-def _script_json(content: Any) -> str:
-    """JSON that cannot end the script element it stands in."""
-    text = json.dumps(content, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace("&", "\\u0026")
+def _hash(text: str) -> str:
+    """What a content security policy calls an inline script or style."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from ..projection.geometry import STANDARD_ARC
 from ..radiograph.display import save_png, to_gray
 from ..volume.dicom.write import write_dicom_series
 from ..volume.nifti import write_nifti
-from .page import label_of, page
+from .fragment import label_of
+from .page import page
 from .pictures import PICTURE_YAW_DEG, case_picture, save_picture, unfold_picture, views_gif
 from .result import Result, Views
 
@@ -36,12 +38,12 @@ def write_result(out: Path, result: Result, dicom: bool = False) -> None:
     _write_views(out, result)
 
 
-def report_numbers(result: Result) -> dict[str, Any]:
-    """The content of report.json."""
+def report_numbers(result: Result, ceiling: bool = True) -> dict[str, Any]:
+    """The content of report.json; `ceiling`: with the scores of a volume from the true views, which takes seconds."""
     ood, volume = result.out_of_distribution, None
     if result.volume is not None:
         spacing_mm = [float(mm) for mm in result.volume.spacing_mm]
-        scores = {"scores": result.volume_scores, "scores_from_true_views": result.ceiling_scores}
+        scores = {"scores": result.volume_scores, "scores_from_true_views": result.ceiling_scores if ceiling else None}
         known = {name: found for name, found in scores.items() if found is not None}
         volume = {"shape": list(result.volume.shape), "spacing_mm": spacing_mm, **known}
     settings = {
@@ -101,16 +103,19 @@ def _write_views(out: Path, result: Result) -> None:
     predicted_p, truth_p = result.predicted_p, result.truth_p
     views = result.asked or Views(STANDARD_ARC, predicted_p, truth_p, result.samples_p)
     arrays = {"predicted_p": views.predicted_p, "input_p": result.input_p, "truth_p": views.truth_p}
-    arrays |= {"film_p": result.film_p, "samples_p": views.samples_p}
-    if views.samples_p is not None and len(views.samples_p) > 1:
-        arrays["spread_p"] = views.samples_p.std(axis=0, ddof=1)
+    arrays["film_p"] = result.film_p
+    if result.keeps_samples and views.samples_p is not None:
+        arrays["samples_p"] = views.samples_p
+        if len(views.samples_p) > 1:
+            arrays["spread_p"] = views.samples_p.std(axis=0, ddof=1)
     known = {name: views_p for name, views_p in arrays.items() if views_p is not None}
     write_npz(out / "views.npz", {"yaw_deg": np.array(views.yaw_deg, np.float32), **known})
     if result.asked is not None:
         for yaw, view_p in zip(views.yaw_deg, views.predicted_p, strict=True):
             save_png(out / f"yaw{yaw:+g}.png", to_gray(view_p))
     shown = [STANDARD_ARC.index(yaw) for yaw in PICTURE_YAW_DEG]
-    named = {label_of(name): views_p[shown] for name, views_p in result.predictions_p.items()}
+    drawn = islice(result.predictions_p.items(), 2)  # the expected views and those of one possible chest
+    named = {label_of(name): views_p[shown] for name, views_p in drawn}
     side = max(160, min(predicted_p.shape[-1], 320))
     if truth_p is None:
         picture = unfold_picture(result.shown_p, named, PICTURE_YAW_DEG, side)

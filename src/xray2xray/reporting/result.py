@@ -10,6 +10,7 @@ from ..evaluation.ood import OutOfDistribution
 from ..evaluation.scoring import Cohort, Summary, score, summarise
 from ..evaluation.volumes import resample, volume_scores
 from ..models.gate import Quality
+from ..models.transitions.base import State
 from ..projection.geometry import STANDARD_ARC, Geometry
 from ..reconstruction.reconstruct import reconstruct
 from ..volume.chest import Chest
@@ -51,13 +52,13 @@ class Result:
         form: the form of M that predicted.
         input_p: (h, w), the given view, taken at `input_yaw_deg`.
         predicted_p: predicted views; at the input's angle the input, as the form keeps it.
-        sample_p: views of one possible chest, sharper and less near to the truth than the expected ones, of the forms
-            that render and can sample.
+        samples_p: (samples, 37, h, w), views of possible chests, sharper and less near to the truth than the expected
+            ones, of the forms that render and can sample; `keeps_samples`: they were asked for, and are written.
+        states: what the form of M keeps of the input, and of each sample: views from further poses come of them.
         truth_p: rendered from the scan, where there is one.
         ceiling_p: V's reconstruction of the truth, which a form that predicts through V cannot be expected to exceed.
         baselines_p: simple predictions by name; where the truth is known `mean_view`, the zero of R2, is one.
         asked: the views at the angles that were asked for by name, if any were.
-        samples_p: views (samples, 37, h, w) of possible chests, where several were asked for; `sample_p` is the first.
         film_p: the given radiograph as it is, where an adapter made `input_p` of it.
         quality: what the gate says of a radiograph.
         scan: the study's scan, where there is one.
@@ -78,12 +79,13 @@ class Result:
     input_p: Array
     predicted_p: Array
     input_yaw_deg: float = 0.0
-    sample_p: Array | None = None
+    samples_p: Array | None = None
+    keeps_samples: bool = False
+    states: tuple[State, ...] = ()
     truth_p: Array | None = None
     ceiling_p: Array | None = None
     baselines_p: Mapping[str, Array] = field(default_factory=dict)
     asked: Views | None = None
-    samples_p: Array | None = None
     film_p: Array | None = None
     quality: Quality | None = None
     scan: Chest | None = None
@@ -102,6 +104,11 @@ class Result:
         return f"Result({self.name}, {self.evidence_level}, {angles} views of {size} x {size} by {self.form}, {truth})"
 
     @property
+    def sentences(self) -> tuple[str, ...]:
+        """What a reader must know first, such as that this may be no frontal."""
+        return () if self.quality is None else self.quality.warnings or (self.quality.words,)
+
+    @property
     def shown_p(self) -> Array:
         """The given view as a reader hangs it: the user's own film, and one from the front turned round."""
         given = self.input_p if self.film_p is None else self.film_p
@@ -109,8 +116,9 @@ class Result:
 
     @property
     def predictions_p(self) -> dict[str, Array]:
-        """What the form predicted, by name: its expected views, and those of one possible chest."""
-        return {self.form: self.predicted_p} | ({} if self.sample_p is None else {SAMPLE: self.sample_p})
+        """What the form predicted, by name: its expected views, and those of possible chests."""
+        samples = () if self.samples_p is None else self.samples_p
+        return {self.form: self.predicted_p} | {f"{SAMPLE}_{n}": views_p for n, views_p in enumerate(samples, 1)}
 
     @cached_property
     def volume(self) -> Chest | None:

@@ -1,6 +1,6 @@
 """A loaded model and what belongs to it; each study that goes through it becomes a `Result`, all in memory."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +29,7 @@ from ..volume.chest import Chest
 from .about import versions
 from .study import Given, Study, View, open_input, open_lateral
 
+SAMPLES = 3  # possible chests in a result
 MOST_PIXELS = 1024  # 64 times the work of 128
 LATERAL_DEG = 90.0  # a left lateral, as they are hung: anterior on the left
 PROBED_FORM = "direct"  # the form of the tables that older versions of `evaluate probes` wrote, which name none
@@ -174,6 +175,7 @@ class Session:
         samples: int | None = None,
         lateral: "Given | None" = None,
         force: bool = False,
+        stage: Callable[[str], None] = lambda name: None,
     ) -> Result:
         """Predict all views of the standard arc from one view, or from a frontal and a lateral radiograph.
 
@@ -183,33 +185,39 @@ class Session:
             volume_size: voxels along each edge of the volume, which is reconstructed when it is first read.
             settings: kept in the result beside model, form and device.
             series, view, name, remove_couch: see `study.open_input`.
-            samples: draw that many possible chests (`Result.samples_p`); by default one, of the forms that render.
+            samples: draw that many possible chests and keep their views; by default three, of the forms that render.
             lateral: a left lateral radiograph of the same patient, which corrects the chest (of the volumetric form).
             force: take a picture that the gate refuses.
+            stage: called with what is done next, in words; what it raises ends the work.
 
         Raises:
             InputError: it cannot be used, the gate refuses it, or the truth is known but the model has no mean views to
                 measure skill against.
             UsageError: samples that cannot be drawn, or a lateral that this form, or a CT, has no use for.
         """
+        stage("reading the file")
         study = self.study(given, series=series, view=view, name=name, remove_couch=remove_couch)
         if study.quality is not None and study.quality.refusal and not force:
             raise InputError(f"{study.source}: {study.quality.refusal}")
         study = self.entered(study)
         baselines_p = {} if study.volume is None else self._simple_baselines(study)
+        stage("finding the chest behind the view")
         state = self.model.observe([(study.view_p, study.input_yaw_deg)])
         if lateral is not None:
             study, state = self._with_lateral(study, state, lateral)
         asked_deg = None if yaw_deg is None else tuple(pose.yaw_deg for pose in as_poses(yaw_deg))
         others = () if asked_deg is None else tuple(yaw for yaw in asked_deg if yaw not in STANDARD_ARC)
         at = (*STANDARD_ARC, *others)
+        stage("looking from 37 angles")
         predicted_p, truth_p = self.model.predict(state, at)[0], study.truth_p(at)
-        samples_p = self._samples(state, at, samples)
+        stage("drawing other possible chests")
+        possible = self._possible_chests(state, samples)
+        samples_p = self._samples(state, possible, at, samples)
         asked = None
         if asked_deg is not None:
             index = [at.index(yaw) for yaw in asked_deg]
             truths, drawn = (None if p is None else p[..., index, :, :] for p in (truth_p, samples_p))
-            asked = Views(asked_deg, predicted_p[index], truths, drawn if samples else None)
+            asked = Views(asked_deg, predicted_p[index], truths, drawn)
         arc = slice(0, len(STANDARD_ARC))
         predicted_p, truth_p = predicted_p[arc], None if truth_p is None else truth_p[arc]
         samples_p = None if samples_p is None else samples_p[:, arc]
@@ -222,8 +230,9 @@ class Session:
             input_p=study.view_p,
             predicted_p=predicted_p,
             input_yaw_deg=study.input_yaw_deg,
-            sample_p=None if samples_p is None else samples_p[0],
-            samples_p=samples_p if samples else None,
+            samples_p=samples_p,
+            keeps_samples=samples is not None,
+            states=(state, *possible),
             truth_p=truth_p,
             ceiling_p=self._ceiling(study, predicted_p, truth_p),
             baselines_p=baselines_p,
@@ -267,14 +276,24 @@ class Session:
         given = [(study.view_p, study.input_yaw_deg), (view_p, LATERAL_DEG)]
         return replace(study, notes=(*study.notes, *notes)), self.model.observe(given)
 
-    def _samples(self, state: State, yaw_deg: Sequence[float], samples: int | None) -> Array | None:
-        """Views (samples, n, h, w) of possible chests. Unasked, one, of forms that render: others take too long."""
+    def _possible_chests(self, state: State, samples: int | None) -> list[State]:
+        """Samples of forms that draw chests; unasked, `SAMPLES` of what one view leaves open."""
+        transition = self.model.transition
+        if not transition.renders or (
+            samples is None and not (transition.has_sampler and len(state.observations) == 1)
+        ):
+            return []
+        return self.model.sampled(state, torch.Generator().manual_seed(0), samples or SAMPLES)
+
+    def _samples(
+        self, state: State, possible: Sequence[State], yaw_deg: Sequence[float], samples: int | None
+    ) -> Array | None:
+        """Views (samples, n, h, w) of the possible chests; of forms that draw views, where they are asked for."""
+        if possible:
+            return np.stack([self.model.predict(one, yaw_deg)[0] for one in possible])
         if samples is None:
-            possible = self.model.transition.renders and self.model.transition.has_sampler
-            if not possible or len(state.observations) > 1:
-                return None
-        generator = torch.Generator().manual_seed(0)
-        return self.model.sample(state, yaw_deg, generator, samples or 1)[:, 0]
+            return None
+        return self.model.sample(state, yaw_deg, torch.Generator().manual_seed(0), samples)[:, 0]
 
     def _own_volume(self, state: State, size: int) -> Chest | None:
         """The chest of a state in voxels, of the forms that keep one."""

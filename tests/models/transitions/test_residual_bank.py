@@ -63,6 +63,8 @@ def test_the_generator_decides(bank: ResidualBank) -> None:
     samples = [bank.sample(state, torch.Generator().manual_seed(seed), spread=100.0).w for seed in (0, 0, 1, 2, 3, 4)]
     np.testing.assert_array_equal(samples[0], samples[1])
     assert any(np.abs(samples[0] - other).max() > 0.01 for other in samples[2:])
+    once = bank.sample(state, torch.Generator().manual_seed(0), spread=100.0, aligned=bank.aligned(state))
+    np.testing.assert_array_equal(once.w, samples[0])  # an alignment serves several draws
 
 
 def test_the_donor_is_moved_to_the_view(bank: ResidualBank) -> None:

@@ -98,6 +98,13 @@ def test_samples_keep_the_view_and_add_detail(model: WorldModel) -> None:
     assert np.abs(second[1] - mean).max() > 0.01
 
 
+def test_sampled_chests_are_those_that_are_shown(model: WorldModel) -> None:
+    state = model.observe([(view(), 0.0)])
+    shown = model.sample(state, [70.0], torch.Generator().manual_seed(5), 2)
+    chests = model.sampled(state, torch.Generator().manual_seed(5), 2)
+    np.testing.assert_array_equal(np.stack([model.predict(chest, [70.0]) for chest in chests]), shown)
+
+
 def test_sampled_volumes_are_of_the_sampled_views(model: WorldModel) -> None:
     state = model.observe([(view(), 0.0)])
     affine = centred_affine(96, 384.0)

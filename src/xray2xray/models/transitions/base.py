@@ -181,6 +181,14 @@ class Transition(nn.Module, ABC):
             InputError, UsageError: as `predict`, or there is nothing to sample with.
         """
 
+    def sampled(self, state: Any, noise: Noise) -> list[Any]:
+        """The states of possible chests, one a sample: what `sample` shows, for any number of further views.
+
+        Raises:
+            UsageError: this form draws views, not chests, or there is nothing to sample with.
+        """
+        raise UsageError("this form draws views, not chests; call sample with all poses at once")
+
     @property
     def has_sampler(self) -> bool:
         """Whether `sample` has something to draw with."""

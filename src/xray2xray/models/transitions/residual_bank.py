@@ -42,20 +42,26 @@ class ResidualBank:
         if not n or self.p.shape != (n, *self.residuals.shape[2:]):
             raise InputError(f"a bank cannot have residuals {self.residuals.shape} and line integrals {self.p.shape}")
 
-    def sample(self, state: Lifted, generator: torch.Generator, strength: float = 1.0, spread: float = 2.0) -> Lifted:
+    def sample(
+        self,
+        state: Lifted,
+        generator: torch.Generator,
+        strength: float = 1.0,
+        spread: float = 2.0,
+        aligned: tuple[Tensor, Tensor] | None = None,
+    ) -> Lifted:
         """One possible chest of the mean `state`.
 
         Args:
             generator: draws the donor, likelier the more its frontal is like the view (after alignment).
             strength: of the residual, 0 (the mean) to 1: a perception-distortion curve.
             spread: ranks of likeness over which a donor's chance falls by e; 0 takes the likest.
+            aligned: what `aligned` says of the state, for several samples of it.
 
         Raises:
-            InputError: the state has other planes or cells than the bank.
+            InputError: as `aligned`.
         """
-        if state.w.shape != self.residuals.shape[1:]:
-            raise InputError(f"the state has {state.w.shape} cells, the bank of residuals {self.residuals.shape[1:]}")
-        affine, error = self.aligned(state)
+        affine, error = aligned or self.aligned(state)
         rank = error.argsort().argsort()
         odds = torch.softmax(-rank / max(spread, 1e-6), dim=0)
         chosen = int(torch.multinomial(odds, 1, generator=generator))
@@ -78,7 +84,12 @@ class ResidualBank:
         """For every donor and its mirror image (2 n): the affine (2, 3) that brings it to the view, and what is left.
 
         Only scale and shift along rows and columns are free. The error is the mean square over what is measured.
+
+        Raises:
+            InputError: the state has other planes or cells than the bank.
         """
+        if state.w.shape != self.residuals.shape[1:]:
+            raise InputError(f"the state has {state.w.shape} cells, the bank of residuals {self.residuals.shape[1:]}")
         measured = np.zeros(state.p.shape, np.float32)
         measured[state.frustum.detector] = 1
         view, weight = (_shrunk(torch.from_numpy(x)[None, None]) for x in (_cells(state), _pooled(measured, state)))

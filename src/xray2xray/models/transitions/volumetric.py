@@ -5,8 +5,8 @@ reproduced by construction, all views are of one chest by construction, and turn
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -173,11 +173,10 @@ class VolumetricTransition(Transition):
 
         See `deviations` and `residual_bank`.
         """
-        drawn = [
-            self._rendered(state, [chest.views(poses) for chest in chests], poses)
-            for chests in self._drawn(state, noise)
-        ]
-        return PixelViews(torch.stack([views.values for views in drawn]))
+        return PixelViews(torch.stack([self.predict(drawn, poses).values for drawn in self.sampled(state, noise)]))
+
+    def sampled(self, state: VolumetricState, noise: Noise) -> list[VolumetricState]:
+        return [replace(state, lift=partial(tuple, chests)) for chests in self._drawn(state, noise)]
 
     def features(self, state: VolumetricState, poses: Sequence[Pose], depth: int | None = None) -> Tensor:
         """The state in coarse cells (b, 1, 64, width): hidden states of the network, and the chest in eight slabs.
@@ -251,12 +250,16 @@ class VolumetricTransition(Transition):
             raise UsageError("this volumetric form has no donors of detail, which its sampler draws from")
         if len(state.observations) > 1 or not _is_frontal(state.observations[0].pose):
             raise UsageError("the sampler has learned what one frontal leaves open; give one frontal and nothing else")
-        return ([self._possible(chest, noise.generator) for chest in state.chests] for _ in range(noise.samples))
+        aligned = [self.bank.aligned(chest) for chest in state.chests]
+        return (
+            [self._possible(chest, known, noise.generator) for chest, known in zip(state.chests, aligned, strict=True)]
+            for _ in range(noise.samples)
+        )
 
-    def _possible(self, chest: Lifted, generator: torch.Generator) -> Lifted:
+    def _possible(self, chest: Lifted, aligned: tuple[Tensor, Tensor], generator: torch.Generator) -> Lifted:
         if self.deviations is not None:
             chest = self.deviations.sample(chest, generator)
-        return self.bank.sample(chest, generator)
+        return self.bank.sample(chest, generator, aligned=aligned)
 
     def _rendered(self, state: VolumetricState, views: Sequence[np.ndarray], poses: Sequence[Pose]) -> PixelViews:
         """Rendered views (t, h, w) of each patient as one tensor; those given stand at their own poses."""
