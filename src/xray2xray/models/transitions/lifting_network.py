@@ -148,7 +148,7 @@ def lifted(network: LiftingNetwork, view_p: np.ndarray, frustum: Frustum, mirror
     """The mean state of one view (size, size), of the network's size or a multiple of it.
 
     A view from the front (yaw about 180 degrees) is given to the network as the mirror image, which is how the chest
-    would look from behind but for magnification; the planes of its frustum are in the opposite order.
+    would look from behind but for magnification; its planes are those of the same distance beyond the isocentre.
 
     Raises:
         InputError: a view of another size, or values that are not finite.
@@ -163,8 +163,26 @@ def lifted(network: LiftingNetwork, view_p: np.ndarray, frustum: Frustum, mirror
     view = F.avg_pool2d(torch.from_numpy(np.array(view_p, np.float32))[None, None].to(device), size // config.size)
     w, p = (x[0].cpu() for x in network.lift(view.flip(-1) if from_front else view, mirrored))
     if from_front:
-        w, p = w.flip(0, -1), p.flip(-1)
+        w, p = _turned_round(w.flip(-1), frustum), p.flip(-1)
     return Lifted(frustum, extended(view_p, frustum, p.numpy()), w.numpy())
+
+
+def _turned_round(w: Tensor, frustum: Frustum) -> Tensor:
+    """Shares of planes (depth, rows, columns) of a view from behind, as planes of one from the front.
+
+    Planes are even in 1 / s, not in mm: each takes the density that lies as far on the other side of the isocentre.
+    """
+    if frustum.geometry.beam == "parallel":
+        return w.flip(0)
+    mm = frustum.geometry.sdd_mm * frustum.h - frustum.geometry.sod_mm  # of each plane, beyond the isocentre
+    thickness = torch.from_numpy(frustum.h**2)[:, None, None].to(w.dtype)
+    at = np.interp(-mm, mm, np.arange(len(mm)))  # beyond the last plane, that one
+    low = torch.from_numpy(np.floor(at).astype(np.int64)).clamp(max=len(mm) - 2)
+    part = (torch.from_numpy(at) - low)[:, None, None].to(w.dtype)
+    density = w / thickness
+    turned = (density[low] * (1 - part) + density[low + 1] * part) * thickness
+    total = turned.sum(dim=0, keepdim=True)
+    return torch.where(total > 0, turned * w.sum(dim=0, keepdim=True) / total.clamp(min=1e-12), turned)
 
 
 class Residual(nn.Module):
