@@ -16,6 +16,7 @@ from PIL import Image
 
 from xray2xray.core.evidence import RADIOGRAPH, VIRTUAL
 from xray2xray.evaluation.ood import out_of_distribution
+from xray2xray.models.gate import Quality
 from xray2xray.projection import preset
 from xray2xray.reporting.report import write_result
 from xray2xray.reporting.result import Finding, Result
@@ -48,7 +49,7 @@ def result(ellipsoid_views: Callable[..., np.ndarray]) -> Result:
         findings=(Finding("cardiomegaly", 0.75, True),),
         settings={"source": "tiny", "seconds": {"imagine": 1.5}, "path": Path("x"), "none": None, "bad": float("nan")},
         notes=("the grey scale is </script> uncalibrated",),
-        sentences=("This may be <no> frontal chest.",),
+        quality=Quality(0.4, 1.0, 0.0, 0.5, 0.0, 0, 0.0, 1.0, 0.5, 0.0),
     )
 
 

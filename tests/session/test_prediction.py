@@ -90,7 +90,7 @@ def test_samples_have_a_spread_and_a_lateral_is_kept(session: Session, films: Pa
     assert spread[1].max() > 0.05
     two = session.analyse(films / "chest.png", lateral=films / "side.png")
     assert any("assumed to be a left lateral" in note for note in two.notes)
-    assert two.sample_p is None, "the sampler knows one frontal and nothing else"
+    assert two.samples_p is None, "the sampler knows one frontal and nothing else"
     lateral = two.predicted_p[-1]
     truth = open_procedural(SEED, session.geometry).truth_p([90.0])
     assert truth is not None
