@@ -364,11 +364,16 @@ def test_evaluate_probes_wants_enough_patients(model: Path, tmp_path: Path, caps
     assert not (tmp_path / "out").exists()
 
 
-def test_evaluate_baselines_needs_seeds(cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_baselines_of_real_scans_keep_mean_views_only(cohort: Path, tmp_path: Path) -> None:
+    from xray2xray.evaluation.baselines import Baselines
+
     xray2xray.render(cohort / "thorax-0000040.nii.gz", out=tmp_path / "store", size=SIZE, workers=1)
-    capsys.readouterr()
-    assert run("evaluate", "baselines", "--views", tmp_path / "store", "--out", tmp_path / "b.npz") == 1
-    assert "no seed in its labels" in one_error_line(capsys)
+    assert run("evaluate", "baselines", "--views", tmp_path / "store", "--out", tmp_path / "b.npz") == 0
+    made = Baselines.load(tmp_path / "b.npz")
+    assert made.mean_views.shape == (37, SIZE, SIZE)
+    assert len(made.seeds) == len(made.small_frontals) == 0
+    assert made.cohort == "1 studies of 1 patients in store (rendered from real CT)"
+    assert set(made.predictors(18)) == {"copy_input", "mean_view"}
 
 
 @pytest.mark.parametrize(

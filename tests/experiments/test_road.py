@@ -355,7 +355,7 @@ def test_chest_xray14_by_its_config(home: Path, model: Path) -> None:
 
 
 def test_lidc_teaches_a_model_that_is_tested_on_its_own_test_split(home: Path, model: Path) -> None:
-    fake_cohorts.lidc(home / "LIDC", {"train": 6, "validation": 1, "test": 2})
+    fake_cohorts.lidc(home / "LIDC", {"train": 10, "validation": 1, "test": 2})
     words = ["--kind", "lidc", "--split", "patient", "--out", home / "lidc.csv", "--workers", 1]
     assert run("cohort", home / "LIDC", *words, "--views", "all") == 0
     rows = rows_of(home / "lidc.csv")
@@ -371,4 +371,4 @@ def test_lidc_teaches_a_model_that_is_tested_on_its_own_test_split(home: Path, m
     result = json.loads((home / "lidc-table" / "views.json").read_text())
     tested = {row["study"] for row in rows if row["view"] == "CT" and row["split"] == "test"}
     assert {case["case"] for case in result["cases"]} == tested
-    assert "6 studies of 6 patients in lidc-views" in result["settings"]["baselines"]
+    assert "10 studies of 10 patients in lidc-views" in result["settings"]["baselines"]

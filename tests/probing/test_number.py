@@ -35,9 +35,9 @@ def test_the_penalty_is_that_of_the_normal_equations() -> None:
 
 def test_one_patient_is_on_one_side() -> None:
     """A number that is the patient's own is not learned by heart: with leakage the weakest penalty would win."""
-    patients = np.repeat(np.arange(30), 4)
-    x = np.eye(30)[patients] + 0.01 * RNG.normal(size=(120, 30))
-    y = np.repeat(RNG.normal(size=30), 4)
+    rng, patients = np.random.default_rng(0), np.repeat(np.arange(30), 4)
+    x = np.eye(30)[patients] + 0.01 * rng.normal(size=(120, 30))
+    y = np.repeat(rng.normal(size=30), 4)
     spread = [np.std(fit_number(x, y, label="ml", patients=given).predict(x)) for given in (patients, None)]
     assert spread[0] < 0.3 * spread[1]
 

@@ -7,7 +7,7 @@ from .options import Form, Inputs, View, as_paths
 from .registry import as_function
 from .run_folder import check_inputs, keep_config, output_file
 
-BATCH = 8  # views that go through the networks at once: with more, caches overflow and a view takes longer
+BATCH = 4  # views that go through the networks at once: with more, caches overflow and a view takes longer
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,7 @@ def run(options: Options) -> EmbedResult:
     from itertools import islice
 
     import numpy as np
+    import torch
 
     from ..data.inputs import list_inputs
     from ..io.files import FAILED, write_failed
@@ -74,6 +75,8 @@ def run(options: Options) -> EmbedResult:
     check_inputs(paths, batch=True)
     session = Session.open(options.source, options.form, options.device, options.adapter)
     model, failed, inputs = session.model, dict[str, str](), list_inputs(paths)
+    # on CPUs 8 % faster, in small batches
+    model.transition.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     settings = {"kind": kind, "source": str(options.source), "form": model.config.form, "depth": options.depth}
     given = {"inputs": [str(path) for path in paths], "adapter": options.adapter and str(options.adapter)}
     weights = {"sha256": read_config(folder_of(options.source)).get("sha256", {})}
