@@ -12,6 +12,7 @@ from xray2xray.models.transitions.volumetric import VolumetricTransition
 from xray2xray.models.world_model import WorldModel
 from xray2xray.projection.forward import project
 from xray2xray.projection.geometry import Pose, preset
+from xray2xray.projection.lifted import Lifted
 from xray2xray.reconstruction.reconstruct import centred_affine
 
 SIZE = 32
