@@ -11,6 +11,7 @@ from xray2xray.models.vision import VisionConfig, VisionModel
 from xray2xray.models.world_model import WorldModel
 from xray2xray.projection.forward import project
 from xray2xray.projection.geometry import Pose, preset
+from xray2xray.projection.lifted import Lifted
 from xray2xray.reconstruction.reconstruct import centred_affine
 
 SIZE = 32
