@@ -59,4 +59,5 @@ def in_words(message: str, path: Path | None) -> str:
     if path is not None:
         message = re.sub(rf"^{re.escape(str(path))}(?:/[^:]*)?: ", "", message).replace(str(path), "the file")
     message = re.sub(r"say --view (?:pa or ap|ap)", "choose PA or AP under Options", message)
+    message = re.sub(r",? or pass --force if [^;.]*", "", message)
     return message[:1].upper() + message[1:]
