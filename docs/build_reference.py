@@ -17,13 +17,8 @@ FOLDER = Path(__file__).resolve().parent / "reference"
 HEAD = "<!-- written by docs/build_reference.py; change the docstrings instead -->\n"
 ABOUT = """`xray2xray VERB --help` shows the same. Every verb also takes `--config FILE` (options from a YAML file, such
 as the `config.yaml` of an earlier run; the command line overrides it), `--report FILE.json` (what was done: inputs,
-<<<<<<< HEAD
 outputs, what was left out, seconds), `--quiet` and `--verbose`. Of inputs, folders and patterns (`'films/*.png'`)
 stand for their files. Exit codes: 0 done, 1 failed, 2 wrong usage or refused.
-=======
-outputs, what was left out, seconds), `--quiet` and `--verbose`. Of inputs, folders and patterns (`'films/*.png'`) stand
-for their files. Exit codes: 0 done, 1 failed, 2 wrong usage or refused.
->>>>>>> gate
 """
 POSITIONAL = ("inputs", "folder", "shell")
 MODULES = ("projection", "reconstruction", "volume", "radiograph")  # rooms whose package offers names of its own
