@@ -184,7 +184,7 @@ def test_bad_input_is_refused():
         project(np.where(mu == 0, np.nan, mu), np.eye(4), geometry, [0], ORIGIN)
     with pytest.raises(InputError, match="isocentre"):
         project(mu, np.eye(4), geometry, [0], (0.0, 0.0))
-    for poses in (["left"], 3.0, None, [np.nan], [(0.0, 1.0)]):
+    for poses in (["left"], "3", None, [np.nan], [(0.0, 1.0)]):
         with pytest.raises(InputError, match="pose"):
             project(mu, np.eye(4), geometry, poses, ORIGIN)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="no projector"):

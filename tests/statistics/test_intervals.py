@@ -7,7 +7,7 @@ from scipy.stats import t, ttest_1samp
 from xray2xray.core.errors import InputError
 from xray2xray.evaluation.metrics import r2_interval
 from xray2xray.statistics.compare_auroc import delong, delong_interval, delong_test
-from xray2xray.statistics.intervals import FEW, SHARE, Resamples, mean_interval, patient_interval, reach
+from xray2xray.statistics.intervals import FEW, SHARE, Resamples, mean_interval, patient_contrast, reach
 from xray2xray.statistics.resampling import draw_patients, interval
 
 TRIALS = 1500
@@ -71,7 +71,7 @@ def test_patients_with_several_rows_are_left_out_whole() -> None:
     totals = np.array([4.0, 8.0, 5.0])
     left_out = (totals.sum() - totals) / (5 - sizes)
     error = np.sqrt(2 * left_out.var())
-    bounds = patient_interval(lambda rows: float(x[rows].mean()), patients)
+    bounds, _ = patient_contrast(lambda rows: float(x[rows].mean()), patients)
     assert bounds == pytest.approx((3.4 - 4.3027 * error, 3.4 + 4.3027 * error), abs=1e-3)
 
     def needs_a(rows: np.ndarray) -> float:
@@ -79,7 +79,7 @@ def test_patients_with_several_rows_are_left_out_whole() -> None:
             raise InputError("a class is missing")
         return 1.0
 
-    assert patient_interval(needs_a, patients) is None
+    assert patient_contrast(needs_a, patients) == (None, 1.0)
 
 
 def test_delong_of_few_patients_reaches_as_far_as_t() -> None:

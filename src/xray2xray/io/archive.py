@@ -63,6 +63,11 @@ def opened_zip(
         yield Archive(archive, path, remedy)
 
 
+def new_zip(path: Path) -> zipfile.ZipFile:
+    """An archive to write into, without compression."""
+    return zipfile.ZipFile(path, "w")
+
+
 def packed_zip(files: Mapping[str, bytes]) -> bytes:
     """An archive of these files, by their names."""
     buffer = io.BytesIO()

@@ -3,7 +3,6 @@
 import csv
 import json
 import shutil
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from numpy.lib import format as npy
 from ..core.errors import InputError, UsageError
 from ..data.inputs import Input
 from ..data.store import ViewStore
+from ..io.archive import new_zip
 from ..io.files import atomic_path, write_json
 from ..io.text import read_json
 from .session import Session
@@ -106,7 +106,7 @@ class GrowingTable:
     def _write_npz(self, path: Path, shape: tuple[int, int]) -> None:
         """As `numpy.savez`, a part at a time."""
         small = {"study": np.array(self.studies), "settings": np.array(json.dumps(self.settings))}
-        with zipfile.ZipFile(path, "w") as archive:
+        with new_zip(path) as archive:
             for name, array in small.items():
                 with archive.open(f"{name}.npy", "w") as file:
                     npy.write_array(file, array, allow_pickle=False)
