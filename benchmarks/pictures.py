@@ -167,8 +167,9 @@ def unfolded(path: Path, pixels: int = 256) -> None:
     session = Session.open(pixels=pixels)
     result = session.analyse(open_procedural(FIRST_TEST_SEED, session.geometry))
     assert result.truth_p is not None
+    assert result.samples_p is not None
     shown = [STANDARD_ARC.index(yaw) for yaw in PICTURE_YAW_DEG]
-    expected, possible = (views_p[shown] for views_p in result.predictions_p.values())
+    expected, possible = result.predicted_p[shown], result.samples_p[0, shown]
     rows = {"expected": expected, "one possible chest": possible, "truth": result.truth_p[shown]}
     save_picture(path, unfold_picture(result.input_p, rows, PICTURE_YAW_DEG, side=190))
 

@@ -9,7 +9,7 @@ from benchmarks.explorer_server import serving
 
 OUT = Path(__file__).parent / "pictures"
 WHOLE = "!!document.querySelector('.whole')"
-COLOURS = 64  # of a picture: greys mostly
+COLOURS = 256  # of a picture: greys mostly
 
 
 def example(page: Page, address: str, name: str) -> None:

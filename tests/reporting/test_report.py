@@ -116,7 +116,7 @@ def test_sprite_sheets_hold_the_views_and_the_volume(result: Result, written: Pa
     for index in (0, 18, 36):
         row, column = divmod(index, 7)
         tile = truth[32 * row : 32 * row + 32, 32 * column : 32 * column + 32]
-        assert tile / 25.5 == pytest.approx(result.truth_p[index], abs=0.04)
+        assert tile / 25.5 == pytest.approx(result.truth_p[index], abs=0.02)
     assert data["volume"]["shape"] == [40, 40, 40]
     assert data["volume"]["spacing"] == [9.6, 9.6, 9.6]
     planes = sheet(data["volume"]["sheets"]["reconstructed"])

@@ -11,11 +11,7 @@ from ..evaluation.metrics import P_MAX, Array
 
 
 def grey_of_p(p: Array) -> NDArray[np.uint8]:
-    """Views (..., h, w) in 255 steps of p, rounded up or down by chance (dithered): soft views, seen in a narrow window,
-    would show the edges of the steps."""
-    steps = np.clip(np.asarray(p, np.float32) / P_MAX, 0, 1) * 255
-    chance = np.random.default_rng(0).uniform(-0.5, 0.5, steps.shape[-2:]).astype(np.float32)
-    return np.rint(np.clip(steps + chance, 0, 255)).astype(np.uint8)
+    return np.rint(np.clip(np.asarray(p, np.float32) / P_MAX, 0, 1) * 255).astype(np.uint8)
 
 
 def volume_uri(planes: NDArray[np.uint8]) -> str:
