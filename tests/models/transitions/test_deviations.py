@@ -29,6 +29,7 @@ def test_as_expected_is_no_deviation() -> None:
     portions = state().portions()
     assert np.abs(deviation_of(portions, portions)).max() == 0
     np.testing.assert_allclose(deviation_of(2 * portions + 1e-3, portions), np.log(2), atol=1e-5)
+    assert deviation_of(9 * portions, portions).max() == 1, "limited"
 
 
 def test_samples_keep_every_line_integral_and_nothing_comes_from_nothing() -> None:

@@ -18,7 +18,7 @@ from ...projection.lifted import Lifted
 
 COARSE = 4  # planes, rows and columns of a coarse cell: about 24 mm; finer detail is the residual bank's
 LEAST = 1e-3  # of a cell's line integral: what is added before logarithms are taken
-STRENGTH = 0.7  # deviations of body surfaces, which logarithms exaggerate, are met too; see docs/decisions/sampler.md
+LIMIT = 1.0  # of a logarithm: larger ones are of body surfaces, and would draw a second skin (docs/decisions/sampler.md)
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +27,7 @@ class Deviations:
 
     logs: np.ndarray
 
-    def sample(self, state: Lifted, generator: torch.Generator, strength: float = STRENGTH) -> Lifted:
+    def sample(self, state: Lifted, generator: torch.Generator, strength: float = 1.0) -> Lifted:
         """One possible chest, without fine detail, of the expected `state`.
 
         Raises:
@@ -56,7 +56,7 @@ def deviation_of(true: np.ndarray, expected: np.ndarray) -> np.ndarray:
     """float32 logarithms in coarse cells, of true and expected portions (depth, rows, columns)."""
     both = torch.from_numpy(np.stack([true, expected]).astype(np.float32))
     coarse = F.adaptive_avg_pool3d(both, coarse_cells(true.shape))
-    return np.asarray(((coarse[0] + LEAST) / (coarse[1] + LEAST)).log().numpy())
+    return np.asarray(((coarse[0] + LEAST) / (coarse[1] + LEAST)).log().clamp(-LIMIT, LIMIT).numpy())
 
 
 def deviations_of(patients: Sequence[tuple[np.ndarray, np.ndarray]]) -> Deviations:
