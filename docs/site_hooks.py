@@ -24,6 +24,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Links between docs/ and the root, which GitHub needs as they are, as the site has them; sources are not in it."""
     if page.file.src_uri in BESIDE:
         return re.sub(r"\[([^\]]+)\]\(src/[^)]*\)", r"\1", markdown.replace("](docs/", "]("))
+    markdown = re.sub(r"\[([^\]]+)\]\((?:\.\./)+configs/[^)]*\)", r"\1", markdown)
     up = page.file.src_uri.count("/")
     return re.sub(rf"\]\((?:\.\./){{{up + 1}}}({'|'.join(map(re.escape, BESIDE))})", rf"]({'../' * up}\1", markdown)
 

@@ -131,7 +131,8 @@ def test_render_and_embed(inputs: Path, tmp_path: Path, capfd: pytest.CaptureFix
     said = verb(capfd, "render", *scans, "--out", tmp_path / "store", "--yaw-deg", "0", "--workers", "1")
     pictures = [inputs / "chest.png", inputs / "dx/p1/study/series/1.dcm"]
     for out in ("features.npz", "features.csv"):
-        said += verb(capfd, "embed", *scans, *pictures, tmp_path / "store", "--out", tmp_path / out)
+        said += verb(capfd, "embed", *scans[:1], *pictures, "--out", tmp_path / out)
+        said += verb(capfd, "embed", tmp_path / "store", "--out", tmp_path / f"store-{out}")
     assert not SECRETS.search(said.encode())
     assert planted_in(tmp_path) == []
 

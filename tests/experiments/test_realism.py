@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from xray2xray.experiments.realism import findings, masks, pairs, scans, spectra
+from xray2xray.models.outlines import cardiothoracic_ratio
 from xray2xray.volume import Volume, read_volume
 
 
@@ -107,7 +108,7 @@ def test_measures_of_rectangles() -> None:
     assert found == pytest.approx(
         {"ctr": 32 / 80, "lung_area_fraction": 0.25, "lung_aspect": 50 / 80, "lung_fill": 2500 / 4000}
     )
-    assert masks.ctr(heart, np.zeros_like(lungs)) == 32  # no lungs: absurd, not an error
+    assert cardiothoracic_ratio(heart, np.zeros_like(lungs)) == 32  # no lungs: absurd, not an error
 
 
 def test_radial_power_of_white_noise_is_flat_at_its_variance() -> None:

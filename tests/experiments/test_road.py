@@ -17,7 +17,7 @@ from xray2xray.data.store import ViewStore
 from xray2xray.models.world_model import WorldModel
 from xray2xray.probing.probe import fit
 from xray2xray.statistics.concordance import harrell_c
-from xray2xray.statistics.resampling import draw_patients, interval
+from xray2xray.statistics.intervals import SHARE, Resamples
 
 RECIPE = """
 preset: tiny
@@ -123,10 +123,12 @@ def test_the_numbers_of_the_table_are_those_of_a_direct_computation(
     for method in ("volumetric", "embedded"):
         assert value(table, "cvd", method, "auroc") == pytest.approx(roc_auc_score(y[test], scores))
     _, owner = np.unique(patients[test], return_inverse=True)
-    counts = draw_patients(owner.max() + 1, 1000)[:, owner]
-    drawn = [roc_auc_score(y[test], scores, sample_weight=c) if _both(y[test], c) else np.nan for c in counts]
+    some = Resamples.of(owner.max() + 1)
+    drawn = [
+        roc_auc_score(y[test], scores, sample_weight=c) if _both(y[test], c) else np.nan for c in some.counts[:, owner]
+    ]
     bounds = [value(table, "cvd", "volumetric", "auroc", end) for end in ("ci_low", "ci_high")]
-    assert bounds == pytest.approx(interval(drawn)), "whole participants are drawn"
+    assert bounds == pytest.approx(some.interval(drawn, SHARE)), "whole participants are drawn"
     with np.load(next((home / "nlst-table" / "scores").glob("volumetric-*.npz"))) as kept:
         risk = kept["cvd_time"]
     followed = [i for i, one in enumerate(labels) if one["split"] == "test"]

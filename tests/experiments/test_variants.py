@@ -111,7 +111,7 @@ def test_differences_are_paired_and_seeds_are_averaged():
     assert found["scores"]["direct_12"]["difference_ci95"] == pytest.approx((3.0, 3.0))
     told = {"words": "W", "minus": "direct", "seeds": 2, "parameters": 1_500_000, "steps": 7}
     result = {"variants": {"direct": told, "direct_12": told | {"seeds": 1}}, "groups": {"virtual": found}}
-    assert "| W | 1.5 | 7 | 26.00 ± 1.41 (2) | +1.00 [+1.00, +1.00] |  |" in markdown(result)
+    assert "| W | 1.5 | 7 | 26.00 ± 1.41 (2) | +1.00 [+1.00, +1.00] (0) |  |" in markdown(result)
 
 
 @pytest.mark.parametrize(

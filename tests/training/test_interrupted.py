@@ -71,7 +71,7 @@ def test_a_killed_training_ends_like_an_uninterrupted_one(name, saved, killed, t
     out = killed[0] / name
     checkpoint = out / "vision" / CHECKPOINT
     assert torch.load(checkpoint, weights_only=True)["step"] == saved
-    assert not (out / "model").exists()
+    assert not (out / "model" / "vision.safetensors").exists()
 
     train(store, out, "vision", recipe=recipe, precision="32-true", resume=True)
     assert metrics(out / "vision") == metrics(trained / "vision")

@@ -39,7 +39,7 @@ def analyse_each(
     from ..parallel.usable import each
     from ..reporting.index import row_of, write_index
     from ..reporting.report import summary, write_result
-    from ..session.session import Session
+    from ..session.session import READING, Session
 
     one_of(("auto", *forms()), form=options.form)
     at_least(1, pixels=options.pixels, samples=options.samples)
@@ -55,7 +55,10 @@ def analyse_each(
         session = Session.open(options.source, options.form, options.device, options.adapter, options.pixels)
 
         def one(item: "Input") -> tuple[Path, dict[str, Any]]:
-            log.info("%s: predicting its views", item.study)
+            def told(stage: str) -> None:
+                if stage != READING:  # of a file that cannot be read the error alone is said
+                    log.info("%s: %s", item.study, stage)
+
             result = session.analyse(
                 item,
                 yaw_deg=yaw_deg,
@@ -66,6 +69,7 @@ def analyse_each(
                 samples=options.samples,
                 lateral=options.lateral,
                 force=options.force,
+                stage=told,
             )
             log.info("%s: writing the report%s", item.study, " and the volume" if size else "")
             into = folder if len(inputs) == 1 else folder / item.study

@@ -54,7 +54,7 @@ def _frontals(stores: Sequence[str | Path]) -> tuple[list[str], np.ndarray]:
     bits = []
     for store in map(ViewStore.open, stores):
         for study in store.studies():
-            frontal = store.read_standard([study], np.float32)[0, _FRONTAL]
+            frontal = store.read_at(study, 0.0)
             names.append(study)
             bits.append(hash_bits(to_gray(frontal)))
     return names, np.array(bits)

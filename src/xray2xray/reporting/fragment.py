@@ -86,6 +86,7 @@ def _context(result: Result, numbers: Mapping[str, Any], headline: str) -> dict[
     return {
         "headline": headline,
         "sentences": result.sentences,
+        "warned": result.quality is not None and bool(result.quality.warnings),
         "lead": lead,
         "evidence_level": result.evidence_level,
         "evidence_words": _LEVEL_WORDS.get(result.evidence_level, ""),

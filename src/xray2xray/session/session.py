@@ -29,6 +29,7 @@ from ..volume.chest import Chest
 from .about import versions
 from .study import Given, Study, View, open_input, open_lateral
 
+READING = "reading the file"  # the first stage of a study
 SAMPLES = 3  # possible chests in a result
 MOST_PIXELS = 1024  # 64 times the work of 128
 LATERAL_DEG = 90.0  # a left lateral, as they are hung: anterior on the left
@@ -195,7 +196,7 @@ class Session:
                 measure skill against.
             UsageError: samples that cannot be drawn, or a lateral that this form, or a CT, has no use for.
         """
-        stage("reading the file")
+        stage(READING)
         study = self.study(given, series=series, view=view, name=name, remove_couch=remove_couch)
         if study.quality is not None and study.quality.refusal and not force:
             raise InputError(f"{study.source}: {study.quality.refusal}")

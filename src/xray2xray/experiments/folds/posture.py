@@ -1,6 +1,6 @@
 """How deep the attenuation of real and of virtual patients lies: the numbers of `training.posture`.
 
-    python -m xray2xray.experiments.folds.posture --real REAL --virtual WHOLE
+    python -m xray2xray.experiments.folds.posture --real REAL --virtual WHOLE --out DIR
 
 Both stores are rendered with --lifted and without couches; of REAL the whole scans are read, no warps.
 """
@@ -13,7 +13,7 @@ import numpy as np
 
 from ...data.store import ViewStore
 from ...projection.frustum import FRONTAL, Frustum
-from ..command import command, parser
+from ..command import command, parser, write_result
 from .scans import known_scans
 
 ZONES = ((0.0, 0.35), (0.35, 0.7), (0.7, 1.05))  # half detectors to the right and to the left of the middle
@@ -26,6 +26,7 @@ def main(words: Sequence[str] | None = None) -> None:
     made.add_argument("--real", type=Path, required=True)
     made.add_argument("--virtual", type=Path, required=True)
     made.add_argument("--patients", type=int, default=120, help="virtual ones that are read")
+    made.add_argument("--out", type=Path, required=True, help="folder for posture.md")
     command(made, run, words)
 
 
@@ -36,13 +37,15 @@ def run(options: argparse.Namespace) -> None:
         median_moments(virtual, virtual.studies()[: options.patients]),
         median_moments(real, whole),
     )
-    rows = real_mean.shape[1]
+    rows, lines = real_mean.shape[1], []
     for zone, (low, high) in enumerate(ZONES):
-        print(f"# {low:g} to {high:g} aside: height; middle and spread of virtual patients, of real ones")
+        lines.append(f"# {low:g} to {high:g} aside: height; middle and spread of virtual patients, of real ones")
         for row in range(EVERY, rows - 2 * EVERY, EVERY):
             height = -1.25 * (2 * (row + 0.5) / rows - 1)  # the grid reaches 1.25 half detectors
             numbers = (*virtual_mean[zone, row], *real_mean[zone, row])
-            print(f"({height:.3f}, " + ", ".join(f"{x:.3f}" for x in numbers) + "),")
+            lines.append(f"({height:.3f}, " + ", ".join(f"{x:.3f}" for x in numbers) + "),")
+    tables = {"virtual": virtual_mean.tolist(), "real": real_mean.tolist()}
+    write_result(options.out, "posture", tables, "\n".join(lines))
 
 
 def median_moments(store: ViewStore, studies: Sequence[str]) -> np.ndarray:

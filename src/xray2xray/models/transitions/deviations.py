@@ -18,7 +18,9 @@ from ...projection.lifted import Lifted
 
 COARSE = 4  # planes, rows and columns of a coarse cell: about 24 mm; finer detail is the residual bank's
 LEAST = 1e-3  # of a cell's line integral: what is added before logarithms are taken
-LIMIT = 1.0  # of a logarithm: larger ones are of body surfaces, and would draw a second skin (docs/decisions/sampler.md)
+LIMIT = (
+    1.0  # of a logarithm: larger ones are of body surfaces, and would draw a second skin (docs/decisions/sampler.md)
+)
 
 
 @dataclass(frozen=True, eq=False)
