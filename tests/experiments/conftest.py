@@ -5,7 +5,7 @@ import pytest
 from xray2xray.commands import registry
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="module")  # of a whole session it would reach the tests of other rooms
 def plug_in() -> Iterator[None]:
     """The verbs of the experiments are known also where the installed metadata is older than pyproject.toml."""
     with pytest.MonkeyPatch.context() as patch:
