@@ -9,7 +9,7 @@ import numpy as np
 
 from ..projection.geometry import STANDARD_ARC
 from .metrics import Array
-from .scoring import Scores, score, stack
+from .scoring import Scores, score
 
 INPUT_YAW_DEG = 0.0
 TARGETS = np.flatnonzero(np.array(STANDARD_ARC) != INPUT_YAW_DEG)
@@ -56,4 +56,4 @@ def score_controls(predicted: Array, truth: Array, seed: int = 0) -> dict[str, S
             parts.setdefault(name, []).append(score(views[None], true[None]))
     if len(predicted) == 1:
         del parts["other_patient"]
-    return {name: stack(scores) for name, scores in parts.items()}
+    return {name: Scores.joined(scores) for name, scores in parts.items()}

@@ -17,7 +17,7 @@ from .metrics import DATA_RANGE, Array, unit
 from .predictors import CopyInput, MeanView, Predictor
 from .results import Estimate, Failure, contrasts
 from .retrieval import RENDERED_YAW_DEG, Retrieval, embed_candidates, summarise_retrieval
-from .scoring import Block, Cohort, block, gain, score, stack
+from .scoring import Block, Cohort, Scores, block, gain, score
 from .seen import watched
 from .views import UNIT, Settings, as_stores, load_models, named_cases, open_bench
 
@@ -136,7 +136,7 @@ def measure(
     cohort = Cohort(STANDARD_ARC, INPUT_YAW_DEG, names, [level] * len(names), {}, {})
     simple: dict[str, Predictor] = {"mean_view": MeanView(mean_views), "copy_input": CopyInput()}
     baselines = {
-        name: stack([score(one.predict(true[None, FRONTAL]), true[None]) for true in truth])
+        name: Scores.joined([score(one.predict(true[None, FRONTAL]), true[None]) for true in truth])
         for name, one in simple.items()
     }
     null = baselines["mean_view"]

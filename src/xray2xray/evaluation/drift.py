@@ -11,7 +11,7 @@ from ..parallel.progress import progress
 from ..projection.geometry import STANDARD_ARC
 from .metrics import Array, unit
 from .predictors import CopyInput, MeanView
-from .scoring import Block, Cohort, Scores, block, score, stack
+from .scoring import Block, Cohort, Scores, block, score
 
 if TYPE_CHECKING:
     from ..models.transitions.base import Views
@@ -84,7 +84,7 @@ def measure_drift(
         for name, (yaw_deg, views) in (routes(model, true_p[:, 0]) | ahead).items():
             angles[name] = yaw_deg
             parts.setdefault(name, []).append(score(views, truth[:, _index(yaw_deg)]))
-    scores = {name: stack(found) for name, found in parts.items()}
+    scores = {name: Scores.joined(found) for name, found in parts.items()}
     null = scores["mean_view"]
     blocks = {}
     for name, found in scores.items():

@@ -54,11 +54,6 @@ def score(predicted: Array, truth: Array, body: NDArray[np.bool_] | None = None)
     return Scores(metrics.mse(predicted, truth), metrics.ssim(predicted, truth), inside)
 
 
-def stack(parts: Sequence[Scores]) -> Scores:
-    """Scores of several batches of cases, one below the other."""
-    return Scores.joined(parts)
-
-
 @dataclass(frozen=True)
 class Cohort:
     """All scores of one evaluation. `baselines` holds `mean_view`, the zero of R2, but not `best`, which is derived.
@@ -117,8 +112,8 @@ def joined(parts: Sequence[Cohort]) -> Cohort:
         first.input_yaw_deg,
         [name for part in parts for name in part.names],
         [level for part in parts for level in part.evidence_levels],
-        {name: stack([part.models[name] for part in parts]) for name in first.models},
-        {name: stack([part.baselines[name] for part in parts]) for name in first.baselines},
+        {name: Scores.joined([part.models[name] for part in parts]) for name in first.models},
+        {name: Scores.joined([part.baselines[name] for part in parts]) for name in first.baselines},
         [scan for part in parts for scan in part.scans],
     )
 
@@ -186,7 +181,7 @@ class CaseRow:
 def summarise(cohort: Cohort, seed: int = 0) -> Summary:
     """The numbers of a cohort; `seed` of the bootstrap."""
     choice = best_at_each_angle({name: scores.psnr for name, scores in cohort.baselines.items()})
-    best = _best(cohort.baselines, choice)
+    best = scores_of_best(cohort.baselines, choice)
     null = cohort.baselines["mean_view"]
 
     def blocks(of: Mapping[str, Scores]) -> dict[str, Block]:
@@ -264,7 +259,8 @@ def block(cohort: Cohort, scores: Scores, null: Scores, seed: int) -> Block:
     )
 
 
-def _best(baselines: Mapping[str, Scores], choice: Sequence[str]) -> Scores:
+def scores_of_best(baselines: Mapping[str, Scores], choice: Sequence[str]) -> Scores:
+    """Those of the baseline that `best_at_each_angle` names at each angle."""
     columns = [baselines[name][:, a : a + 1] for a, name in enumerate(choice)]
     return Scores.joined(columns, axis=1)
 

@@ -18,7 +18,7 @@ from .detail import SAMPLE, TRUTH, Collector, Draw, SharpnessGroup, summarise_de
 from .metrics import BEYOND_DEG, DATA_RANGE, P_MAX, Array, unit
 from .predictors import MeanDepth, Predictor
 from .results import NOT_JSON, Failure
-from .scoring import CEILINGS, CaseRow, Cohort, Scores, Summary, case_rows, score, stack, summarise
+from .scoring import CEILINGS, CaseRow, Cohort, Scores, Summary, case_rows, score, summarise
 from .seen import watched
 
 if TYPE_CHECKING:
@@ -225,8 +225,8 @@ def evaluate_cases(
         float(input_yaw_deg),
         names,
         levels,
-        {name: stack(parts) for name, parts in model_scores.items()},
-        {name: stack(parts) for name, parts in baseline_scores.items()},
+        {name: Scores.joined(parts) for name, parts in model_scores.items()},
+        {name: Scores.joined(parts) for name, parts in baseline_scores.items()},
         scans,
     )
     return cohort, examples

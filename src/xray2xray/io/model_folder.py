@@ -139,6 +139,24 @@ def build_part(
     return module
 
 
+def part_and_config(
+    source: str | Path, part: str, network: Callable[[Any], nn.Module], settings: type[Any], lacking: str
+) -> tuple[Any, dict[str, Any]]:
+    """The one part that a packaged model or a folder is there for, and what its config.json says.
+
+    Args:
+        lacking: what is said behind "holds no" where it is not in it: its name, and how to make it.
+
+    Raises:
+        InputError: as `build_part`, or there is no such folder or part.
+    """
+    folder = folder_of(source)
+    config = read_config(folder)
+    if part not in config:
+        raise InputError(f"{folder} holds no {lacking}")
+    return build_part(folder, part, network, settings), config
+
+
 def checked_path(folder: Path, part: str, form: str = FORMAT) -> Path:
     """The file of a part.
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..core.errors import InputError
-from ..io.model_folder import build_part, folder_of, read_config
+from ..io.model_folder import part_and_config
 from .vision.normalise import to_network
 
 PART = "outlines"
@@ -71,13 +71,8 @@ class Outlines:
         Raises:
             InputError: there is none, or a file is missing, damaged or has the wrong sha256.
         """
-        folder = folder_of(folder)
-        config = read_config(folder)
-        if PART not in config:
-            raise InputError(
-                f"{folder} holds no outlines; train some with python -m xray2xray.experiments.gate.outlines"
-            )
-        network: Any = build_part(folder, PART, UNet, OutlineConfig)
+        lacking = "outlines; train some with python -m xray2xray.experiments.gate.outlines"
+        network, config = part_and_config(folder, PART, UNet, OutlineConfig, lacking)
         return cls(network, config.get("training"))
 
     @torch.no_grad()

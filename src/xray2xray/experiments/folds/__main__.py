@@ -57,11 +57,12 @@ def run(options: argparse.Namespace) -> None:
     virtual = [ViewStore.open(folder) for folder in options.virtual]
     start = WorldModel.from_pretrained(options.start, "volumetric")
     packaged = Mirrored(WorldModel.from_pretrained("tiny", "direct"))
+    scans = patients(real).keys()
     collector, cohorts = Collector(real.geometry), []
     for fold in options.folds:
         chosen = split(real, fold, options.scans, options.seed)
         taught = taught_by(chosen, real, virtual, options.share)
-        donors = len({study for study in chosen.learned if study in patients(real)}) if options.share else 6
+        donors = sum(study in scans for study in chosen.learned) if options.share else 6
         after = train_on(taught, start, donors, options.steps, options.seed, options.out / f"fold-{fold}")
         models: dict[str, ViewModel] = {TAUGHT: after, BEFORE: start, PACKAGED: packaged}
         baselines = baselines_on(taught, options.baseline_patients, options.seed)

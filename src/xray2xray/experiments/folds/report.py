@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...evaluation.results import Estimate, as_json
-from ...evaluation.scoring import Cohort, best_at_each_angle
-from ...reporting.tables import interval, table
+from ...evaluation.scoring import Cohort, best_at_each_angle, scores_of_best
+from ...reporting.tables import OVER_PATIENTS, interval, table
 from .scans import known_scans
 
 ALL = "all"
@@ -24,10 +24,10 @@ def by_range(cohort: Cohort, model: str, seed: int) -> dict[str, Any]:
     found = {}
     for name, rows in rows_of.items():
         scores = {key: one[rows] for key, one in (cohort.models | cohort.baselines).items()}
+        baselines = {key: scores[key] for key in cohort.baselines}
+        choice = best_at_each_angle({key: one.psnr for key, one in baselines.items()})
+        scores["best"] = scores_of_best(baselines, choice)
         psnr = {key: one.psnr for key, one in scores.items()}
-        baselines = {key: psnr[key] for key in cohort.baselines}
-        choice = best_at_each_angle(baselines)
-        psnr["best"] = sum(one * [c == key for c in choice] for key, one in baselines.items())  # type: ignore[assignment]
         found[name] = {
             key: {
                 "far": Estimate.of(one[:, cohort.beyond].mean(axis=1), seed),
@@ -44,7 +44,7 @@ def by_range(cohort: Cohort, model: str, seed: int) -> dict[str, Any]:
 
 def markdown(ranges: Mapping[str, Any]) -> str:
     """A table for each range of scans."""
-    lines = ["PSNR in dB; far is at least 30 degrees from the frontal; 95 % bootstrap intervals over scans.", ""]
+    lines = ["PSNR in dB; far is at least 30 degrees from the frontal; " + OVER_PATIENTS + ".", ""]
     for name, rows in ranges.items():
         count = next(iter(rows.values()))["scans"]
         lines += [f"### {name} ({count} scans)", ""]

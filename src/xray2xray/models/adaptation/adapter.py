@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from ...core.errors import InputError
-from ...io.model_folder import build_part, folder_of, read_config
+from ...io.model_folder import part_and_config
 from ..vision.normalise import from_network, to_network
 from .generator import AdapterConfig, Generator
 
@@ -28,13 +28,8 @@ class Adapter:
         Raises:
             InputError: there is none, or a file is missing, damaged or has the wrong sha256.
         """
-        folder = folder_of(folder)
-        config = read_config(folder)
-        if PART not in config:
-            raise InputError(
-                f"{folder} holds no adapter; train one with python -m xray2xray.experiments.adaptation.train"
-            )
-        generator: Any = build_part(folder, PART, Generator, AdapterConfig)
+        lacking = "adapter; train one with python -m xray2xray.experiments.adaptation.train"
+        generator, config = part_and_config(folder, PART, Generator, AdapterConfig, lacking)
         return cls(generator.to(device), config.get("adaptation"))
 
     @property

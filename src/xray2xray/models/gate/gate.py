@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...core.errors import InputError
-from ...io.model_folder import build_part, folder_of, read_config
+from ...io.model_folder import part_and_config
 from .network import ANSWERS, TURNS, GateConfig, GateNetwork, ranks
 from .quality import Quality
 
@@ -31,11 +30,8 @@ class Gate:
         Raises:
             InputError: there is none, or a file is missing, damaged or has the wrong sha256.
         """
-        folder = folder_of(folder)
-        config = read_config(folder)
-        if PART not in config:
-            raise InputError(f"{folder} holds no gate; train one with python -m xray2xray.experiments.gate.train")
-        network: Any = build_part(folder, PART, GateNetwork, GateConfig)
+        lacking = "gate; train one with python -m xray2xray.experiments.gate.train"
+        network, config = part_and_config(folder, PART, GateNetwork, GateConfig, lacking)
         return cls(network, config.get("training"))
 
     @torch.no_grad()
