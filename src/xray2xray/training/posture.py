@@ -82,8 +82,7 @@ def _at(height: Tensor, aside: Tensor) -> tuple[Tensor, ...]:
     row, below = _between(HEIGHT.flip(0), height)
     zone, beside = _between(ASIDE, aside.abs())
     table = MOMENTS.flip(1)
-    rows = (table[zone + n, row] * (1 - below) + table[zone + n, row + 1] * below for n in (0, 1))
-    near, far = rows
+    near, far = (table[zone + n, row] * (1 - below) + table[zone + n, row + 1] * below for n in (0, 1))
     return (near * (1 - beside) + far * beside).unbind(-1)
 
 
